@@ -1,0 +1,32 @@
+# The front door. demo and test do their own set-up on a machine with Python >= 3.11, git and make.
+# ARGS is passed on: make demo ARGS=--exit, make test ARGS="-k journal".
+.PHONY: demo test check bench soak docs lock
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q $(if $(CI),-p tests.plugin_no_skips)
+
+demo: .venv/.stamp
+	$(BIN)/rota demo $(ARGS)
+
+test: .venv/.stamp
+	.ci/system-parts
+	$(PYTEST) $(ARGS)
+
+check: .venv/.stamp
+	$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check && .ci/compile-py38
+
+bench: .venv/.stamp
+	$(BIN)/python -m bench $(ARGS)
+
+soak: .venv/.stamp
+	$(PYTEST) tests/chaos -m "soak or not soak" $(ARGS)
+
+docs: .venv/.stamp
+	$(BIN)/mkdocs build --strict --quiet $(ARGS)
+
+lock: .venv/.stamp
+	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --group docs --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock $(ARGS)
+
+.venv/.stamp: requirements.lock pyproject.toml .ci/setup
+	.ci/setup

@@ -1,0 +1,49 @@
+"""Time is injected: everything that looks at a clock is given one."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the collector asks of time."""
+
+    def now_ns(self) -> int:
+        """Unix time in nanoseconds. May jump, also backwards."""
+
+    def monotonic(self) -> float:
+        """Seconds since some start; never goes back."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock that stands still until it is told to move. For tests and replays."""
+
+    def __init__(self, now_ns: int = 1_700_000_000_000_000_000) -> None:
+        self._now_ns = now_ns
+        self._elapsed_ns = 0
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def monotonic(self) -> float:
+        return self._elapsed_ns / 1e9
+
+    def advance(self, seconds: float) -> None:
+        """Moves both clocks forward."""
+        self._now_ns += round(seconds * 1e9)
+        self._elapsed_ns += round(seconds * 1e9)
+
+    def set_ns(self, now_ns: int) -> None:
+        """Makes the wall clock jump; monotonic time does not notice."""
+        self._now_ns = now_ns

@@ -1,0 +1,93 @@
+"""Settings of the collector: one table, read from the environment once, at the start."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rota_collector.errors import ConfigError
+
+
+class Setting(NamedTuple):
+    """One row of ``SETTINGS``: environment variable, default as shown to people, and what it does."""
+
+    name: str
+    default: str
+    help: str
+
+
+SETTINGS = (
+    Setting("ROTA_HOME", "$XDG_STATE_HOME/rota, or /var/lib/rota for root", "Where journal and stores live; one collector each."),
+    Setting("ROTA_HTTP", "127.0.0.1:4318", "Where HTTP listens: OTLP, API, health. Port 0 takes a free one."),
+    Setting("ROTA_GRPC", "127.0.0.1:4317", "Where OTLP over gRPC listens; `off` disables it."),
+    Setting("ROTA_MAX_BODY", "67108864", "Largest request, in bytes after decompression; a larger one is answered 413."),
+)
+_DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings in force."""
+
+    home: Path
+    http: Address
+    grpc: Address | None
+    max_body: int
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
+        """The settings of an environment. Raises ConfigError, which names the setting, its value and a way out."""
+        values = {name: environ.get(name) or default for name, default in _DEFAULTS.items()}
+        grpc = None if values["ROTA_GRPC"].lower() == "off" else _address("ROTA_GRPC", values["ROTA_GRPC"])
+        return cls(
+            _home(environ), _address("ROTA_HTTP", values["ROTA_HTTP"]), grpc, _bytes("ROTA_MAX_BODY", values["ROTA_MAX_BODY"])
+        )
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if environ.get("ROTA_HOME"):
+        return Path(environ["ROTA_HOME"]).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/rota")
+    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state", "rota").absolute()
+
+
+def _address(name: str, value: str) -> Address:
+    host, _, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"{name}={value!r} is not HOST:PORT. Example: {name}={_DEFAULTS[name]}")
+    if not is_loopback(host):
+        raise ConfigError(
+            f"{name}={value!r} can be reached from other machines, and this version has no keys to tell who may read and write. "
+            f"Listen on a loopback address ({name}={_DEFAULTS[name]}) and put a proxy that authenticates in front of it."
+        )
+    return Address(host, int(port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (a name or an address, without brackets) can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _bytes(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) == 0:
+        raise ConfigError(f"{name}={value!r} is not a number of bytes above 0. Example: {name}={_DEFAULTS[name]}")
+    return int(value)

@@ -1,0 +1,196 @@
+"""Protobuf requests → Arrow, flattened to one row a record. What spans and log records have in common."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import ptars
+import pyarrow as pa
+import pyarrow.compute as pc
+from google.protobuf.message import Message
+
+from rota.wire import names
+from rota_collector.decode.attributes import Attributes
+from rota_collector.decode.from_json import to_protobuf
+from rota_collector.decode.pieces import pieces
+from rota_collector.journal import Record, Signal
+
+BATCH_BYTES = 1 << 19  # ptars holds the interpreter for a whole batch: 3-4 ms for this much
+LAST_NS = 2**63 - 2  # the last TIMESTAMP_NS; the number after it means infinity
+
+
+class Rows(NamedTuple):
+    """The records of some requests, and for each of them what stands above it."""
+
+    records: pa.StructArray
+    received_ns: pa.Array
+    run_id: pa.StringArray  # told by the scope, else by the resource
+    workflow: pa.StringArray  # likewise
+    service: pa.StringArray
+    host: pa.StringArray
+    resource: pa.StringArray  # attributes as JSON text
+    scope: pa.StringArray
+    scope_version: pa.StringArray
+    scope_attributes: pa.StringArray
+
+
+class Requests:
+    """Decodes the requests of one signal."""
+
+    def __init__(self, request: type[Message], json_signal: Signal, fields: tuple[str, str, str]) -> None:
+        self._request, self._json_signal = request, json_signal
+        self._resources, self._scopes, self._records = fields
+        self._codec = ptars.HandlerPool([request.DESCRIPTOR.file]).get_for_message(request.DESCRIPTOR)
+
+    def rows(self, records: Iterable[Record]) -> Iterator[Rows]:
+        """All records of the requests, in batches that each take a few milliseconds."""
+        for payloads, received_ns in _batches(self._encoded(records)):
+            yield self._flatten(self._arrow(payloads), pa.array(received_ns, pa.int64()))
+
+    def messages(self, records: Iterable[Record]) -> Iterator[tuple[Any, int]]:
+        """(request message, received_ns) of each piece, for what is read record by record."""
+        for payload, received_ns in self._encoded(records):
+            yield self._request.FromString(payload), received_ns
+
+    def _encoded(self, records: Iterable[Record]) -> Iterator[tuple[bytes, int]]:
+        for record in records:
+            encoded = (record.payload,) if record.signal != self._json_signal else to_protobuf(record.signal, record.payload)
+            for payload in encoded:
+                for piece in pieces(payload, BATCH_BYTES):
+                    yield bytes(piece), record.received_ns
+
+    def _arrow(self, payloads: list[bytes]) -> pa.StructArray:
+        try:
+            batch = self._codec.list_to_record_batch(payloads)
+        except ValueError:
+            # A known field of another wire type is an unknown field to the parser that validated the request, and an
+            # error to this one. Written again, such a request has only what the first one understood.
+            batch = self._codec.list_to_record_batch([self._canonical(payload) for payload in payloads])
+        return batch.column(self._resources)
+
+    def _canonical(self, payload: bytes) -> bytes:
+        message: Any = self._request.FromString(payload)
+        message.DiscardUnknownFields()
+        return bytes(message.SerializeToString())
+
+    def _flatten(self, requests: pa.ListArray, received_ns: pa.Array) -> Rows:
+        resources, request_of = requests.flatten(), pc.list_parent_indices(requests)
+        scopes, resource_of = resources.field(self._scopes).flatten(), pc.list_parent_indices(resources.field(self._scopes))
+        lists = scopes.field(self._records)
+        scope_of = pc.list_parent_indices(lists)
+        resource_of_record = resource_of.take(scope_of)
+        about_resource = Attributes(pc.struct_field(resources, ["resource", "attributes"]))
+        about_scope = Attributes(pc.struct_field(scopes, ["scope", "attributes"]))
+
+        def above(name: str) -> pa.StringArray:
+            return pc.coalesce(about_scope.first(name), about_resource.first(name).take(resource_of)).take(scope_of)
+
+        return Rows(
+            records=lists.flatten(),
+            received_ns=received_ns.take(request_of).take(resource_of_record),
+            run_id=above(names.RUN_ID),
+            workflow=above(names.WORKFLOW),
+            service=about_resource.first(names.SERVICE_NAME).take(resource_of_record),
+            host=about_resource.first(names.HOST_NAME).take(resource_of_record),
+            resource=about_resource.objects().take(resource_of_record),
+            scope=pc.struct_field(scopes, ["scope", "name"]).take(scope_of),
+            scope_version=pc.struct_field(scopes, ["scope", "version"]).take(scope_of),
+            scope_attributes=about_scope.objects().take(scope_of),
+        )
+
+
+def _batches(payloads: Iterable[tuple[bytes, int]]) -> Iterator[tuple[list[bytes], list[int]]]:
+    batch: list[bytes] = []
+    received: list[int] = []
+    size = 0
+    for payload, received_ns in payloads:
+        if batch and size + len(payload) > BATCH_BYTES:
+            yield batch, received
+            batch, received, size = [], [], 0
+        batch.append(payload)
+        received.append(received_ns)
+        size += len(payload)
+    if batch:
+        yield batch, received
+
+
+def kept(rows: Rows, mask: pa.BooleanArray) -> Rows:
+    """The rows that the mask keeps."""
+    if pc.all(mask).as_py() or not len(mask):
+        return rows
+    return Rows(*(column.filter(mask) for column in rows))
+
+
+def identified(ids: pa.BinaryArray, size: int) -> pa.BooleanArray:
+    """Whether an id is one: of the right length, and not all zero."""
+    return pc.and_(pc.equal(pc.binary_length(ids), size), pc.not_equal(ids, bytes(size)))
+
+
+def uuids(ids: pa.BinaryArray) -> pa.ExtensionArray:
+    """16-byte ids as UUID; null for what is no id."""
+    storage = pc.if_else(identified(ids, 16), ids, None).cast(pa.binary(16))
+    return pa.ExtensionArray.from_storage(pa.uuid(), storage)
+
+
+def uint64s(ids: pa.BinaryArray) -> pa.UInt64Array:
+    """8-byte ids as numbers whose hex digits are the id's; null for what is no id."""
+    fixed = pc.if_else(identified(ids, 8), ids, None).cast(pa.binary(8))
+    filled = pc.fill_null(fixed, pa.scalar(bytes(8), pa.binary(8)))
+    numbers = array("Q", filled.buffers()[1].to_pybytes()[filled.offset * 8 : (filled.offset + len(filled)) * 8])
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    swapped = pa.UInt64Array.from_buffers(pa.uint64(), len(numbers), [None, pa.py_buffer(numbers)])
+    return pc.if_else(fixed.is_valid(), swapped, None)
+
+
+def uuids_of_text(texts: pa.StringArray) -> pa.ExtensionArray:
+    """Texts as UUID: itself when it is one, else one made from its hash. Each different text is looked at once."""
+    encoded = texts.dictionary_encode()
+    ids = pa.array([uuid_of(text).bytes for text in encoded.dictionary.to_pylist()], pa.binary(16))
+    return pa.ExtensionArray.from_storage(pa.uuid(), ids.take(encoded.indices))
+
+
+@lru_cache(maxsize=4096)
+def uuid_of(text: str) -> uuid.UUID:
+    """The UUID that a text is, or always the same one for the same text."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.UUID(bytes=blake2b(text.encode(), digest_size=16, person=b"rota.id").digest())
+
+
+def nanoseconds(times: pa.UInt64Array) -> pa.Int64Array:
+    """Unix times, held to what TIMESTAMP_NS can say."""
+    return pc.min_element_wise(times, pa.scalar(LAST_NS, pa.uint64())).cast(pa.int64())
+
+
+def timestamps(times_ns: pa.Int64Array) -> pa.TimestampArray:
+    """Nanoseconds as TIMESTAMP_NS."""
+    return times_ns.cast(pa.timestamp("ns"))
+
+
+def small(numbers: pa.Array) -> pa.UInt8Array:
+    """Enums and flags as a byte; 0 for what was never defined."""
+    fits = pc.and_(pc.greater_equal(numbers, 0), pc.less_equal(numbers, 255))
+    return pc.if_else(fits, numbers, 0).cast(pa.uint8())
+
+
+def json_column(texts: pa.StringArray) -> pa.ExtensionArray:
+    """JSON text that the database need not check again."""
+    return pa.ExtensionArray.from_storage(pa.json_(), texts)
+
+
+def nonempty(texts: pa.StringArray, empty: str = "") -> pa.StringArray:
+    """Null for the empty text."""
+    return pc.if_else(pc.equal(texts, empty), None, texts)
+
+
+def concat(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """One table; an empty one of that schema when there is none."""
+    return pa.concat_tables(tables) if tables else schema.empty_table()

@@ -1,0 +1,99 @@
+"""Everything the collector raises on purpose.
+
+CollectorError
+ ├── StartError              the collector cannot start; exit status 1
+ │    ├── ConfigError        a setting that cannot be used
+ │    ├── HomeLocked         another collector works in this home
+ │    └── PortBusy           somebody else listens where it should
+ ├── JournalError            the raw log of requests
+ │    ├── JournalFull        no space left, or too much waits for the disk: try again later
+ │    ├── JournalFailed      the disk refused a write or a sync: nothing of it was acknowledged
+ │    ├── JournalClosed      the collector is stopping
+ │    └── JournalLocked      another process writes this journal
+ ├── Malformed               a body that is not what its content type says
+ ├── StoreError              a database of the collector
+ │    └── StoreLocked        another process has the database open
+ └── QueryError              a query sent by a user
+      ├── BadCursor          a page cursor that this collector did not make
+      ├── QueryRefused       not exactly one SELECT, or it reaches outside the database
+      ├── QueryFailed        the database could not run it
+      └── QueryTimeout       it ran longer than allowed
+"""
+
+from __future__ import annotations
+
+
+class CollectorError(Exception):
+    """Base of everything the collector raises on purpose."""
+
+
+class StartError(CollectorError):
+    """The collector cannot start. The message is for the person who started it."""
+
+
+class ConfigError(StartError):
+    """A setting that cannot be used."""
+
+
+class HomeLocked(StartError):
+    """Another collector works in this home."""
+
+
+class PortBusy(StartError):
+    """Somebody else listens on the address, or it cannot be listened on at all."""
+
+
+class JournalError(CollectorError):
+    """The journal could not do what was asked."""
+
+
+class JournalFull(JournalError):
+    """No space left on the device, or more bytes wait for the disk than the journal holds. Nothing was kept; retry later."""
+
+
+class JournalFailed(JournalError):
+    """The disk refused a write or a sync. What waited was not acknowledged and may be sent again."""
+
+
+class JournalClosed(JournalError):
+    """The journal takes no more records."""
+
+
+class JournalLocked(JournalError):
+    """Another process writes this journal."""
+
+
+class Malformed(CollectorError):
+    """A request body that cannot be decoded. ``field`` says where, when that is known."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class StoreError(CollectorError):
+    """A database of the collector could not be used."""
+
+
+class StoreLocked(StoreError):
+    """Another process has the database open."""
+
+
+class QueryError(CollectorError):
+    """A query sent by a user was not answered."""
+
+
+class BadCursor(QueryError):
+    """A page cursor that this collector did not make."""
+
+
+class QueryRefused(QueryError):
+    """The query is not exactly one SELECT, or reaches outside the database."""
+
+
+class QueryFailed(QueryError):
+    """The database could not run the query: it does not parse, or names something that is not there."""
+
+
+class QueryTimeout(QueryError):
+    """The query ran longer than allowed and was interrupted."""

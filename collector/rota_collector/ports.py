@@ -1,0 +1,73 @@
+"""Listening sockets, and who holds a port that we cannot have."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from rota_collector.config import Address
+from rota_collector.errors import PortBusy
+
+_BACKLOG = 1024
+_LISTEN = "0A"  # the state column of /proc/net/tcp
+
+
+def listen(address: Address, setting: str) -> socket.socket:
+    """A listening socket on ``address`` (port 0: a free one). Raises PortBusy, which names ``setting`` as what to change."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # not SO_REUSEPORT: a second listener must be refused
+    try:
+        sock.bind((address.host, address.port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise PortBusy(_refusal(address, setting, error)) from error
+    sock.setblocking(False)
+    return sock
+
+
+def bound(sock: socket.socket) -> Address:
+    """Where a socket really listens."""
+    return Address(*sock.getsockname()[:2])
+
+
+def check(address: Address, setting: str) -> None:
+    """Raises PortBusy unless ``address`` could be listened on now."""
+    listen(address, setting).close()
+
+
+def _refusal(address: Address, setting: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{address} ({setting}) is in use{holder(address.port)}. Stop that, or choose another: {setting}=127.0.0.1:PORT"
+        )
+    return f"cannot listen on {address} ({setting}): {error.strerror or error}. Choose another: {setting}=127.0.0.1:PORT"
+
+
+def holder(port: int) -> str:
+    """`` by pid 123 (name)`` for whoever listens on the TCP port of this machine, as far as /proc tells; otherwise empty."""
+    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+    for entry in Path("/proc").glob("[0-9]*") if sockets else ():
+        try:
+            if any(os.readlink(fd) in sockets for fd in (entry / "fd").iterdir()):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f" by pid {entry.name} ({command[:80] or '?'})"
+        except OSError:
+            continue  # not ours to look at, or gone
+    return ""
+
+
+def _listening(port: int) -> Iterator[str]:
+    """The inodes of the sockets that listen on ``port``."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]

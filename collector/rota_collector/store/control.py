@@ -1,0 +1,206 @@
+"""Control state: run rows and workflow rollups, folded from run events. SQLAlchemy Core on SQLite.
+
+This store is a projection of the journal with a cursor of its own. Rows and cursor change in one transaction, and the
+fold is idempotent, so applying any stretch of the journal again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, func, select, union_all, update
+
+from rota.rules.fold import TERMINAL, Run, RunEvent, fold
+from rota_collector.store import control_queries as queries
+from rota_collector.store.control_schema import cursor, metadata, policies, run_tags, runs, workflow_days, workflows
+from rota_collector.store.dialect import driver_sql, json_array, open_sqlite, upsert
+
+OUTCOMES = 30  # how many runs a workflow's rollup holds
+NS_A_DAY = 86_400 * 10**9
+_CHUNK = 500  # run ids in one SELECT … IN
+_BAD = ("failed", "timed_out", "crashed", "upstream_failed")
+
+_columns = [runs.c[name] for name in Run._fields]
+_find_runs = select(*_columns).where(runs.c.run_id.in_(bindparam("ids", expanding=True)))
+
+
+def _last_runs_of(parameter: str) -> Select[Any]:
+    """The ids and states of a workflow's last runs, the newest first, as two JSON arrays in one row."""
+    last = (
+        select(runs.c.run_id, runs.c.state)
+        .where(runs.c.workflow == bindparam(parameter))
+        .order_by(runs.c.listed_ns.desc(), runs.c.run_id.desc())
+        .limit(OUTCOMES)
+        .subquery()
+    )
+    return select(
+        bindparam(parameter).label("name"), json_array(last.c.run_id).label("ids"), json_array(last.c.state).label("states")
+    )
+
+
+_AT_ONCE = [f"name_{i}" for i in range(25)]  # workflows in one statement: a statement each costs more than its rows
+_last_runs = union_all(*map(_last_runs_of, _AT_ONCE))
+_upsert_runs = driver_sql(upsert(runs))  # the one statement with so many rows that building its parameters counts
+_in_order: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(
+    *map([*Run._fields, "listed_ns"].index, _upsert_runs.parameters)
+)
+_upsert_workflows = upsert(workflows)
+_count_days = upsert(workflow_days, adding=("succeeded", "failed", "other"))
+_delete_tags = delete(run_tags).where(
+    run_tags.c.tag == bindparam("old_tag"),
+    run_tags.c.listed_ns == bindparam("old_listed_ns"),
+    run_tags.c.run_id == bindparam("old_run_id"),
+)
+_delete_workflow = delete(workflows).where(workflows.c.name == bindparam("gone"))
+_advance = update(cursor).values(offset=bindparam("next")).where(cursor.c.offset < bindparam("next"))
+
+
+class _Change(NamedTuple):
+    """A run before (None: unknown) and after the events of a batch."""
+
+    old: Run | None
+    new: Run
+
+
+class Control:
+    """The control store in the file ``path``. One thread applies; any thread reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine: Engine = open_sqlite(path)
+        self._writer = self._engine.execution_options(writes=True)
+        with self._writer.begin() as connection:
+            metadata.create_all(connection)
+            if connection.execute(select(cursor)).first() is None:
+                connection.execute(cursor.insert().values(name="journal", offset=0))
+            self._policy_versions = int(connection.execute(select(func.count()).select_from(policies)).scalar_one())
+
+    def offset(self) -> int:
+        """The journal position (bytes) up to which every event is in this store."""
+        with self._engine.begin() as connection:
+            return int(connection.execute(select(cursor.c.offset)).scalar_one())
+
+    def apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
+        """Fold ``events`` into their runs and move the cursor to ``next_offset`` (never back), in one transaction."""
+        with self._writer.begin() as connection:
+            changes = list(_fold_into(connection, events))
+            if changes:
+                connection.exec_driver_sql(_upsert_runs.sql, [_row(change.new) for change in changes])
+                _move_tags(connection, changes)
+                _count(connection, changes)
+                _roll_up(connection, {run.workflow for change in changes for run in change if run is not None})
+            connection.execute(_advance, {"next": next_offset})
+
+    def runs(self, filters: queries.RunFilter, page: str | None = None, limit: int = 100) -> queries.Page[Run]:
+        """Runs, the last started first, one page of them; ``page`` is the ``next`` of the page before. Raises BadCursor."""
+        with self._engine.begin() as connection:
+            return queries.runs_page(connection, filters, page, limit)
+
+    def run(self, run_id: str) -> Run | None:
+        """The run of this id, or None."""
+        with self._engine.begin() as connection:
+            row = connection.execute(_find_runs, {"ids": [run_id]}).first()
+        return queries.to_run(row) if row else None
+
+    def runs_starting_with(self, prefix: str, limit: int = 2) -> list[str]:
+        """Up to ``limit`` ids of runs that begin with ``prefix``."""
+        with self._engine.begin() as connection:
+            return queries.ids_starting_with(connection, prefix, limit)
+
+    def workflows(self, now_ns: int, page: str | None = None, limit: int = 1000) -> queries.Page[queries.Workflow]:
+        """Workflows by name. ``now_ns`` (Unix ns) ends the 30 days of the success rate. Raises BadCursor."""
+        with self._engine.begin() as connection:
+            return queries.workflows_page(connection, now_ns // NS_A_DAY, page, limit)
+
+    def workflow(self, name: str, now_ns: int) -> queries.Workflow | None:
+        """The workflow of this name, or None when none of its runs was ever seen."""
+        with self._engine.begin() as connection:
+            return queries.workflow(connection, name, now_ns // NS_A_DAY)
+
+    def policy_versions(self) -> int:
+        """How many policy versions are stored (0: nothing is asked of any run)."""
+        return self._policy_versions
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+
+def _fold_into(connection: Connection, events: Sequence[RunEvent]) -> Iterator[_Change]:
+    """The runs that ``events`` really change."""
+    ids = list(dict.fromkeys(event.run_id for event in events))
+    before: dict[str, Run] = {}
+    for some in _in_chunks(ids, _CHUNK):
+        before.update((row.run_id, queries.to_run(row)) for row in connection.execute(_find_runs, {"ids": some}))
+    after: dict[str, Run | None] = dict(before)
+    for event in events:
+        after[event.run_id] = fold(after.get(event.run_id), event)
+    for run_id, new in after.items():
+        if new is not None and new != before.get(run_id):
+            yield _Change(before.get(run_id), new)
+
+
+def _row(run: Run) -> tuple[Any, ...]:
+    tags = json.dumps(run.tags) if run.tags else "[]"
+    return _in_order((*run[:-1], tags, queries.listed_ns(run)))
+
+
+def _tag_keys(run: Run | None) -> set[tuple[str, int, str]]:
+    return {(tag, queries.listed_ns(run), run.run_id) for tag in run.tags} if run is not None else set()
+
+
+def _move_tags(connection: Connection, changes: Sequence[_Change]) -> None:
+    gone, come = set(), set()
+    for change in changes:
+        if change.new.tags or (change.old is not None and change.old.tags):
+            old, new = _tag_keys(change.old), _tag_keys(change.new)
+            gone |= old - new
+            come |= new - old
+    if gone:
+        connection.execute(_delete_tags, [{"old_tag": t, "old_listed_ns": at, "old_run_id": run} for t, at, run in gone])
+    if come:
+        connection.execute(run_tags.insert(), [{"tag": t, "listed_ns": at, "run_id": run} for t, at, run in come])
+
+
+def _bucket(state: str) -> str | None:
+    if state not in TERMINAL:
+        return None
+    return "succeeded" if state == "succeeded" else "failed" if state in _BAD else "other"
+
+
+def _count(connection: Connection, changes: Sequence[_Change]) -> None:
+    """Move each changed run from the count it was in to the one it is in now: the same as counting the rows anew."""
+    counts: Counter[tuple[str, int, str]] = Counter()
+    for change in changes:
+        for run, step in ((change.old, -1), (change.new, +1)):
+            bucket = _bucket(run.state) if run is not None else None
+            if run is not None and bucket is not None:
+                counts[run.workflow, queries.listed_ns(run) // NS_A_DAY, bucket] += step
+    days: dict[tuple[str, int], dict[str, int]] = {}
+    for (name, day, bucket), step in counts.items():
+        if step:
+            days.setdefault((name, day), {"succeeded": 0, "failed": 0, "other": 0})[bucket] += step
+    if days:
+        connection.execute(_count_days, [{"workflow": name, "day": day, **steps} for (name, day), steps in days.items()])
+
+
+def _roll_up(connection: Connection, names: set[str]) -> None:
+    """Read the last runs of each workflow anew. A workflow that has none left (its runs turned out another's) goes."""
+    rows: list[Row[Any]] = []
+    for some in _in_chunks(sorted(names), len(_AT_ONCE)):
+        rows += connection.execute(_last_runs, dict(zip_longest(_AT_ONCE, some))).all()
+    ids = {row.name: json.loads(row.ids) for row in rows if row.name is not None}
+    found = [{"name": row.name, "last_run_id": ids[row.name][0], "outcomes": row.states} for row in rows if ids.get(row.name)]
+    if found:
+        connection.execute(_upsert_workflows, found)
+    if len(found) < len(names):
+        connection.execute(_delete_workflow, [{"gone": name} for name in names if not ids[name]])
+
+
+def _in_chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,150 @@
+"""What is read from control state: pages of runs and workflows.
+
+Pages are keyset pages: the cursor names the last row that was shown, so a page costs the same anywhere in the list, and
+runs that arrive meanwhile neither repeat nor hide a row.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Row, Select, func, null, select, tuple_
+
+from rota.rules.fold import Run
+from rota_collector.errors import BadCursor
+from rota_collector.store.control_schema import run_tags, runs, workflow_days, workflows
+
+RATE_DAYS = 30
+
+Item = TypeVar("Item")
+
+
+class RunFilter(NamedTuple):
+    """Which runs; None: any. Times are Unix ns; a run's time is its start (its first event while that is unknown)."""
+
+    workflow: str | None = None
+    state: str | None = None
+    tag: str | None = None
+    since_ns: int | None = None  # inclusive
+    until_ns: int | None = None  # exclusive
+
+
+class Page(NamedTuple, Generic[Item]):
+    """Some items of a list, and the cursor of the page after them (None: that was all)."""
+
+    items: list[Item]
+    next: str | None
+
+
+class Workflow(NamedTuple):
+    """A workflow with its last run, the states of its last runs (oldest first) and its success rate (0–1; None: no data)."""
+
+    name: str
+    last_run: Run
+    outcomes: list[str]
+    success_rate_30d: float | None
+
+
+# A list does not carry stacks; NULL stands in their place, so that rows keep the shape of Run.
+_listed_columns = [null().label(name) if name == "error_stack" else runs.c[name] for name in Run._fields]
+
+
+def listed_ns(run: Run) -> int:
+    """When the run is listed: its start, or, while nobody knows that, its earliest event (the head of ``first_key``)."""
+    return run.started_ns if run.started_ns is not None else int(run.first_key.partition(".")[0])
+
+
+def to_run(row: Row[Any]) -> Run:
+    """A row whose first columns are the fields of Run, as a Run."""
+    run = Run._make(row[: len(Run._fields)])
+    return run._replace(tags=tuple(json.loads(run.tags)))  # type: ignore[arg-type]  # in the row it is still JSON text
+
+
+def runs_page(connection: Connection, filters: RunFilter, page: str | None, limit: int) -> Page[Run]:
+    """One page of the runs that pass ``filters``, the last listed first."""
+    key = (runs.c.listed_ns, runs.c.run_id)
+    query = select(*_listed_columns)
+    if filters.tag is not None:  # walk the tag's own index, which is in the same order
+        key = (run_tags.c.listed_ns, run_tags.c.run_id)
+        query = query.join(run_tags, run_tags.c.run_id == runs.c.run_id).where(run_tags.c.tag == filters.tag)
+    query = _filtered(query, filters, key[0])
+    if page is not None:
+        query = query.where(tuple_(*key) < tuple_(*_decode(page, int, str)))
+    query = query.order_by(key[0].desc(), key[1].desc()).limit(limit + 1)
+    items = [to_run(row) for row in connection.execute(query)]
+    return _page(items, limit, lambda run: (listed_ns(run), run.run_id))
+
+
+def _filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]:
+    if filters.workflow is not None:
+        query = query.where(runs.c.workflow == filters.workflow)
+    if filters.state is not None:
+        query = query.where(runs.c.state == filters.state)
+    if filters.since_ns is not None:
+        query = query.where(listed >= filters.since_ns)
+    if filters.until_ns is not None:
+        query = query.where(listed < filters.until_ns)
+    return query
+
+
+def ids_starting_with(connection: Connection, prefix: str, limit: int) -> list[str]:
+    """Run ids that begin with ``prefix``, in order: a range of the primary key."""
+    query = select(runs.c.run_id).where(runs.c.run_id >= prefix, runs.c.run_id < prefix + "\U0010ffff")
+    return list(connection.execute(query.order_by(runs.c.run_id).limit(limit)).scalars())
+
+
+def workflows_page(connection: Connection, today: int, page: str | None, limit: int) -> Page[Workflow]:
+    """One page of the workflows, by name; ``today`` counts days since 1970."""
+    query = _workflows().order_by(workflows.c.name).limit(limit + 1)
+    if page is not None:
+        query = query.where(workflows.c.name > _decode(page, str)[0])
+    rows = connection.execute(query).all()
+    rates = _rates(connection, [row.name for row in rows], today)
+    return _page([_to_workflow(row, rates) for row in rows], limit, lambda workflow: (workflow.name,))
+
+
+def workflow(connection: Connection, name: str, today: int) -> Workflow | None:
+    """One workflow, or None."""
+    row = connection.execute(_workflows().where(workflows.c.name == name)).first()
+    return _to_workflow(row, _rates(connection, [name], today)) if row else None
+
+
+def _workflows() -> Select[Any]:
+    return select(*_listed_columns, workflows.c.name, workflows.c.outcomes).join(runs, runs.c.run_id == workflows.c.last_run_id)
+
+
+def _to_workflow(row: Row[Any], rates: dict[str, float]) -> Workflow:
+    return Workflow(row.name, to_run(row), json.loads(row.outcomes)[::-1], rates.get(row.name))
+
+
+def _rates(connection: Connection, names: Sequence[str], today: int) -> dict[str, float]:
+    """succeeded / (succeeded + failed) of the last 30 days; absent where there were neither."""
+    days = workflow_days.c
+    query = (
+        select(days.workflow, func.sum(days.succeeded), func.sum(days.failed))
+        .where(days.day > today - RATE_DAYS, days.workflow >= min(names, default=""), days.workflow <= max(names, default=""))
+        .group_by(days.workflow)
+    )
+    return {name: good / (good + bad) for name, good, bad in connection.execute(query) if good + bad}
+
+
+def _page(items: list[Item], limit: int, key: Any) -> Page[Item]:
+    return Page(items[:limit], _encode(*key(items[limit - 1])) if len(items) > limit else None)
+
+
+def _encode(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+def _decode(page: str, *types: type) -> list[Any]:
+    try:
+        parts = json.loads(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
+    except (ValueError, binascii.Error):
+        parts = None
+    if not isinstance(parts, list) or [type(part) for part in parts] != list(types):
+        raise BadCursor(f"cursor {page!r} was not made by this collector: leave it out to start from the first page")
+    return parts

@@ -1,0 +1,92 @@
+"""The tables of control state: what is true now, derived from the journal, plus what only people decide (policies)."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+# How far the journal has been applied to this store. One row; it moves in the transaction of the rows it speaks of.
+cursor = Table(
+    "cursor",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("offset", BigInteger, nullable=False),
+)
+
+# Every run: the fields of rota.rules.fold.Run, and `listed_ns`, the time it is listed under: when it started, or, as
+# long as nobody knows that, when it was first heard of. Times are Unix ns. Tags are a JSON array.
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("listed_ns", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("started_ns", BigInteger),
+    Column("ended_ns", BigInteger),
+    Column("slot_ns", BigInteger),
+    Column("attempt", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("reason", Text),
+    Column("raw_state", Text),
+    Column("exit_code", Integer),
+    Column("host", Text),
+    Column("trace_id", Text),
+    Column("span_id", Text),
+    Column("parent_run_id", Text),
+    Column("tags", Text, nullable=False),
+    Column("state_key", Text, nullable=False),
+    Column("error_key", Text, nullable=False),
+    Column("first_key", Text, nullable=False),
+    Column("error_type", Text),
+    Column("error_message", Text),
+    Column("error_stack", Text),  # last, as it is long: lists read the row's first page only
+    # One index an order that lists are read in. The state at the end of the second answers filters and rollups unseen.
+    Index("runs_listed", "listed_ns", "run_id"),
+    Index("runs_workflow", "workflow", "listed_ns", "run_id", "state"),
+    Index("runs_state", "state", "listed_ns", "run_id"),
+    Index("runs_workflow_state", "workflow", "state", "listed_ns", "run_id"),
+)
+
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column("listed_ns", BigInteger, primary_key=True),
+    Column("run_id", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# The rollup of a workflow: its last run and the states of its last 30 (a JSON array, newest first).
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("last_run_id", Text, nullable=False),
+    Column("outcomes", Text, nullable=False),
+)
+
+# How the runs of a UTC day (of `listed_ns`, in days since 1970) ended. `other`: counted neither way.
+workflow_days = Table(
+    "workflow_days",
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("succeeded", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("other", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Every version of every policy document, with who and why. Nothing writes it yet.
+policies = Table(
+    "policies",
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text),
+    Column("created_ns", BigInteger, nullable=False),
+)

@@ -1,0 +1,71 @@
+"""What differs between the databases that can hold control state: opening one, and the SQL that they spell differently.
+
+SQLite today.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Engine, Function, Table, create_engine, event, func
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite.dml import Insert
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",  # readers never wait for the writer
+    "PRAGMA synchronous=FULL",  # a commit is on the disk: the cursor must never be ahead of the rows
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cache_size=-65536",  # 64 MiB
+    "PRAGMA wal_autocheckpoint=8000",  # 32 MiB: the same page is then copied back once for many commits
+)
+
+
+def open_sqlite(path: Path) -> Engine:
+    """An engine on the file ``path``, made when missing. With ``writes=True`` a connection takes the write lock at BEGIN."""
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=32)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say so, not at the first INSERT
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+class DriverSql(NamedTuple):
+    """A statement as the driver takes it, and the names of its positional parameters."""
+
+    sql: str
+    parameters: list[str]
+
+
+def driver_sql(statement: Insert) -> DriverSql:
+    """``statement`` compiled once, for rows that come as tuples."""
+    compiled = statement.compile(dialect=sqlite.dialect())
+    return DriverSql(str(compiled), list(compiled.positiontup or ()))
+
+
+def upsert(table: Table, *, adding: tuple[str, ...] = ()) -> Insert:
+    """INSERT that replaces the row of the same primary key; the columns in ``adding`` are added to what is there."""
+    statement = insert(table)
+    keys = table.primary_key.columns.keys()
+    changes = {
+        name: table.c[name] + statement.excluded[name] if name in adding else statement.excluded[name]
+        for name in table.c.keys()  # noqa: SIM118 (a ColumnCollection iterates over columns, not names)
+        if name not in keys
+    }
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def json_array(column: ColumnElement[Any]) -> Function[Any]:
+    """The values of a column as one JSON array, in the order in which the rows come."""
+    return func.json_group_array(column)

@@ -1,0 +1,1 @@
+"""Loops beside the request path: the followers that carry the journal into the stores."""

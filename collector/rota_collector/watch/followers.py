@@ -1,0 +1,109 @@
+"""Followers carry the journal into the stores.
+
+The journal is the only truth between stores: each store keeps its own position in it, moved in the transaction of the
+rows it speaks of. A follower starts from that position, whatever happened before, and never skips a record.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from rota_collector.clock import Clock
+from rota_collector.journal import Record
+
+BATCH_BYTES = 8 << 20  # of payload in one transaction
+EXIT_STATUS_FATAL = 70  # EX_SOFTWARE: a supervisor should start us again
+_IDLE_SECONDS = 0.25  # how long a stop may go unnoticed by a follower that waits
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 30.0
+
+
+class Source(Protocol):
+    """What a follower needs of the journal."""
+
+    @property
+    def durable_end(self) -> int:
+        """The offset after the last record that is safely on disk."""
+
+    def read(self, offset: int, max_bytes: int) -> list[Record]:
+        """Records from ``offset`` on, about ``max_bytes`` of them; empty when there is none."""
+
+    def wait_beyond(self, offset: int, timeout_seconds: float) -> bool:
+        """Blocks until there is something after ``offset``."""
+
+
+class Follower(threading.Thread):
+    """One store's reader of the journal, in a thread of its own.
+
+    ``offset`` says where the store stands and ``apply`` brings a batch of records into it together with the new position.
+    What goes wrong is said on stderr and tried again, later and later; an error in ``fatal`` ends the process, as the
+    store's handle is beyond repair and a fresh process recovers from the journal.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        journal: Source,
+        offset: Callable[[], int],
+        apply: Callable[[Sequence[Record]], None],
+        clock: Clock,
+        fatal: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        super().__init__(name=f"rota-{name}", daemon=True)
+        self._store, self._journal, self._apply, self._clock, self._fatal = name, journal, apply, clock, fatal
+        self._offset = offset()
+        self._stopping = threading.Event()
+        self._deadline = float("inf")
+        self.trouble: str | None = None  # why the last attempt failed; None while all is well
+
+    @property
+    def lag_bytes(self) -> int:
+        """How much of the journal this store does not have yet."""
+        return max(0, self._journal.durable_end - self._offset)
+
+    def run(self) -> None:
+        """Follow until stopped and, then, either at the end of the journal or out of time."""
+        wait_seconds = _FIRST_WAIT_SECONDS
+        while not self._stopping.is_set() or self._clock.monotonic() < self._deadline:
+            try:
+                at_end = not self._step()
+            except self._fatal as error:
+                self._die(error)
+            except Exception as error:  # noqa: BLE001 (a follower that gives up would lose what was acknowledged)
+                self._complain(error, wait_seconds)
+                at_end = self._stopping.wait(wait_seconds)  # what does not work now is tried again by the next start
+                wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
+            else:
+                self.trouble = None
+                wait_seconds = _FIRST_WAIT_SECONDS
+            if at_end and self._stopping.is_set():
+                return
+
+    def stop(self, seconds: float) -> None:
+        """Ask the follower to finish what the journal holds within ``seconds``. The journal takes no more by now."""
+        self._deadline = self._clock.monotonic() + seconds
+        self._stopping.set()
+
+    def _step(self) -> bool:
+        """Whether there was something to apply."""
+        records = self._journal.read(self._offset, BATCH_BYTES)
+        if not records:
+            return self._journal.wait_beyond(self._offset, _IDLE_SECONDS)
+        self._apply(records)
+        self._offset = records[-1].next_offset
+        return True
+
+    def _complain(self, error: Exception, wait_seconds: float) -> None:
+        self.trouble = f"{type(error).__name__}: {error}"
+        self._say(f"cannot apply the journal at {self._offset}, trying again in {wait_seconds:g} s: {self.trouble}")
+
+    def _die(self, error: BaseException) -> NoReturn:
+        self._say(f"this store failed for good; ending the process, start it again: {type(error).__name__}: {error}")
+        os._exit(EXIT_STATUS_FATAL)
+
+    def _say(self, text: str) -> None:
+        sys.stderr.write(f"rota collector: {self._store} store: {text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""The dashboard: what the collector's HTTP API says, as pages. It keeps nothing of its own."""

@@ -1,0 +1,40 @@
+"""rota: two lines make a script an observed run.
+
+    import rota
+    rota.watch()
+
+Names are loaded on first use, so that ``import rota`` costs a script next to nothing.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+__all__ = ["current", "record", "run", "task", "traceparent", "watch"]
+
+_HOME_OF = {
+    "watch": "rota._watch",
+    "run": "rota._run",
+    "current": "rota._run",
+    "record": "rota._run",
+    "traceparent": "rota._run",
+    "task": "rota._task",
+}
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rota._run import current, record, run, traceparent
+    from rota._task import task
+    from rota._watch import watch
+
+
+def __getattr__(name: str) -> object:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rota' has no attribute {name!r}")
+    value = getattr(__import__(module, fromlist=(name,)), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

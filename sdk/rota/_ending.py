@@ -1,0 +1,133 @@
+"""How did this process end? Found out at exit, without a signal handler and without an excepthook.
+
+What is known by then (tried on CPython 3.8 to 3.13):
+
+- the outermost frame of the main thread, kept since ``watch()``: its last instruction tells whether it returned or unwound;
+- ``sys.last_value``: the uncaught exception, set before any excepthook runs, even a replaced one;
+- the code of a ``SystemExit``: on CPython >= 3.12 ``sys.monitoring`` reports the exception that unwinds the outermost frame;
+  before, ``sys.exit`` is wrapped (``raise SystemExit(3)`` and ``exit()`` then stay unknown: ``ended``, not guessed).
+"""
+
+from __future__ import annotations
+
+import sys
+from _thread import get_ident
+
+from rota._run import exit_code_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any
+
+_RETURNS = {(3, 12): (83, 121), (3, 13): (36, 103)}  # RETURN_VALUE, RETURN_CONST; until 3.11 only 83
+_TOOLS = (3, 4, 2, 5)  # sys.monitoring tool ids that no debugger or coverage tool claims come first
+
+
+class Ending:
+    """Watches for the end from the moment it is made, which must be on the program's main thread to see all."""
+
+    def __init__(self) -> None:
+        self._frame = outermost_frame()
+        self._code: CodeType = self._frame.f_code
+        self._main = get_ident()
+        self._before = getattr(sys, "last_value", None)
+        self._exit: tuple[int, object, object] | None = None  # (the frame's instruction, SystemExit.code, sys.last_value) then
+        if not self._monitor():
+            self._wrap_sys_exit()
+
+    def outcome(self) -> dict[str, Any]:
+        """The arguments of ``Run.finish``, for the end that is happening now."""
+        if self._returned():
+            return {"state": "succeeded", "exit_code": 0}
+        error = getattr(sys, "last_value", None)
+        if self._exit is not None and self._exit[0] in (-1, self._frame.f_lasti) and self._exit[2] is error:
+            return _exited(self._exit[1])  # an error set later than this exit would have replaced it
+        if error is not None and error is not self._before and self._left_by(error):
+            return _uncaught(error)
+        return {"state": "ended", "reason": "unseen"}
+
+    def _returned(self) -> bool:
+        """Whether the outermost frame's last instruction is a return."""
+        last = self._frame.f_lasti
+        if last < 0:
+            return False
+        return self._code.co_code[last] in _return_opcodes()
+
+    def _left_by(self, error: BaseException) -> bool:
+        """Whether ``error`` went all the way up (a GUI toolkit may set ``sys.last_value`` for one it survived)."""
+        trace = error.__traceback__
+        return trace is not None and trace.tb_frame.f_code is self._code
+
+    def _monitor(self) -> bool:
+        monitoring = getattr(sys, "monitoring", None)
+        if monitoring is None:
+            return False
+        free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
+        if not free:
+            return False
+        code = self._code
+
+        def on_unwind(unwound: CodeType, _offset: int, error: BaseException) -> None:
+            if unwound is code and isinstance(error, SystemExit):
+                self._exit = (-1, error.code, getattr(sys, "last_value", None))
+
+        monitoring.use_tool_id(free[0], "rota")
+        monitoring.register_callback(free[0], monitoring.events.PY_UNWIND, on_unwind)
+        monitoring.set_events(free[0], monitoring.events.PY_UNWIND)
+        return True
+
+    def _wrap_sys_exit(self) -> None:
+        real = sys.exit
+
+        def exit(status: object = None, /) -> Any:  # noqa: A001
+            if get_ident() == self._main:
+                self._exit = (self._frame.f_lasti, status, getattr(sys, "last_value", None))
+            try:
+                return real(status)  # type: ignore[arg-type]
+            except SystemExit as leaving:
+                leaving.__traceback__ = None  # not even this frame shows, should somebody print it (from CPython 3.11 on)
+                raise
+
+        exit.__doc__, exit.__module__ = real.__doc__, "sys"
+        sys.exit = exit
+
+
+def outermost_frame() -> FrameType:
+    """The frame at the bottom of this thread's stack: the script, or what runs it."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+    return frame
+
+
+def _return_opcodes() -> tuple[int, ...]:
+    version = sys.version_info[:2]
+    if version < (3, 12):
+        return (83,)
+    if version in _RETURNS:
+        return _RETURNS[version]
+    import opcode
+
+    return tuple(opcode.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opcode.opmap)
+
+
+def _exited(code: object) -> dict[str, Any]:
+    status = exit_code_of(code)
+    if not status:
+        return {"state": "succeeded", "exit_code": 0, "reason": "exit"}
+    error = None
+    if not isinstance(code, int):
+        from rota.wire import names
+
+        # sys.exit("text") prints the text; other objects are printed too, but by the user's own __str__: not called again.
+        error = {names.EXCEPTION_TYPE: "SystemExit", names.EXCEPTION_MESSAGE: code if type(code) is str else type(code).__name__}
+    return {"state": "failed", "exit_code": status, "reason": "exit", "error": error}
+
+
+def _uncaught(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, KeyboardInterrupt):
+        return {"state": "cancelled", "exit_code": 130, "reason": "sigint"}
+    from rota._failure import describe
+
+    return {"state": "failed", "exit_code": 1, "reason": "exception", "error": describe(error)}

@@ -1,0 +1,42 @@
+"""What can be said of an exception: type, message, stack with its causes. Loaded only when something failed."""
+
+from __future__ import annotations
+
+import traceback
+
+from rota.wire import names
+
+MAX_STACK = 16 * 1024  # characters: the first lines and, more of them, the last
+
+
+def describe(error: BaseException, with_stack: bool = True) -> dict[str, object]:
+    """The exception attributes of the semantic conventions. Chained causes are part of the stack, as Python prints them."""
+    found: dict[str, object] = {names.EXCEPTION_TYPE: type_name(error), names.EXCEPTION_MESSAGE: message(error)}
+    if with_stack:
+        found[names.EXCEPTION_STACK] = stack(error)
+    return found
+
+
+def type_name(error: BaseException) -> str:
+    """``ValueError``, or ``package.module.Name`` for what is not built in."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "." + kind.__qualname__
+
+
+def message(error: BaseException) -> str:
+    """``str(error)``; when that fails too, says so."""
+    try:
+        return str(error)[:MAX_STACK]
+    except Exception as second:
+        return "<its text cannot be made: %s>" % type(second).__name__
+
+
+def stack(error: BaseException) -> str:
+    """The traceback as Python prints it, its middle left out when it is very long."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception as second:
+        return "<the stack cannot be made: %s>" % type(second).__name__
+    if len(text) <= MAX_STACK:
+        return text
+    return text[: MAX_STACK // 4] + "\n… %d characters left out …\n" % (len(text) - MAX_STACK) + text[-MAX_STACK * 3 // 4 :]

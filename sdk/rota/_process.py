@@ -1,0 +1,147 @@
+"""This process, as rota sees it: its spool, its carrier, its clock, its forks and its end.
+
+Made when the first run begins. Nothing happens at import, and nothing at all when rota is disabled.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+
+from rota import __version__, _config
+from rota._forward import choose
+from rota._guard import guarded
+from rota._spool import Spool
+from rota.wire import events, names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+
+class Clock:
+    """Wall time that only moves forward: read once, then carried by the clock that counts suspended time too.
+
+    A clock that is set back in the middle of a run thus makes no negative duration.
+    """
+
+    def __init__(self) -> None:
+        boot = getattr(time, "CLOCK_BOOTTIME", None)
+        read = getattr(time, "clock_gettime_ns", None)
+        self.monotonic_ns: Callable[[], int] = time.monotonic_ns if boot is None or read is None else lambda: read(boot)
+        self.offset_ns = 0
+        self.resync()
+
+    def resync(self) -> None:
+        """Follow the wall clock again; called when a run begins, never inside one."""
+        self.offset_ns = time.time_ns() - self.monotonic_ns()
+
+    def now_ns(self) -> int:
+        """Unix time in nanoseconds."""
+        return self.offset_ns + self.monotonic_ns()
+
+
+class Ids:
+    """Span ids: a random start and an odd stride make them unique in the process without a system call each."""
+
+    _STRIDE = 0x9E3779B97F4A7C15
+
+    def __init__(self) -> None:
+        self.reseed()
+
+    def reseed(self) -> None:
+        """A new random start; needed in a forked child."""
+        self._last = int.from_bytes(os.urandom(8), "big")
+
+    def span_id(self) -> str:
+        """16 hex digits, never all zero."""
+        self._last = last = (self._last + self._STRIDE) & 0xFFFFFFFFFFFFFFFF
+        return "%016x" % (last or 1)
+
+
+def uuid7(at_ns: int) -> str:
+    """A UUIDv7 (RFC 9562): milliseconds of Unix time, then random bits; sorts by time."""
+    bits = (at_ns // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    h = "%032x" % bits
+    return "%s-%s-%s-%s-%s" % (h[:8], h[8:12], h[12:16], h[16:20], h[20:])
+
+
+class Process:
+    """What all runs of this process share."""
+
+    def __init__(self, service_name: str) -> None:
+        self.home = _config.home()
+        self.clock = Clock()
+        self.ids = Ids()
+        self.is_fork = False
+        self.at_end: Callable[[], None] | None = None  # what the process's own run says when the process ends
+        self.resource = _resource(service_name)
+        self.spool = Spool(self.home, _stem(), self.resource, self.clock.monotonic_ns)
+        self.carrier = choose(self.spool, self.home)
+        atexit.register(guarded(self._end))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=guarded(self.spool_flush), after_in_child=guarded(self._after_fork_in_child))
+
+    def spool_flush(self) -> None:
+        """Before a fork: a child must not write the parent's spans again."""
+        self.spool.flush()
+
+    def write_event(self, scope: str, record: str) -> None:
+        """Spool one event and let it leave."""
+        self.spool.write_logs(events.logs_line(self.resource, scope, (record,)))
+        self.carrier.push()
+
+    def _after_fork_in_child(self) -> None:
+        self.is_fork = True
+        self.at_end = None
+        self.carrier.forget()
+        self.spool.forget()
+        self.ids.reseed()
+        self.spool = Spool(self.home, _stem(), self.resource, self.clock.monotonic_ns)
+        self.spool.eager = True
+        self.carrier = choose(self.spool, self.home)
+
+    def _end(self) -> None:
+        if self.at_end is not None:
+            self.at_end()
+        self.spool.flush()
+        self.carrier.close()
+
+
+_process: Process | None = None
+
+
+def process(service_name: str) -> Process:
+    """This process; made on the first call."""
+    global _process
+    if _process is None:
+        _process = Process(service_name)
+    return _process
+
+
+def existing() -> Process | None:
+    """This process, when rota is in use here."""
+    return _process
+
+
+def _stem() -> str:
+    return "%d-%s" % (os.getpid(), os.urandom(8).hex())
+
+
+def _resource(service_name: str) -> str:
+    pairs: dict[str, object] = {
+        names.SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or service_name,
+        names.HOST_NAME: os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME"),
+        names.PROCESS_PID: os.getpid(),
+        names.RUNTIME_NAME: sys.implementation.name,
+        names.RUNTIME_VERSION: "%d.%d.%d" % sys.version_info[:3],
+        names.SDK_NAME: "rota",
+        names.SDK_LANGUAGE: "python",
+        names.SDK_VERSION: __version__,
+    }
+    pairs.update(_config.parse_pairs(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    return events.resource(pairs)

@@ -1,0 +1,261 @@
+"""Runs: one execution of a workflow, from its first event to its last.
+
+``rota.watch()`` makes the process a run (``_watch``); ``rota.run`` makes runs inside a long-lived process or a notebook.
+"""
+
+from __future__ import annotations
+
+from _contextvars import ContextVar
+
+from rota import __version__, _config, _propagate
+from rota._guard import guarded
+from rota._process import Process, process, uuid7
+from rota.wire import events, names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from rota._task import Task
+
+CURRENT: ContextVar[Run | Task | None] = ContextVar("rota.current", default=None)
+
+_PHASE = {"running": "executing", "starting": "pending"}  # our states in the words of the CI/CD conventions
+_RESULT = {
+    "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
+    "cancelled": "cancellation", "skipped": "skip",
+}  # fmt: skip
+
+
+class Run:
+    """One run and what it says of itself. ``run_id`` is a UUIDv7; ids of trace and span are hex."""
+
+    is_task = False
+
+    def __init__(self, owner: Process, workflow: str, kind: str, parent: Run | None = None) -> None:
+        owner.clock.resync()
+        self.owner = owner
+        self.monotonic_ns, self.new_span_id = owner.clock.monotonic_ns, owner.ids.span_id
+        self.workflow = workflow
+        self.kind = kind  # "process" or "inner"
+        self.run: Run = self
+        self.attempt = 1
+        self.started_ns = owner.clock.now_ns()
+        self.run_id = uuid7(self.started_ns)
+        self.span_id = owner.ids.span_id()
+        self.trace_id: str
+        if parent is not None:
+            self.trace_id, self.parent_span_id, self.parent_run_id = parent.trace_id, parent.span_id, parent.run_id
+        else:
+            self.trace_id, self.parent_span_id = _propagate.inherited()
+            self.parent_run_id = _propagate.inherited_run()[0] if self.trace_id else ""
+            self.trace_id = self.trace_id or self.run_id.replace("-", "")
+        self.is_over = False
+        self.stacks = 0  # how many stacks its tasks have described; the first hundred are enough
+        self.starts = 0  # how many task starts were announced
+        self.facts: dict[str, object] = {}
+        self.declared: dict[str, object] = {}
+        self._render()
+
+    @classmethod
+    def joined(cls, owner: Process, run_id: str, workflow: str, trace_id: str, span_id: str) -> Run:
+        """The run of the parent process, seen from a child that does part of its work."""
+        run = cls(owner, workflow, "process")
+        run.run_id, run.trace_id, run.span_id = run_id, trace_id, span_id
+        run._render()
+        return run
+
+    def start(self) -> None:
+        """Say that the run is running."""
+        self.say("running", self.declared, at_ns=self.started_ns)
+
+    def finish(
+        self, state: str, exit_code: int | None = None, reason: str | None = None, error: dict[str, object] | None = None
+    ) -> None:
+        """Say how the run ended: its span, then its last state. A second call says nothing."""
+        if self.is_over:
+            return
+        self.is_over = True
+        ended_ns = self.owner.clock.now_ns()
+        self._add_span(state, exit_code, error or {}, ended_ns)
+        self.owner.spool.flush()
+        pairs: dict[str, object] = {
+            names.REASON: reason,
+            names.PROCESS_EXIT_CODE: exit_code,
+            names.RUN_STARTED: self.started_ns,
+            names.DROPPED_SPANS: self.owner.spool.dropped or None,
+        }
+        if error:
+            pairs[names.ERROR_TYPE] = error.get(names.EXCEPTION_TYPE)
+            pairs.update(error)
+        pairs.update(self.facts)
+        self.say(state, pairs, at_ns=ended_ns)
+
+    def say(self, state: str, more: dict[str, object], at_ns: int) -> None:
+        """Append one ``rota.run.state`` event."""
+        pairs: dict[str, object] = {
+            names.EVENT_ID: uuid7(at_ns),
+            names.WORKFLOW: self.workflow,
+            names.RUN_ID: self.run_id,
+            names.STATE: state,
+            names.ATTEMPT: self.attempt,
+            names.SOURCE: "sdk",
+            names.RUN_SCOPE: self.kind,
+            names.PARENT_RUN_ID: self.parent_run_id or None,
+            "cicd.pipeline.run.state": _PHASE.get(state, "finalizing"),
+            names.PIPELINE_RESULT: _RESULT.get(state),
+        }
+        pairs.update(more)
+        record = events.log_record(at_ns, names.RUN_STATE_EVENT, self.trace_id, self.span_id, pairs)
+        self.owner.write_event(self.scope, record)
+
+    def record(self, facts: dict[str, object]) -> None:
+        """Keep facts for the end of the run."""
+        self.facts.update(facts)
+
+    def _render(self) -> None:
+        """What its tasks repeat, rendered once."""
+        self.span_head = '{"traceId":"%s","spanId":"' % self.trace_id
+        self.scope = events.scope(__version__, {names.RUN_ID: self.run_id, names.WORKFLOW: self.workflow})
+
+    def _add_span(self, state: str, exit_code: int | None, error: dict[str, object], ended_ns: int) -> None:
+        pairs = {
+            names.RUN_ID: self.run_id, names.WORKFLOW: self.workflow, names.STATE: state, names.ATTEMPT: self.attempt,
+            names.PROCESS_EXIT_CODE: exit_code, names.PIPELINE_RESULT: _RESULT.get(state),
+            names.ERROR_TYPE: error.get(names.EXCEPTION_TYPE),
+        }  # fmt: skip
+        is_fine = state in ("succeeded", "skipped", "ended")
+        tail = "" if is_fine else events.failed_tail(ended_ns, str(error.get(names.EXCEPTION_MESSAGE, "")), error)
+        span = events.span(
+            self.trace_id, self.span_id, self.parent_span_id, events.text(self.workflow), events.KIND_SERVER,
+            self.started_ns, ended_ns, events.attributes({**self.facts, **pairs}), tail,
+        )  # fmt: skip
+        self.owner.spool.add_span(self.scope, span, 0)
+
+
+_process_run: Run | None = None
+
+
+def process_run() -> Run | None:
+    """The run that this process is, or is part of."""
+    return _process_run
+
+
+def set_process_run(run: Run) -> None:
+    """Called once, by ``watch()``."""
+    global _process_run
+    _process_run = run
+
+
+def current() -> Run | Task | None:
+    """The innermost open task here, else the run, else None. Has ``run_id`` (of its run), ``span_id``, ``trace_id``."""
+    return CURRENT.get() or _process_run
+
+
+def record(**facts: object) -> None:
+    """Add facts to the current task, or to the run: ``rota.record(rows=123)``. Without a run, nothing happens.
+
+    Values: str, int, float, bool, None, dates, lists and dicts of these. Other objects are kept by the name of their type.
+    """
+    place = current()
+    if place is not None:
+        place.record(facts)
+
+
+def traceparent() -> str | None:
+    """The W3C ``traceparent`` of the current task or run, to pass on by hand; None without a run."""
+    place = current()
+    return _propagate.traceparent(place.run.trace_id, place.span_id) if place is not None else None
+
+
+class _InnerRun:
+    """``with rota.run("name"):`` and ``async with``; also a decorator."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._open: list[tuple[Run | None, Any]] = []
+
+    def __call__(self, function: Any) -> Any:
+        from rota._wrap import wrap
+
+        name: str = self._name or getattr(function, "__name__", None) or "run"
+        return wrap(function, lambda: begin(name), end)
+
+    def __enter__(self) -> Run | None:
+        self._open.append(_entered(begin(self._name or "run")))
+        return self._open[-1][0]
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        run, token = self._open.pop()
+        _left(token)
+        end(run, error)
+
+    async def __aenter__(self) -> Run | None:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def run(name: Any = None) -> Any:
+    """A run inside this process: ``@rota.run``, ``@rota.run("name")`` or ``with rota.run("name"):``.
+
+    Each call, or each block, is one run. Works for functions, coroutines and generators. Never touches the environment.
+    """
+    return _InnerRun(None)(name) if callable(name) else _InnerRun(name)
+
+
+@guarded
+def begin(name: str) -> Run | None:
+    """Open an inner run; None when rota is disabled."""
+    if _config.disabled():
+        return None
+    inner = Run(process(name), name, "inner", parent=_enclosing())
+    inner.start()
+    return inner
+
+
+@guarded
+def end(inner: Run | None, error: BaseException | None) -> None:
+    """Close an inner run with the exception that left it, if any."""
+    if inner is not None:
+        inner.finish(**ending_of(error))
+
+
+def ending_of(error: BaseException | None) -> dict[str, Any]:
+    """How an exception (or none) ends a run: the arguments of ``Run.finish``."""
+    if error is None or isinstance(error, GeneratorExit):
+        return {"state": "succeeded"}
+    if isinstance(error, SystemExit):
+        code = exit_code_of(error.code)
+        return {"state": "failed" if code else "succeeded", "exit_code": code, "reason": "exit"}
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
+        return {"state": "cancelled", "reason": "interrupt" if isinstance(error, KeyboardInterrupt) else "cancelled"}
+    from rota._failure import describe
+
+    return {"state": "failed", "reason": "exception", "error": describe(error)}
+
+
+def exit_code_of(code: object) -> int:
+    """The exit status that CPython makes of ``SystemExit.code``: None is 0, an int its low byte, anything else 1."""
+    if code is None:
+        return 0
+    return int(code) & 0xFF if isinstance(code, int) else 1
+
+
+def _enclosing() -> Run | None:
+    place = current()
+    return place.run if place is not None else None
+
+
+def _entered(inner: Run | None) -> tuple[Run | None, Any]:
+    return inner, CURRENT.set(inner) if inner is not None else None
+
+
+def _left(token: Any) -> None:
+    if token is not None:
+        try:
+            CURRENT.reset(token)
+        except ValueError:  # left in another context than it was entered in: that context ends with it
+            pass

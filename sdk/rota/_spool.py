@@ -1,0 +1,221 @@
+"""The spool: every fact is on disk before the user's next line runs.
+
+One file a process and signal under ``$ROTA_HOME/spool/live``: OTLP-JSON lines, as the OpenTelemetry file exporter specifies.
+A run state is one ``write``; spans are kept for a moment and written together. The writer holds a POSIX record lock on each
+file through one descriptor that it never reopens (closing any other descriptor of the file would drop the lock, and a
+``flock`` would survive in forked children): whoever can take the lock of a file knows that its writer is dead.
+
+A file that grows past ``ROTATE_BYTES`` moves to ``spool/left``. Of those at most ``KEEP_SPAN_FILES`` span files and
+``KEEP_LOG_FILES`` state files stay: when full, the oldest spans go first, run states last, and what went is counted.
+"""
+
+from __future__ import annotations
+
+import os
+from _collections import deque  # type: ignore[import-not-found]
+
+from rota._guard import note
+from rota.wire.events import spans_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: no locks, hence no claims; the file is still written
+    fcntl = None  # type: ignore[assignment]
+
+LOGS, TRACES = "logs", "traces"
+FLUSH_SPANS = 64
+FLUSH_AFTER_NS = 1_000_000_000
+ROTATE_BYTES = 8 << 20
+KEEP_SPAN_FILES, KEEP_LOG_FILES = 8, 64
+MEMORY_BYTES = 1 << 20  # of lines kept in memory when the home cannot be written
+
+
+def lock_is_free(path: str, flags: int) -> bool:
+    """Whether nobody alive holds the record lock of ``path``. Never for a file of our own: closing would drop its lock."""
+    try:
+        fd = os.open(path, flags, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except (OSError, AttributeError):  # somebody has it; or there are no such locks here
+        return False
+    finally:
+        os.close(fd)
+
+
+class SpoolFile:
+    """One file of this process: appended to, read back for forwarding, rotated, and at last removed or left."""
+
+    def __init__(self, spool_path: str, stem: str, signal: str, keep: int) -> None:
+        self.signal = signal
+        self.size = 0  # bytes appended to the present file
+        self.items = 0  # records in the present file
+        self.dropped = 0  # records that are gone for good
+        self.memory: list[bytes] = []  # lines that could not be written
+        self.path = ""
+        self._spool_path, self._stem, self._keep = spool_path, stem, keep
+        self._fd = -1
+        self._identity = (0, 0)
+        self._sequence = 0
+        self._rotated: deque[tuple[str, int]] = deque()
+
+    def append(self, line: bytes, items: int = 1) -> None:
+        """Write one line with one ``write``; keeps it in memory when the disk does not take it."""
+        try:
+            if self._fd < 0 or not self._is_ours():
+                self._open()
+            written = os.write(self._fd, line)
+            if written < len(line):
+                os.ftruncate(self._fd, self.size)  # half a line would spoil the next one
+                raise OSError(28, "the disk took %d of %d bytes" % (written, len(line)))
+            self.size += written
+            self.items += items
+        except OSError as error:
+            note("spool", error)
+            self._remember(line, items)
+        if self.size > ROTATE_BYTES:
+            self._rotate()
+
+    def read(self, offset: int, limit: int) -> bytes:
+        """Whole lines from ``offset``, at most ``limit`` bytes of them (or one longer line)."""
+        if self._fd < 0 or offset >= self.size:
+            return b""
+        chunk = os.pread(self._fd, min(limit, self.size - offset), offset)
+        end = chunk.rfind(b"\n") + 1
+        return chunk[:end] if end else os.pread(self._fd, self.size - offset, offset)
+
+    def finish(self, delivered: bool) -> None:
+        """Remove the file (everything in it was acknowledged), or leave it to the next shipper."""
+        if self._fd < 0:
+            return
+        if self._is_ours():
+            if delivered:
+                os.unlink(self.path)
+            else:
+                self._move_to_left(self.path)
+            os.close(self._fd)
+        self._fd = -1
+
+    def forget(self) -> None:
+        """In a forked child: the file is the parent's. Locks are not inherited, so closing drops none."""
+        if self._fd >= 0 and self._is_ours():
+            os.close(self._fd)
+        self._fd = -1
+
+    def _open(self) -> None:
+        live = self._spool_path + "/live"
+        self.path = "%s/%s.%s.jsonl" % (live, self._stem, self.signal)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        try:
+            self._fd = os.open(self.path, flags, 0o600)
+        except FileNotFoundError:
+            os.makedirs(live, 0o700, exist_ok=True)
+            self._fd = os.open(self.path, flags, 0o600)
+        if fcntl is not None:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(self._fd)
+        self._identity = (status.st_dev, status.st_ino)
+        self.size = status.st_size
+
+    def _is_ours(self) -> bool:
+        """A program may close descriptors that it did not open, and get our number for a file of its own."""
+        try:
+            status = os.fstat(self._fd)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def _rotate(self) -> None:
+        self._sequence += 1
+        target = self._move_to_left(self.path, self._sequence)
+        self._rotated.append((target, self.items))
+        os.close(self._fd)
+        self._fd, self.size, self.items = -1, 0, 0
+        if len(self._rotated) > self._keep:
+            oldest, items = self._rotated.popleft()
+            try:
+                os.unlink(oldest)
+                self.dropped += items
+            except FileNotFoundError:
+                pass  # shipped and removed meanwhile: nothing was lost
+
+    def _move_to_left(self, path: str, sequence: int = 0) -> str:
+        left = self._spool_path + "/left"
+        stem = "%s.%d" % (self._stem, sequence) if sequence else self._stem
+        target = "%s/%s.%s.jsonl" % (left, stem, self.signal)
+        try:
+            os.rename(path, target)
+        except FileNotFoundError:
+            os.makedirs(left, 0o700, exist_ok=True)
+            os.rename(path, target)
+        return target
+
+    def _remember(self, line: bytes, items: int) -> None:
+        if sum(map(len, self.memory)) + len(line) <= MEMORY_BYTES:
+            self.memory.append(line)
+        else:
+            self.dropped += items
+
+
+class Spool:
+    """The two files of this process, and the spans that wait to be written."""
+
+    def __init__(self, home: str, stem: str, resource: str, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns  # the process's monotonic clock
+        self.path = home + "/spool"
+        self.stem = stem
+        self.resource = resource  # JSON of the OTLP resource of everything this process writes
+        self.logs = SpoolFile(self.path, stem, LOGS, KEEP_LOG_FILES)
+        self.traces = SpoolFile(self.path, stem, TRACES, KEEP_SPAN_FILES)
+        self.written_at = 0  # monotonic ns of the last write of any kind
+        self.eager = False  # write spans at once when no task is open (in children that may end without atexit)
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._flushed_at = now_ns()
+
+    def write_logs(self, line: str) -> None:
+        """Append an ExportLogsServiceRequest line now."""
+        self.logs.append(line.encode("ascii"))
+        self.written_at = self._now_ns()
+
+    def write_spans_line(self, line: bytes, spans: int) -> None:
+        """Append a ready ExportTraceServiceRequest line now."""
+        self.traces.append(line, spans)
+        self.written_at = self._now_ns()
+
+    def add_span(self, scope: str, span: str, now_ns: int) -> None:
+        """Keep one finished span; write all that wait when they are many or the last write is long ago."""
+        self._waiting.append((scope, span))
+        if len(self._waiting) >= FLUSH_SPANS or now_ns - self._flushed_at > FLUSH_AFTER_NS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the waiting spans. Safe with other threads adding: each span is taken exactly once."""
+        by_scope: dict[str, list[str]] = {}
+        count = 0
+        while self._waiting:
+            try:
+                scope, span = self._waiting.popleft()
+            except IndexError:
+                break
+            by_scope.setdefault(scope, []).append(span)
+            count += 1
+        self._flushed_at = self._now_ns()
+        if count:
+            self.write_spans_line(spans_line(self.resource, by_scope).encode("ascii"), count)
+
+    @property
+    def dropped(self) -> int:
+        """Records that were given up because the spool was full."""
+        return self.logs.dropped + self.traces.dropped
+
+    def forget(self) -> None:
+        """In a forked child: drop what belongs to the parent."""
+        self._waiting.clear()
+        self.logs.forget()
+        self.traces.forget()

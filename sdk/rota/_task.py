@@ -1,0 +1,180 @@
+"""Tasks: units of work inside a run, down to a function. Each is a span."""
+
+from __future__ import annotations
+
+from rota._guard import note
+from rota._run import CURRENT, Run, process_run
+from rota.wire import events, names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+STACKS_A_RUN = 100  # stacks described in full; later errors keep type and message
+STARTS_AT_ONCE = 8  # starts announced whatever else is written; later ones only when all was quiet
+QUIET_NS = 100_000_000
+
+
+class Task:
+    """One execution of a task; ``span_id`` is 16 hex digits."""
+
+    __slots__ = ("facts", "label", "parent", "run", "span_id", "started_ns")
+    is_task = True
+
+    def __init__(self, label: Label, parent: Run | Task) -> None:
+        self.label = label
+        self.parent = parent
+        self.run: Run = parent.run
+        self.facts: dict[str, object] | None = None
+        self.span_id: str = self.run.new_span_id()
+        self.started_ns: int = self.run.monotonic_ns()  # by the process's own clock, until it is written
+
+    @property
+    def run_id(self) -> str:
+        """The run it belongs to."""
+        return self.run.run_id
+
+    @property
+    def trace_id(self) -> str:
+        """The trace it belongs to."""
+        return self.run.trace_id
+
+    def record(self, facts: dict[str, object]) -> None:
+        """Add attributes to the span."""
+        if self.facts is None:
+            self.facts = {}
+        self.facts.update(facts)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Write the span."""
+        run, label, ended_ns = self.run, self.label, self.run.monotonic_ns()
+        offset_ns = run.owner.clock.offset_ns
+        inner, tail = label.attributes, ""
+        if self.facts:
+            inner += "," + events.attributes(self.facts)
+        if error is not None:
+            inner, tail = self._failure(error, inner, offset_ns + ended_ns)
+        span = f'{run.span_head}{self.span_id}","parentSpanId":"{self.parent.span_id}{label.middle}{offset_ns + self.started_ns}","endTimeUnixNano":"{offset_ns + ended_ns}","attributes":[{inner}]{tail}}}'  # noqa: E501
+        spool = run.owner.spool
+        spool.add_span(run.scope, span, ended_ns)
+        if spool.eager and not self.parent.is_task:
+            spool.flush()
+
+    def announce(self) -> None:
+        """Write that the task has started, so that work in progress is visible."""
+        run = self.run
+        run.starts += 1
+        pairs = {
+            names.EVENT_ID: self.span_id, names.RUN_ID: run.run_id, names.WORKFLOW: run.workflow,
+            names.TASK_NAME: self.label.text, names.TASK_STATE: "running", names.TASK_PARENT_ID: self.parent.span_id,
+        }  # fmt: skip
+        at_ns = run.owner.clock.offset_ns + self.started_ns
+        run.owner.write_event(run.scope, events.log_record(at_ns, names.TASK_STATE_EVENT, run.trace_id, self.span_id, pairs))
+
+    def _failure(self, error: BaseException, inner: str, ended_ns: int) -> tuple[str, str]:
+        from rota import _failure
+        from rota._run import ending_of
+
+        if isinstance(error, (GeneratorExit, SystemExit, KeyboardInterrupt)) or type(error).__name__ == "CancelledError":
+            state = ending_of(error)["state"]
+            result = {"succeeded": "success", "cancelled": "cancellation"}.get(state, "failure")
+            return inner + "," + events.attribute(names.TASK_RESULT, result), ""
+        self.run.stacks += 1
+        described = _failure.describe(error, with_stack=self.run.stacks <= STACKS_A_RUN)
+        inner += "," + events.attribute(names.ERROR_TYPE, described[names.EXCEPTION_TYPE])
+        return inner, events.failed_tail(ended_ns, str(described[names.EXCEPTION_MESSAGE]), described)
+
+
+class Label:
+    """A task's name, rendered once, however often the task runs."""
+
+    __slots__ = ("attributes", "middle", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.attributes = events.attribute(names.TASK_NAME, text)
+        self.middle = '","name":%s,"kind":%d,"startTimeUnixNano":"' % (events.text(text), events.KIND_INTERNAL)
+
+
+def begin(label: Label) -> Task | None:
+    """Open a task under what is current; None when no run is open here.
+
+    Its start is announced for the first few of a run, and later only when nothing was written for a while.
+    """
+    parent = CURRENT.get() or process_run()
+    if parent is None:
+        return None
+    try:
+        task = Task(label, parent)
+        run = task.run
+        if run.starts < STARTS_AT_ONCE or task.started_ns - run.owner.spool.written_at > QUIET_NS:
+            task.announce()
+        return task
+    except RecursionError:
+        raise  # the program is at its limit: going on would strike a few frames deeper, and abort CPython 3.8
+    except Exception as error:
+        note("task", error)
+        return None
+
+
+def end(task: Task | None, error: BaseException | None) -> None:
+    """Close a task with the exception that left it, if any."""
+    if task is not None:
+        try:
+            task.finish(error)
+        except Exception as swallowed:
+            note("task", swallowed)
+
+
+class _Block:
+    """``with rota.task("load"):`` and ``async with``; also a decorator."""
+
+    __slots__ = ("_label", "_task", "_token")
+
+    def __init__(self, name: str) -> None:
+        self._label = Label(name)
+        self._task: Task | None = None
+        self._token: Any = None
+
+    def __call__(self, function: Any) -> Any:
+        return _wrapped(function, self._label)
+
+    def __enter__(self) -> Task | None:
+        self._task = begin(self._label)
+        if self._task is not None:
+            self._token = CURRENT.set(self._task)
+        return self._task
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._token is not None:
+            try:
+                CURRENT.reset(self._token)
+            except ValueError:  # left in another context than it was entered in: that context ends with it
+                pass
+        end(self._task, error)
+        self._task = self._token = None
+
+    async def __aenter__(self) -> Task | None:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.__exit__(kind, error, trace)
+
+
+def task(name: Any) -> Any:
+    """A task: ``@rota.task``, ``@rota.task("name")`` or ``with rota.task("name"):``.
+
+    Works for functions, methods, coroutines, generators and asynchronous generators, which keep their kind, name and signature.
+    Outside a run the function is simply called.
+    """
+    if not callable(name) and not isinstance(name, (classmethod, staticmethod)):
+        return _Block(name)
+    inner = getattr(name, "__func__", name)
+    return _wrapped(name, Label(getattr(inner, "__qualname__", None) or type(inner).__name__))
+
+
+def _wrapped(function: Any, label: Label) -> Any:
+    from rota._wrap import wrap
+
+    return wrap(function, lambda: begin(label), end)

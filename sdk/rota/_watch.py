@@ -1,0 +1,113 @@
+"""``rota.watch()``: this process is one run."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rota import _config, _propagate
+from rota._guard import guarded, note
+from rota._process import process
+from rota._run import Run, process_run, set_process_run
+from rota.wire import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable
+
+
+def watch(
+    name: str | None = None, *, schedule: str | None = None, tz: str | None = None, grace: str | None = None,
+    max_duration: str | None = None, tags: Iterable[str] = (), tasks: Iterable[str] = (),
+) -> Run | None:  # fmt: skip
+    """Make this process one run of a workflow, from here to its end, however it ends.
+
+    ``name`` is the workflow; without one, ``ROTA_WORKFLOW`` or the script's file name without its ending. ``schedule``
+    (``"0 2 * * *"``, ``"every 5m"``), ``tz``, ``grace`` and ``max_duration`` (``"15m"``) are sent as declared. ``tasks`` names
+    functions of the calling module (shell patterns allowed) to observe as tasks: call ``watch`` below their definitions.
+    Returns the run, or None when rota is disabled.
+
+    In a child made by multiprocessing or fork it joins the parent's run. A second call returns the run there is. Never raises.
+    """
+    try:
+        if _config.disabled():
+            return None
+        run = process_run() or _begin(name, schedule=schedule, tz=tz, grace=grace, max_duration=max_duration, tags=tags)
+        if tasks:
+            _observe_functions(sys._getframe(1).f_globals, tasks)
+        return run
+    except Exception as error:
+        note("watch", error)
+        return None
+
+
+def _begin(name: str | None, **declared: object) -> Run:
+    workflow = name or os.environ.get("ROTA_WORKFLOW") or script_name()
+    owner = process(workflow)
+    parent_run_id, parent_workflow = _propagate.inherited_run()
+    if parent_run_id and _is_worker():
+        run = Run.joined(owner, parent_run_id, parent_workflow or workflow, *_propagate.inherited())
+        owner.spool.eager = True
+        set_process_run(run)
+        return run
+    run = Run(owner, workflow, "process")
+    run.declared = _declaration(name, declared)
+    run.start()
+    from rota._ending import Ending
+
+    ending = Ending()
+    owner.at_end = guarded(lambda: run.finish(**ending.outcome()))
+    _propagate.announce(run.trace_id, run.span_id, run.run_id, workflow)
+    set_process_run(run)
+    return run
+
+
+def script_name() -> str:
+    """The workflow's name when nobody gave one: ``backup`` for ``/opt/backup.py``, the package for ``python -m package``."""
+    path = sys.argv[0] if sys.argv and sys.argv[0] else ""
+    if path in ("", "-", "-c"):
+        return "stdin" if path == "-" else "python"
+    stem = os.path.splitext(os.path.basename(path))[0]
+    if stem == "__main__":
+        stem = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    return stem or "python"
+
+
+def _is_worker() -> bool:
+    """Whether multiprocessing started this interpreter (spawn or forkserver): it runs the script's top once more."""
+    if "__mp_main__" in sys.modules:
+        return True
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    return getattr(multiprocessing, "_parent_process", None) is not None
+
+
+def _declaration(name: str | None, declared: dict[str, object]) -> dict[str, object]:
+    main = sys.modules.get("__main__")
+    return {
+        names.NAME_SOURCE: "given" if name else "script",
+        names.CODE_FILE: getattr(main, "__file__", None),
+        names.SCHEDULE_SPEC: declared["schedule"],
+        names.SCHEDULE_TZ: declared["tz"],
+        names.SCHEDULE_GRACE: declared["grace"],
+        names.MAX_DURATION: declared["max_duration"],
+        names.TAGS: list(declared["tags"]) or None,  # type: ignore[call-overload]
+    }
+
+
+def _observe_functions(module: dict[str, object], patterns: Iterable[str]) -> None:
+    """Replace the module's own functions that match a pattern by themselves wrapped in a task."""
+    from rota._task import task
+
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    for name, found in list(module.items()):
+        is_own_function = type(found) is type(watch) and found.__module__ == module.get("__name__")
+        if is_own_function and not hasattr(found, "__wrapped__") and any(_matches(name, pattern) for pattern in wanted):
+            module[name] = task(found)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    if "*" not in pattern and "?" not in pattern and "[" not in pattern:
+        return name == pattern
+    from fnmatch import fnmatchcase
+
+    return fnmatchcase(name, pattern)

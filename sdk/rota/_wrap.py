@@ -1,0 +1,163 @@
+"""Wrapping a function in a task or a run without anybody noticing.
+
+The wrapper is of the same kind as the function (plain, coroutine, generator, asynchronous generator), keeps its name, its
+signature (``__wrapped__``), its pickled identity, its result and its exceptions: from CPython 3.11 on it is not even in
+tracebacks. ``begin()`` opens what is wrapped around a call, or returns None, and then the call is just made;
+``end(opened, error)`` closes it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rota._run import CURRENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, AsyncGenerator, Callable, Generator
+
+_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200  # inspect.CO_*
+_CAN_HIDE = sys.version_info >= (3, 11)  # a bare `raise` takes the exception's own traceback
+
+
+def wrap(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
+    """``function`` with ``begin`` before and ``end`` after each call (or each iteration, for a generator)."""
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(wrap(function.__func__, begin, end))
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & _COROUTINE:
+        wrapper = _coroutine(function, begin, end)
+    elif flags & _ASYNC_GENERATOR:
+        wrapper = _async_generator(function, begin, end)
+    elif flags & _GENERATOR and not flags & _ITERABLE_COROUTINE:
+        wrapper = _generator(function, begin, end)
+    else:
+        wrapper = _plain(function, begin, end)
+    return _disguised(wrapper, function)
+
+
+def _plain(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        opened = begin()
+        if opened is None:
+            return function(*args, **kwargs)
+        token = CURRENT.set(opened)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            _close(opened, token, error, end)
+            raise
+        _reset(token)
+        end(opened, None)
+        return result
+
+    return wrapper
+
+
+def _coroutine(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        opened = begin()
+        if opened is None:
+            return await function(*args, **kwargs)
+        token = CURRENT.set(opened)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            _close(opened, token, error, end)
+            raise
+        _reset(token)
+        end(opened, None)
+        return result
+
+    return wrapper
+
+
+def _generator(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = function(*args, **kwargs)
+        opened = begin()
+        if opened is None:
+            return (yield from inner)
+        resume, given = inner.send, None
+        while True:
+            token = CURRENT.set(opened)  # only while the body runs: between two items the consumer's own task is current
+            try:
+                item = resume(given)
+            except StopIteration as stop:
+                _reset(token)
+                end(opened, None)
+                return stop.value
+            except BaseException as error:
+                _close(opened, token, error, end)
+                raise
+            _reset(token)
+            try:
+                given = yield item
+                resume = inner.send
+            except GeneratorExit as closed:
+                inner.close()
+                end(opened, closed)
+                raise
+            except BaseException as thrown:
+                resume, given = inner.throw, thrown
+
+    return wrapper
+
+
+def _async_generator(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = function(*args, **kwargs)
+        opened = begin()
+        resume, given = inner.asend, None
+        while True:
+            token = CURRENT.set(opened) if opened is not None else None
+            try:
+                item = await resume(given)
+            except StopAsyncIteration:
+                _reset(token)
+                end(opened, None)
+                return
+            except BaseException as error:
+                _close(opened, token, error, end)
+                raise
+            _reset(token)
+            try:
+                given = yield item
+                resume = inner.asend
+            except GeneratorExit as closed:
+                await inner.aclose()
+                end(opened, closed)
+                raise
+            except BaseException as thrown:
+                resume, given = inner.athrow, thrown
+
+    return wrapper
+
+
+def _close(opened: Any, token: Any, error: BaseException, end: Callable[[Any, BaseException | None], Any]) -> None:
+    _reset(token)
+    if _CAN_HIDE and error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next  # the first entry is the wrapper's own frame
+    end(opened, error)
+
+
+def _reset(token: Any) -> None:
+    if token is not None:
+        try:
+            CURRENT.reset(token)
+        except ValueError:  # resumed in another context than it was started in
+            pass
+
+
+def _disguised(wrapper: Any, function: Any) -> Any:
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__"):
+        if hasattr(function, name):  # a partial or a builtin has not all of them
+            setattr(wrapper, name, getattr(function, name))
+    lazily = getattr(function, "__annotate__", None)  # CPython >= 3.14 evaluates annotations on demand
+    if lazily is not None:
+        wrapper.__annotate__ = lazily
+    elif hasattr(function, "__annotations__"):
+        wrapper.__annotations__ = function.__annotations__
+    wrapper.__dict__.update(getattr(function, "__dict__", {}))
+    wrapper.__wrapped__ = function
+    return wrapper

@@ -1,0 +1,129 @@
+"""Which processes are watched, and what is done when one of them ends."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from typing import Callable
+
+from rota.agent import witness
+from rota.agent.bury import bury, bury_unwatched
+from rota.agent.spool import Spool, stem_of
+
+_REAP_SECONDS = 1.0  # how long the parent may take to reap, until we say that nobody told the status
+_SETTLE_SECONDS = 60.0  # how long we try to write it down, until we leave the files to whoever finds them
+SOON_SECONDS, SCAN_SECONDS = 0.02, 0.4
+
+
+class Watched:
+    """A process and its files. ``ended_at_ns`` is 0 while it lives."""
+
+    def __init__(self, pid: int, pidfd: int, spool: Spool, stem: str) -> None:
+        self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
+        self.ended_at_ns = 0
+        self.noticed_at = 0.0  # monotonic
+        self.is_told = False  # whether ``ending`` is the kernel's last word on it, None included
+        self.ending: witness.Ending | None = None
+
+
+class Deaths:
+    """The watched processes. Everything here is the work of the loop's thread and never waits."""
+
+    def __init__(self, selector: selectors.BaseSelector, report: Callable[[str], None]) -> None:
+        self._selector, self._report = selector, report
+        self._unsettled: list[Watched] = []
+        self._suspects: set[tuple[str, str]] = set()
+
+    def watch(self, pid: int, pidfd: int, spool: Spool, stem: str) -> None:
+        """Wait for that process's end; its files are nobody else's until then."""
+        if stem in spool.watched:
+            os.close(pidfd)
+            return
+        with spool.mutex:
+            spool.watched.add(stem)
+        self._selector.register(pidfd, selectors.EVENT_READ, Watched(pid, pidfd, spool, stem))
+
+    def notice(self, watched: Watched) -> None:
+        """Its pidfd became readable: it has ended. How, is asked again in ``settle`` if nobody tells yet."""
+        self._selector.unregister(watched.pidfd)
+        watched.ended_at_ns, watched.noticed_at = time.time_ns(), time.monotonic()
+        self._unsettled.append(watched)
+        self.settle()
+
+    @property
+    def next_look_seconds(self) -> float:
+        """How long the loop may sleep before it calls ``settle`` again."""
+        return SCAN_SECONDS if all(watched.is_told for watched in self._unsettled) else SOON_SECONDS
+
+    def settle(self) -> None:
+        """Bury the ended processes whose status is known, or will not become known."""
+        self._unsettled = [watched for watched in self._unsettled if not self._settle(watched)]
+
+    def find(self, spool: Spool) -> None:
+        """Look through ``live/`` for processes that said no hello: watch the living, bury the dead.
+
+        A dead one is buried at the second look only: its hello may still wait at the door, and then its exit status is to be had.
+        """
+        stems = {stem_of(name) for name in spool.names(spool.live)} - spool.watched
+        for stem in sorted(stems):
+            self._look_at(spool, stem)
+        self._suspects = {suspect for suspect in self._suspects if suspect[0] != spool.directory or suspect[1] in stems}
+
+    def _look_at(self, spool: Spool, stem: str) -> None:
+        with spool.mutex:
+            pid = spool.holder_held(stem)
+        if pid == 0 and (spool.directory, stem) in self._suspects:
+            self._bury_unwatched(spool, stem)
+        elif pid == 0:
+            self._suspects.add((spool.directory, stem))
+        elif pid is not None:
+            self._watch_holder(pid, spool, stem)
+
+    def _bury_unwatched(self, spool: Spool, stem: str) -> None:
+        try:
+            bury_unwatched(spool, stem)
+        except OSError as error:
+            self._say_unwritable(spool, error)
+
+    def close(self) -> None:
+        """Forget all of them; they are found again after a restart."""
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.data, Watched):
+                self._selector.unregister(key.fd)
+                os.close(key.data.pidfd)
+
+    def _watch_holder(self, pid: int, spool: Spool, stem: str) -> None:
+        pidfd = witness.open_pidfd(pid)
+        if pidfd is None:
+            return
+        with spool.mutex:
+            is_same = spool.holder_held(stem) == pid  # else it ended meanwhile, and the number may be another's
+        if is_same:
+            self.watch(pid, pidfd, spool, stem)
+        else:
+            os.close(pidfd)
+
+    def _settle(self, watched: Watched) -> bool:
+        """Whether it is done with."""
+        waited_seconds = time.monotonic() - watched.noticed_at
+        if not watched.is_told:
+            status = witness.wait_status(watched.pidfd, watched.pid)
+            watched.is_told = status is not None or waited_seconds > _REAP_SECONDS
+            watched.ending = None if status is None else witness.ending(status)
+        if not watched.is_told or not (self._bury(watched) or waited_seconds > _SETTLE_SECONDS):
+            return False
+        with watched.spool.mutex:
+            watched.spool.watched.discard(watched.stem)
+        os.close(watched.pidfd)
+        return True
+
+    def _bury(self, watched: Watched) -> bool:
+        try:
+            return bury(watched.spool, watched.stem, watched.ending, watched.ended_at_ns)
+        except OSError as error:
+            self._say_unwritable(watched.spool, error)
+            return False
+
+    def _say_unwritable(self, spool: Spool, error: OSError) -> None:
+        self._report("cannot write in %s: %s. Ends are not noted there" % (spool.directory, error.strerror))

@@ -1,0 +1,143 @@
+"""The agent's socket: a script connects, says hello in one line, and leaves at once.
+
+The kernel, not the line, says who connected: the peer's credentials, and on Linux 6.5 and later a pidfd that names the
+very process even when it has ended meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+import sys
+
+from rota.agent import witness
+from rota.errors import RotaError
+
+_SO_PEERPIDFD = 77
+_LONGEST_HELLO = 8192
+
+
+class DoorError(RotaError):
+    """The socket cannot be opened: another agent listens there, or its directory cannot be written."""
+
+
+class Hello:
+    """Who said hello. ``pidfd`` is None where the kernel names nobody; ``pid`` is as this process numbers it (0: unknown)."""
+
+    __slots__ = ("pid", "pidfd", "spool", "stem")
+
+    def __init__(self, pid: int, pidfd: int | None, spool: str, stem: str) -> None:
+        self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
+
+
+class Caller:
+    """An accepted connection whose line has not come yet. ``pidfd`` is taken at once: the caller may be gone soon."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.connection.setblocking(False)
+        self.pid, self.uid = _credentials(connection)
+        self._pidfd = _peer_pidfd(connection, self.pid)
+        self._data = b""
+
+    def read(self) -> Hello | None:
+        """The hello once it is there.
+
+        Raises:
+            ValueError: what came is no hello, or the caller is neither we nor root, or it hung up without one.
+        """
+        if self.uid not in (os.geteuid(), 0):
+            raise ValueError("uid %d says hello to an agent of uid %d" % (self.uid, os.geteuid()))
+        try:
+            data = self.connection.recv(_LONGEST_HELLO)
+        except BlockingIOError:
+            return None
+        self._data += data
+        if b"\n" not in self._data and data and len(self._data) < _LONGEST_HELLO:
+            return None
+        spool, stem = _parse(self._data)
+        pidfd, self._pidfd = self._pidfd, None
+        return Hello(self.pid, pidfd, spool, stem)
+
+    def close(self) -> None:
+        """Hang up; a pidfd that no hello took is closed too."""
+        self.connection.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+
+def open_door(path: str) -> socket.socket:
+    """Listen at ``path`` (mode 0600); a socket file that nobody listens on is replaced.
+
+    Raises:
+        DoorError: somebody listens there, or it cannot be made.
+    """
+    if _somebody_listens(path):
+        raise DoorError("another agent listens on %s: stop it, or choose another ROTA_HOME or ROTA_AGENT" % path)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+        if os.path.lexists(path):
+            os.unlink(path)
+        _bind_privately(door, path)
+        door.listen(512)
+    except OSError as error:
+        door.close()
+        raise DoorError("cannot listen on %s: %s. Set ROTA_AGENT to a shorter or writable path" % (path, error)) from error
+    door.setblocking(False)
+    return door
+
+
+def _bind_privately(door: socket.socket, path: str) -> None:
+    mask = os.umask(0o177)
+    try:
+        door.bind(path)
+    finally:
+        os.umask(mask)
+
+
+def _somebody_listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except socket.timeout:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _credentials(connection: socket.socket) -> tuple[int, int]:
+    """(pid, uid) of the peer. Where the system does not tell, the socket's mode has kept others out: (0, our uid)."""
+    if sys.platform != "linux":
+        return 0, os.geteuid()
+    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
+
+
+def _peer_pidfd(connection: socket.socket, pid: int) -> int | None:
+    try:
+        pidfd = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError:  # before Linux 6.5
+        return witness.open_pidfd(pid) if pid > 0 else None
+    os.set_inheritable(pidfd, False)
+    return pidfd
+
+
+def _parse(data: bytes) -> tuple[str, str]:
+    try:
+        hello = json.loads(data)
+        spool, stem = hello["spool"], hello["stem"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError("no hello: %r" % data[:80]) from error
+    if hello.get("hello") != 1 or not isinstance(spool, str) or not os.path.isabs(spool) or not _is_stem(stem):
+        raise ValueError("a hello that is not understood: %r" % data[:80])
+    return os.path.normpath(spool), stem
+
+
+def _is_stem(given: object) -> bool:
+    return isinstance(given, str) and 0 < len(given) <= 64 and given.replace("-", "").isalnum()

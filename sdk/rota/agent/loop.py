@@ -1,0 +1,176 @@
+"""The resident agent: one thread that listens and sees deaths, one that ships. Neither waits for the other."""
+
+from __future__ import annotations
+
+import os
+import resource
+import selectors
+import socket
+import time
+from typing import Callable
+
+from rota.agent.carrier import Carrier
+from rota.agent.deaths import SCAN_SECONDS, Deaths, Watched
+from rota.agent.door import Caller, Hello, open_door
+from rota.agent.ship import Shipper
+from rota.agent.spool import Spool
+from rota.agent.turn import RESIDENT, Turn
+from rota.agent.worker import Worker
+
+_STOP_SECONDS = 3.0
+_CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
+
+
+class Agent:
+    """A resident agent of one home. Scripts with another home that say hello are served too, if that is this user's.
+
+    Args:
+        home: absolute path of ``$ROTA_HOME``.
+        door_path: where to listen.
+        shipper: delivers lines.
+        report: takes one line of text for people.
+
+    Raises:
+        DoorError: nobody can listen there, or somebody does.
+    """
+
+    def __init__(self, home: str, door_path: str, shipper: Shipper, report: Callable[[str], None]) -> None:
+        self._report, self._door_path = report, door_path
+        self._door = open_door(door_path)
+        self._wake, self._waker = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._door, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._deaths = Deaths(self._selector, report)
+        self._callers: dict[Caller, float] = {}
+        self._spools: dict[str, Spool] = {}
+        self._serve(_made(os.path.join(home, "spool")))
+        self._worker = Worker(Carrier(shipper, report), self._spools, report)
+        self._turn = Turn(os.path.join(home, "spool"), RESIDENT)
+        self._is_stopping = False
+
+    def run(self) -> None:
+        """Serve until ``stop``; then send what is there, for a moment, and return."""
+        _allow_many_files()
+        if not self._turn.take():
+            self._report("another agent ships this home too")
+        self._worker.start()
+        scan_at = 0.0
+        while not self._is_stopping:
+            for key, _ in self._selector.select(self._deaths.next_look_seconds):
+                self._dispatch(key)
+            self._deaths.settle()
+            if time.monotonic() >= scan_at:
+                self._scan()
+                scan_at = time.monotonic() + SCAN_SECONDS
+        self._close()
+
+    def stop(self) -> None:
+        """End ``run``. Safe in a signal handler and from any thread."""
+        self._is_stopping = True
+        try:
+            self._waker.send(b"x")
+        except OSError:  # it has ended already
+            pass
+
+    def _dispatch(self, key: selectors.SelectorKey) -> None:
+        if isinstance(key.data, Watched):
+            self._deaths.notice(key.data)
+        elif isinstance(key.data, Caller):
+            self._hear(key.data)
+        elif key.fileobj is self._door:
+            self._accept_all()
+
+    def _accept_all(self) -> None:
+        while True:
+            try:
+                connection, _ = self._door.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # out of descriptors: the caller's files are found all the same
+                self._report("cannot accept a script's hello: %s" % error)
+                return
+            caller = Caller(connection)
+            self._callers[caller] = time.monotonic() + _CALLER_SECONDS
+            self._selector.register(connection, selectors.EVENT_READ, caller)
+            self._hear(caller)
+
+    def _hear(self, caller: Caller) -> None:
+        try:
+            hello = caller.read()
+        except (ValueError, OSError) as error:
+            self._report("refused: %s" % error)
+            self._hang_up(caller)
+            return
+        if hello is not None:
+            self._hang_up(caller)
+            self._welcome(hello)
+
+    def _hang_up(self, caller: Caller) -> None:
+        self._selector.unregister(caller.connection)
+        del self._callers[caller]
+        caller.close()
+
+    def _welcome(self, hello: Hello) -> None:
+        spool = self._serve(hello.spool)
+        if spool is not None and hello.pidfd is not None:
+            self._deaths.watch(hello.pid, hello.pidfd, spool, hello.stem)
+        elif hello.pidfd is not None:
+            os.close(hello.pidfd)
+
+    def _serve(self, path: str) -> Spool | None:
+        """The spool at that path; None when it is not this user's to read and write."""
+        if path not in self._spools and (not self._spools or _is_own(path)):
+            self._spools[path] = Spool(path)
+        if path not in self._spools:
+            self._report("refused: %s is not a directory of this user" % path)
+        return self._spools.get(path)
+
+    def _scan(self) -> None:
+        for caller, deadline in list(self._callers.items()):
+            if time.monotonic() > deadline:
+                self._hang_up(caller)
+        for spool in list(self._spools.values()):
+            self._deaths.find(spool)
+
+    def _close(self) -> None:
+        self._door.close()
+        try:
+            os.unlink(self._door_path)
+        except OSError:
+            pass
+        self._worker.stop(_STOP_SECONDS)
+        for caller in list(self._callers):
+            self._hang_up(caller)
+        self._deaths.close()
+        self._turn.give_back()
+        self._selector.close()
+        self._wake.close()
+        self._waker.close()
+
+
+def _made(spool: str) -> str:
+    try:
+        os.makedirs(spool, mode=0o700, exist_ok=True)
+    except OSError:  # it can be read, at best; that is said when something has to be written
+        pass
+    return spool
+
+
+def _is_own(path: str) -> bool:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:  # a script that has written nothing yet
+        return os.access(os.path.dirname(path), os.W_OK)
+    except OSError:
+        return False
+    return status.st_uid == os.geteuid()
+
+
+def _allow_many_files() -> None:
+    """A pidfd a running script: take as many descriptors as the limit for this user allows."""
+    try:
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        pass

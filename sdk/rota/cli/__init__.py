@@ -1,0 +1,71 @@
+"""The command line: ``rota COMMAND``. One file a command, imported only when it is the one that was asked for.
+
+A command's module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> exit status``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rota.errors import RotaError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+COMMANDS = ("demo", "up", "collector", "dashboard", "agent", "ls", "runs", "show", "logs", "sql", "doctor")
+_INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status (0 well, 1 not, 2 wrong usage)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] not in COMMANDS:
+        return _without_command(words)
+    return _guarded(words[0], words[1:])
+
+
+def _without_command(words: list[str]) -> int:
+    word = words[0] if words else "--help"
+    if word in ("-V", "--version"):
+        from rota import __version__
+
+        print("rota", __version__)
+        return 0
+    asked = word in ("-h", "--help", "help")
+    out = sys.stdout if asked else sys.stderr
+    if not asked:
+        print("rota: there is no command %r" % word, file=out)
+    print("usage: rota COMMAND …\n", file=out)
+    for name in COMMANDS:
+        print("  %-10s %s" % (name, _command(name).HELP), file=out)
+    print("\n`rota COMMAND --help` says more.", file=out)
+    return 0 if asked else 2
+
+
+def _guarded(name: str, words: list[str]) -> int:
+    import argparse
+
+    command = _command(name)
+    parser = argparse.ArgumentParser(prog="rota " + name, description=command.HELP)
+    command.add_arguments(parser)
+    args = parser.parse_args(words)
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ✓ shows ?
+    try:
+        status: int = command.run(args)
+        sys.stdout.flush()
+        return status
+    except RotaError as error:
+        print("rota: %s" % error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # `rota runs | head`
+        sys.stderr.close()  # and nothing of it when Python flushes stdout
+        return 0
+
+
+def _command(name: str) -> Any:
+    from importlib import import_module
+
+    return import_module("rota.cli." + name)

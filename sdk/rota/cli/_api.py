@@ -1,0 +1,132 @@
+"""The collector's API, as the commands read it: JSON over ``urllib``, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from rota import _config
+from rota.errors import CollectorError
+from rota.wire.names import COLLECTOR_HEADER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterator
+
+    Item = dict[str, Any]
+
+TIMEOUT_SECONDS = 15.0
+PAGE = 1000  # the most that one page may hold
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def get(path: str, **parameters: object) -> Item:
+    """The JSON object at ``path`` below ``/api/v1``; parameters that are None are left out. Raises CollectorError."""
+    given = {name: str(value) for name, value in parameters.items() if value is not None}
+    return _call("/api/v1" + path + ("?" + urllib.parse.urlencode(given) if given else ""), None)
+
+
+def post(path: str, content: Item) -> Item:
+    """The JSON object that answers ``content``. Raises CollectorError."""
+    return _call("/api/v1" + path, json.dumps(content).encode())
+
+
+def items(path: str, limit: int | None = None, **parameters: object) -> Iterator[Item]:
+    """The items of a list, page after page, ``limit`` at most."""
+    left, cursor = limit, None
+    while left is None or left > 0:
+        page = get(path, limit=min(left or PAGE, PAGE), cursor=cursor, **parameters)
+        yield from page["items"]
+        left = None if left is None else left - len(page["items"])
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+def find_run(word: str) -> Item:
+    """The run that ``word`` names: ``last``, an id or its beginning, or a workflow, whose last run it is."""
+    if word != "last":
+        try:
+            return get("/runs/" + urllib.parse.quote(word, safe=""))
+        except NotFound:
+            pass
+    found = list(items("/runs", 1, workflow=None if word == "last" else word))
+    if not found and word == "last":
+        raise CollectorError("there is no run yet")
+    if not found:
+        raise CollectorError("no run and no workflow is called %r. `rota ls` and `rota runs` list them" % word)
+    return get("/runs/" + found[0]["id"])
+
+
+def open_url(url: str, body: bytes | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> Any:
+    """``urlopen`` with the headers of the environment, and no proxy on the way to this machine. Raises OSError, ValueError."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("not an http:// or https:// address")
+    request = urllib.request.Request(url, body, _config.headers())
+    if body is not None:
+        request.add_header("Content-Type", "application/json")
+    opener = urllib.request.build_opener()
+    if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=timeout_seconds)
+
+
+class NotFound(CollectorError):
+    """The collector knows nothing by that name."""
+
+
+def _call(path: str, body: bytes | None) -> Item:
+    endpoint = _config.endpoint()
+    try:
+        with open_url(endpoint + path, body) as answer:
+            return _content(answer.read(), answer.headers, endpoint)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refusal(error, endpoint) from None
+    except (OSError, ValueError) as error:
+        raise unreachable(endpoint, error) from None
+
+
+def unreachable(endpoint: str, error: Exception) -> CollectorError:
+    """One sentence: where, why, and how to get a collector."""
+    return CollectorError(
+        "cannot reach the collector at %s (%s). Start one with `rota up`, or set ROTA_ENDPOINT" % (endpoint, reason_of(error))
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a connection failed, in words."""
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, socket.timeout):
+        return "no answer in time"
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    return str(reason)
+
+
+def _content(body: bytes, headers: Any, endpoint: str) -> Item:
+    if headers.get(COLLECTOR_HEADER) is None:
+        raise _foreign(endpoint)
+    content: Item = json.loads(body)
+    return content
+
+
+def _refusal(error: urllib.error.HTTPError, endpoint: str) -> CollectorError:
+    if error.headers.get(COLLECTOR_HEADER) is None:
+        return _foreign(endpoint)
+    try:
+        said = json.loads(error.read())["error"]
+        text = said["message"] + (". " + said["hint"] if said.get("hint") else "")
+    except (ValueError, KeyError, TypeError):
+        text = "%s answered %d" % (error.url, error.code)
+    return (NotFound if error.code == 404 else CollectorError)(text)
+
+
+def _foreign(endpoint: str) -> CollectorError:
+    return CollectorError(
+        "%s answers, but is no rota collector (no %s header). Set ROTA_ENDPOINT, or stop what listens there and start `rota up`"
+        % (endpoint, COLLECTOR_HEADER)
+    )

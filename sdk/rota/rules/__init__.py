@@ -1,0 +1,1 @@
+"""Pure decisions, standard library only: one copy, used by the SDK, the agent, the collector, the CLI and the tests."""

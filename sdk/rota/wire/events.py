@@ -1,0 +1,168 @@
+"""Rendering of OTLP-JSON as text: runs, tasks and their events, one line a request.
+
+Written for the speed of a script's start: no ``json``, no ``uuid``, no ``dataclasses``. The JSON string encoder of the
+standard library's C accelerator escapes everything outside ASCII, so that a line is ASCII and one byte a character.
+Format: the OTLP JSON encoding (ids in hex, 64-bit integers as strings, lowerCamelCase).
+"""
+
+from __future__ import annotations
+
+try:
+    from _json import encode_basestring_ascii as _quote
+except ImportError:  # an interpreter without the accelerator
+    from json.encoder import py_encode_basestring_ascii as _quote
+
+from rota.wire.names import SCOPE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Iterable, Mapping
+
+MAX_TEXT = 32 * 1024  # characters of one attribute value
+MAX_ITEMS = 128  # of one list or mapping
+KIND_INTERNAL, KIND_SERVER = 1, 2
+
+LOGS_OPEN, LOGS_CLOSE = '{"resourceLogs":[', "]}"
+SPANS_OPEN, SPANS_CLOSE = '{"resourceSpans":[', "]}"
+
+
+def text(value: str) -> str:
+    """``value`` as a JSON string, quotes included. Lone surrogates (undecodable file names) become U+FFFD."""
+    quoted = _quote(value)
+    if "\\ud" in quoted:
+        quoted = _quote(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return quoted
+
+
+def value(given: object, depth: int = 0) -> str:
+    """An OTLP AnyValue. Objects that are no plain data are named by their type: their ``repr`` is never called."""
+    kind = type(given)
+    if kind is str:
+        return '{"stringValue":%s}' % text(given if len(given) <= MAX_TEXT else _cut(given))  # type: ignore[arg-type]
+    if kind is bool:
+        return '{"boolValue":%s}' % ("true" if given else "false")
+    if kind is int:
+        return _integer(given)  # type: ignore[arg-type]
+    if kind is float:
+        return _double(given)  # type: ignore[arg-type]
+    return _other(given, depth)
+
+
+def attribute(key: str, given: object) -> str:
+    """One ``KeyValue``."""
+    return '{"key":%s,"value":%s}' % (text(key), value(given))
+
+
+def attributes(pairs: Mapping[str, object]) -> str:
+    """The inside of an attribute list; entries whose value is None are left out."""
+    return ",".join([attribute(key, given) for key, given in pairs.items() if given is not None])
+
+
+def resource(pairs: Mapping[str, object]) -> str:
+    """A ``Resource``."""
+    return '{"attributes":[%s]}' % attributes(pairs)
+
+
+def scope(version: str, pairs: Mapping[str, object]) -> str:
+    """rota's ``InstrumentationScope``; its attributes say which run the records under it belong to."""
+    return '{"name":"%s","version":"%s","attributes":[%s]}' % (SCOPE, version, attributes(pairs))
+
+
+def log_record(at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: Mapping[str, object]) -> str:
+    """An event: a ``LogRecord`` with a name."""
+    return '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s","attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
+        at_ns, at_ns, event_name, attributes(pairs), trace_id, span_id,
+    )  # fmt: skip
+
+
+def span(
+    trace_id: str, span_id: str, parent_span_id: str, name: str, kind: int, started_ns: int, ended_ns: int,
+    inner_attributes: str, tail: str = "",
+) -> str:  # fmt: skip
+    """A ``Span``. ``name`` and ``inner_attributes`` are already JSON; ``tail`` is more members, each with its leading comma."""
+    return (
+        '{"traceId":"%s","spanId":"%s","parentSpanId":"%s","name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"'
+        ',"attributes":[%s]%s}' % (trace_id, span_id, parent_span_id, name, kind, started_ns, ended_ns, inner_attributes, tail)
+    )
+
+
+def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:
+    """The members of a span that failed: its status and, when something was raised, the exception event."""
+    tail = ',"status":{"code":2,"message":%s}' % text(_cut(message) if len(message) > MAX_TEXT else message)
+    if exception:
+        tail += ',"events":[{"timeUnixNano":"%d","name":"exception","attributes":[%s]}]' % (at_ns, attributes(exception))
+    return tail
+
+
+def logs_line(resource_json: str, scope_json: str, records: Iterable[str]) -> str:
+    """One spool line: an ExportLogsServiceRequest."""
+    return '%s{"resource":%s,"scopeLogs":[{"scope":%s,"logRecords":[%s]}]}%s\n' % (
+        LOGS_OPEN, resource_json, scope_json, ",".join(records), LOGS_CLOSE,
+    )  # fmt: skip
+
+
+def spans_line(resource_json: str, spans_of_scope: Mapping[str, list[str]]) -> str:
+    """One spool line: an ExportTraceServiceRequest; spans are grouped by their scope (already JSON)."""
+    scopes = ",".join(['{"scope":%s,"spans":[%s]}' % (s, ",".join(spans)) for s, spans in spans_of_scope.items()])
+    return '%s{"resource":%s,"scopeSpans":[%s]}%s\n' % (SPANS_OPEN, resource_json, scopes, SPANS_CLOSE)
+
+
+def joined(lines: list[bytes]) -> bytes:
+    """Several spool lines of one signal as one request: their resource lists put one after another."""
+    if len(lines) == 1:
+        return lines[0]
+    opening = lines[0][: lines[0].index(b"[") + 1]
+    return opening + b",".join([line.rstrip()[len(opening) : -2] for line in lines]) + b"]}"
+
+
+def _cut(given: str) -> str:
+    """The head and the tail of a long text: a stack's last lines matter as much as its first."""
+    left_out = len(given) - MAX_TEXT
+    return given[: MAX_TEXT // 2] + "\n… %d characters left out …\n" % left_out + given[-MAX_TEXT // 2 :]
+
+
+def _integer(given: int) -> str:
+    if -0x8000000000000000 <= given <= 0x7FFFFFFFFFFFFFFF:
+        return '{"intValue":"%d"}' % given
+    return '{"doubleValue":%s}' % (repr(float(given)) if abs(given) < 1 << 1000 else '"Infinity"')
+
+
+def _double(given: float) -> str:
+    shown = repr(given)
+    return '{"doubleValue":%s}' % {"inf": '"Infinity"', "-inf": '"-Infinity"', "nan": '"NaN"'}.get(shown, shown)
+
+
+# Types of the standard library whose str() is plain and cheap; everything else could run the user's code.
+_PLAIN_MODULES = ("datetime", "decimal", "uuid", "pathlib", "pathlib._local", "fractions")
+
+
+def _other(given: object, depth: int) -> str:
+    kind = type(given)
+    if given is None:
+        return "{}"
+    if issubclass(kind, int):  # a subclass of int, such as an IntEnum
+        return _integer(int.__int__(given))  # type: ignore[arg-type]
+    if issubclass(kind, str):
+        return value(str.__str__(given))  # type: ignore[arg-type]
+    if issubclass(kind, float):
+        return _double(float.__float__(given))  # type: ignore[arg-type]
+    if kind in (list, tuple, set, frozenset) and depth < 4:
+        items = list(given)[:MAX_ITEMS]  # type: ignore[call-overload]
+        return '{"arrayValue":{"values":[%s]}}' % ",".join([value(item, depth + 1) for item in items])
+    if kind is dict and depth < 4:
+        return _mapping(given, depth)  # type: ignore[arg-type]
+    if kind.__module__ == "numpy":
+        return value(given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else _type_name(given))
+    return value(str(given) if kind.__module__ in _PLAIN_MODULES else _type_name(given))
+
+
+def _mapping(given: dict[object, object], depth: int) -> str:
+    pairs = []
+    for key, inner in list(given.items())[:MAX_ITEMS]:
+        name = key if type(key) is str else _type_name(key)
+        pairs.append('{"key":%s,"value":%s}' % (text(name), value(inner, depth + 1)))
+    return '{"kvlistValue":{"values":[%s]}}' % ",".join(pairs)
+
+
+def _type_name(given: object) -> str:
+    return "<%s.%s>" % (type(given).__module__, type(given).__qualname__)

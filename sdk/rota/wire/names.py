@@ -1,0 +1,62 @@
+"""Every attribute and event name that rota writes or reads, once.
+
+Names come from the OpenTelemetry semantic conventions where there is one; ``rota.*`` fills the gaps.
+"""
+
+SCOPE = "rota"  # the instrumentation scope of everything the SDK writes
+
+# Events: log records with a top-level event_name.
+RUN_STATE_EVENT = "rota.run.state"
+TASK_STATE_EVENT = "rota.task.state"
+
+# The run (CI/CD conventions, then ours).
+WORKFLOW = "cicd.pipeline.name"
+RUN_ID = "cicd.pipeline.run.id"
+PIPELINE_RESULT = "cicd.pipeline.result"
+PARENT_RUN_ID = "rota.run.parent.id"
+RUN_SCOPE = "rota.run.scope"  # "process": the run is its process; "inner": one run among others inside a process
+NAME_SOURCE = "rota.workflow.named_by"  # "given", or "script": taken from the script's file name
+RUN_STARTED = "rota.run.started"  # Unix time in ns, repeated on the end event so that an end alone gives a duration
+EVENT_ID = "rota.event.id"
+STATE = "rota.run.state"
+REASON = "rota.state.reason"
+RAW_STATE = "rota.state.raw"
+ATTEMPT = "rota.attempt"
+SLOT = "rota.slot"  # nominal time of the slot, Unix time in ns
+SOURCE = "rota.source"
+TAGS = "rota.tags"
+DROPPED_SPANS = "rota.dropped.spans"
+SCHEDULE_SPEC = "rota.schedule.spec"
+SCHEDULE_TZ = "rota.schedule.tz"
+SCHEDULE_GRACE = "rota.schedule.grace"
+MAX_DURATION = "rota.expect.max_duration"
+
+# The task.
+TASK_NAME = "cicd.pipeline.task.name"
+TASK_STATE = "rota.task.state"
+TASK_PARENT_ID = "rota.task.parent.id"  # on the start event: the span id of what the task runs in
+TASK_RESULT = "cicd.pipeline.task.run.result"
+
+# Where and what.
+SERVICE_NAME = "service.name"
+HOST_NAME = "host.name"
+PROCESS_PID = "process.pid"
+PROCESS_EXIT_CODE = "process.exit.code"
+PROCESS_SIGNAL = "rota.process.signal"
+RUNTIME_NAME = "process.runtime.name"
+RUNTIME_VERSION = "process.runtime.version"
+CODE_FILE = "code.file.path"
+SDK_NAME = "telemetry.sdk.name"
+SDK_LANGUAGE = "telemetry.sdk.language"
+SDK_VERSION = "telemetry.sdk.version"
+
+# What went wrong.
+ERROR_TYPE = "error.type"
+EXCEPTION_EVENT = "exception"
+EXCEPTION_TYPE = "exception.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACK = "exception.stacktrace"
+
+# HTTP answer headers of a rota collector.
+COLLECTOR_HEADER = "Rota-Collector"  # its version: says "this OTLP receiver is rota and keeps run states"
+POLICY_HEADER = "Rota-Policy"  # the number of policy versions it stores; "0": nothing is asked of any run
