@@ -11,7 +11,7 @@ from pathlib import Path
 from rota_collector.config import Address
 from rota_collector.errors import PortBusy
 
-_BACKLOG = 1024
+BACKLOG = 1024
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 
 
@@ -22,7 +22,7 @@ def listen(address: Address, setting: str) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # not SO_REUSEPORT: a second listener must be refused
     try:
         sock.bind((address.host, address.port))
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise PortBusy(_refusal(address, setting, error)) from error
@@ -42,9 +42,7 @@ def check(address: Address, setting: str) -> None:
 
 def _refusal(address: Address, setting: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return (
-            f"{address} ({setting}) is in use{holder(address.port)}. Stop that, or choose another: {setting}=127.0.0.1:PORT"
-        )
+        return f"{address} ({setting}) is in use{holder(address.port)}. Stop that, or choose another: {setting}=127.0.0.1:PORT"
     return f"cannot listen on {address} ({setting}): {error.strerror or error}. Choose another: {setting}=127.0.0.1:PORT"
 
 

@@ -13,16 +13,17 @@ __all__ = ["current", "record", "run", "task", "traceparent", "watch"]
 
 _HOME_OF = {
     "watch": "rota._watch",
-    "run": "rota._run",
-    "current": "rota._run",
-    "record": "rota._run",
-    "traceparent": "rota._run",
+    "run": "rota._inner",
+    "current": "rota._current",
+    "record": "rota._current",
+    "traceparent": "rota._current",
     "task": "rota._task",
 }
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rota._run import current, record, run, traceparent
+    from rota._current import current, record, traceparent
+    from rota._inner import run
     from rota._task import task
     from rota._watch import watch
 

@@ -13,8 +13,6 @@ from __future__ import annotations
 import sys
 from _thread import get_ident
 
-from rota._run import exit_code_of
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -91,6 +89,27 @@ class Ending:
 
         exit.__doc__, exit.__module__ = real.__doc__, "sys"
         sys.exit = exit
+
+
+def ending_of(error: BaseException | None) -> dict[str, Any]:
+    """How an exception (or none) that leaves a block ends what the block is: the arguments of ``Run.finish``."""
+    if error is None or isinstance(error, GeneratorExit):
+        return {"state": "succeeded"}
+    if isinstance(error, SystemExit):
+        code = exit_code_of(error.code)
+        return {"state": "failed" if code else "succeeded", "exit_code": code, "reason": "exit"}
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
+        return {"state": "cancelled", "reason": "interrupt" if isinstance(error, KeyboardInterrupt) else "cancelled"}
+    from rota._failure import describe
+
+    return {"state": "failed", "reason": "exception", "error": describe(error)}
+
+
+def exit_code_of(code: object) -> int:
+    """The exit status that CPython makes of ``SystemExit.code``: None is 0, an int its low byte, anything else 1."""
+    if code is None:
+        return 0
+    return int(code) & 0xFF if isinstance(code, int) else 1
 
 
 def outermost_frame() -> FrameType:

@@ -1,4 +1,4 @@
-"""The least HTTP that forwarding needs: POSTs over one connection, sent without waiting, answered in order.
+"""Forwarding by plain HTTP, and the least HTTP that it needs: POSTs over one connection, sent without waiting, answered in order.
 
 ``http.client`` would cost a script 15 ms of imports. Only addresses are dialled, never names.
 """
@@ -9,9 +9,127 @@ import errno
 import os
 import time
 from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
+from _thread import allocate_lock
 
+from rota import _config
+from rota.wire.events import joined
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rota._spool import Spool, SpoolFile
+
+EXIT_SECONDS = 0.2
 ESTABLISH_SECONDS = 0.005  # at exit, on top of the time since the start: a dropped SYN must not cost the script more
+SILENT_SECONDS = 30  # how long an endpoint that did not answer is left alone
+RETRY_SECONDS = 1.0
+REQUEST_BYTES = 256 * 1024
 _PENDING = (errno.EINPROGRESS, errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN)
+
+
+class HttpCarrier:
+    """Forwards this process's own spool over one kept connection."""
+
+    def __init__(self, spool: Spool, address: tuple[str, int, str]) -> None:
+        self._spool, self._address = spool, address
+        self._busy = allocate_lock()
+        self._connection: Connection | None = None
+        self._acked = {spool.logs: 0, spool.traces: 0}
+        self._retry_at = 0.0  # monotonic; after a refusal the script tries again once a second, not at every event
+        self._sent: list[tuple[SpoolFile, int]] = []  # requests without an answer yet, oldest first
+
+    def push(self) -> None:
+        """Send new lines and take answers that are there, without waiting."""
+        if time.monotonic() < self._retry_at or not self._busy.acquire(False):
+            return  # another thread is at it, and will take our lines too, or the next push does
+        try:
+            self._advance(0.0)
+        except (Refused, Silent, OSError):
+            self._disconnect()
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+        finally:
+            self._busy.release()
+
+    def close(self) -> None:
+        """Deliver what is left within ``EXIT_SECONDS``; then remove the files, or leave them to a shipper."""
+        acked = sum(self._acked.values())
+        timed_out = self._deliver(time.monotonic() + EXIT_SECONDS)
+        is_silent = timed_out and sum(self._acked.values()) == acked
+        if is_silent:
+            mark_silent(self._spool.path, self._address)
+        is_delivered = self._is_acknowledged()
+        for file in self._acked:
+            file.finish(delivered=self._acked[file] >= file.size)
+        self._disconnect()
+        is_local = self._address[0].startswith("127.")  # a silent one here would be as silent to a shipper
+        from rota._detach import others_wait, start_shipper
+
+        needs_shipper = others_wait(self._spool.path) if is_delivered else timed_out and not (is_silent and is_local)
+        if needs_shipper:
+            start_shipper(self._spool.path)
+
+    def forget(self) -> None:
+        """A forked child must neither use nor shut down the parent's connection."""
+        if self._connection is not None:
+            self._connection.forget()
+        self._busy = allocate_lock()
+        self._connection, self._sent = None, []
+        self._acked = {self._spool.logs: 0, self._spool.traces: 0}
+
+    def _deliver(self, deadline: float) -> bool:
+        """Push until everything is acknowledged or time is up; whether the endpoint was silent."""
+        may_reconnect = True  # a connection kept open for long may have been closed by the server
+        while not self._is_acknowledged() or self._has_memory():
+            left_seconds = deadline - time.monotonic()
+            if left_seconds <= 0:
+                return True
+            acked = sum(self._acked.values())
+            try:
+                self._advance(left_seconds)
+                self._send_memory(deadline)
+            except Silent:
+                return True
+            except (Refused, OSError):
+                self._disconnect()
+                if not may_reconnect:
+                    return False
+                may_reconnect = False
+            may_reconnect = may_reconnect or sum(self._acked.values()) > acked
+        return False
+
+    def _has_memory(self) -> bool:
+        return any(file.memory for file in self._acked)
+
+    def _is_acknowledged(self) -> bool:
+        return all(self._acked[file] >= file.size for file in self._acked)
+
+    def _advance(self, wait_seconds: float) -> None:
+        """Send one request for each signal that has new lines, and read answers: all that is due, or what is there."""
+        if self._connection is None:
+            self._connection = Connection(self._address, _config.headers())
+        for file, acked in self._acked.items():
+            if all(sent is not file for sent, _ in self._sent):
+                lines = file.read(acked, REQUEST_BYTES).splitlines()
+                if lines:
+                    self._connection.request("/v1/" + file.signal, joined(lines))
+                    self._sent.append((file, acked + sum(map(len, lines)) + len(lines)))
+        for status in self._connection.answers(len(self._sent), wait_seconds):
+            file, end = self._sent.pop(0)
+            if status >= 300:
+                raise Refused("the collector answered %d" % status)
+            self._acked[file] = end
+
+    def _send_memory(self, deadline: float) -> None:
+        """Lines that no disk took have this one chance."""
+        for file in self._acked:
+            if file.memory and self._connection is not None:
+                self._connection.request("/v1/" + file.signal, joined(file.memory))
+                if self._connection.answers(1, deadline - time.monotonic()):
+                    file.memory = []
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._sent = None, []
 
 
 class Refused(Exception):
@@ -49,22 +167,21 @@ class Connection:
         self._send()
 
     def answers(self, expected: int, wait_seconds: float) -> list[int]:
-        """Status codes of the next answers: all ``expected`` within ``wait_seconds``, or, when that is 0, those that are there.
+        """Status codes of the next answers: up to ``expected``; waits for the first of them, unless ``wait_seconds`` is 0.
 
-        Raises Silent when time is up, Refused when the other side closed.
+        Raises Silent when none came in time, Refused when the other side closed instead.
         """
-        found: list[int] = []
         deadline = time.monotonic() + wait_seconds
         while True:
             self._send()
-            found.extend(self._complete_answers())
-            if len(found) >= expected:
+            found = self._complete_answers()
+            if found or not expected:
                 return found
             left = deadline - time.monotonic()
-            if wait_seconds <= 0 and not self._receive(0.0):
-                return found
-            if wait_seconds > 0 and (left <= 0 or not self._receive(left if self._established else min(left, ESTABLISH_SECONDS))):
-                raise Silent("%d of %d answers" % (len(found), expected))
+            if not self._receive(left if self._established else min(left, ESTABLISH_SECONDS)):
+                if wait_seconds <= 0:
+                    return []
+                raise Silent("none of %d answers came" % expected)
 
     def close(self) -> None:
         """Close, unless the program has closed the descriptor and the number is now its own."""
@@ -140,3 +257,21 @@ def _content_length(head: bytes) -> int | None:
         if name == b"content-length" and value.strip().isdigit():
             return int(value)
     return 0 if head[9:12] in (b"204", b"304") else None
+
+
+def mark_silent(spool_path: str, address: tuple[str, int, str]) -> None:
+    """Remember on disk that this endpoint did not answer, so that the next scripts do not wait for it."""
+    fd = os.open(spool_path + "/silent", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.write(fd, b"%s:%d" % (address[0].encode("ascii"), address[1]))
+    os.close(fd)
+
+
+def is_silent(spool_path: str, address: tuple[str, int, str]) -> bool:
+    """Whether this endpoint was silent within the last ``SILENT_SECONDS``."""
+    try:
+        if abs(time.time() - os.stat(spool_path + "/silent").st_mtime) > SILENT_SECONDS:
+            return False
+        with open(spool_path + "/silent", "rb") as file:
+            return file.read(256) == b"%s:%d" % (address[0].encode("ascii"), address[1])
+    except OSError:
+        return False

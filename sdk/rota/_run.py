@@ -1,25 +1,10 @@
-"""Runs: one execution of a workflow, from its first event to its last.
-
-``rota.watch()`` makes the process a run (``_watch``); ``rota.run`` makes runs inside a long-lived process or a notebook.
-"""
+"""A run: one execution of a workflow, from its first event to its last, as this process tells it."""
 
 from __future__ import annotations
 
-from _contextvars import ContextVar
-
-from rota import __version__, _config, _propagate
-from rota._guard import guarded
-from rota._process import Process, process, uuid7
+from rota import __version__, _propagate
+from rota._process import Process, uuid7
 from rota.wire import events, names
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any
-
-    from rota._task import Task
-
-CURRENT: ContextVar[Run | Task | None] = ContextVar("rota.current", default=None)
 
 _PHASE = {"running": "executing", "starting": "pending"}  # our states in the words of the CI/CD conventions
 _RESULT = {
@@ -146,116 +131,3 @@ def set_process_run(run: Run) -> None:
     """Called once, by ``watch()``."""
     global _process_run
     _process_run = run
-
-
-def current() -> Run | Task | None:
-    """The innermost open task here, else the run, else None. Has ``run_id`` (of its run), ``span_id``, ``trace_id``."""
-    return CURRENT.get() or _process_run
-
-
-def record(**facts: object) -> None:
-    """Add facts to the current task, or to the run: ``rota.record(rows=123)``. Without a run, nothing happens.
-
-    Values: str, int, float, bool, None, dates, lists and dicts of these. Other objects are kept by the name of their type.
-    """
-    place = current()
-    if place is not None:
-        place.record(facts)
-
-
-def traceparent() -> str | None:
-    """The W3C ``traceparent`` of the current task or run, to pass on by hand; None without a run."""
-    place = current()
-    return _propagate.traceparent(place.run.trace_id, place.span_id) if place is not None else None
-
-
-class _InnerRun:
-    """``with rota.run("name"):`` and ``async with``; also a decorator."""
-
-    def __init__(self, name: str | None) -> None:
-        self._name = name
-        self._open: list[tuple[Run | None, Any]] = []
-
-    def __call__(self, function: Any) -> Any:
-        from rota._wrap import wrap
-
-        name: str = self._name or getattr(function, "__name__", None) or "run"
-        return wrap(function, lambda: begin(name), end)
-
-    def __enter__(self) -> Run | None:
-        self._open.append(_entered(begin(self._name or "run")))
-        return self._open[-1][0]
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        run, token = self._open.pop()
-        _left(token)
-        end(run, error)
-
-    async def __aenter__(self) -> Run | None:
-        return self.__enter__()
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.__exit__(kind, error, trace)
-
-
-def run(name: Any = None) -> Any:
-    """A run inside this process: ``@rota.run``, ``@rota.run("name")`` or ``with rota.run("name"):``.
-
-    Each call, or each block, is one run. Works for functions, coroutines and generators. Never touches the environment.
-    """
-    return _InnerRun(None)(name) if callable(name) else _InnerRun(name)
-
-
-@guarded
-def begin(name: str) -> Run | None:
-    """Open an inner run; None when rota is disabled."""
-    if _config.disabled():
-        return None
-    inner = Run(process(name), name, "inner", parent=_enclosing())
-    inner.start()
-    return inner
-
-
-@guarded
-def end(inner: Run | None, error: BaseException | None) -> None:
-    """Close an inner run with the exception that left it, if any."""
-    if inner is not None:
-        inner.finish(**ending_of(error))
-
-
-def ending_of(error: BaseException | None) -> dict[str, Any]:
-    """How an exception (or none) ends a run: the arguments of ``Run.finish``."""
-    if error is None or isinstance(error, GeneratorExit):
-        return {"state": "succeeded"}
-    if isinstance(error, SystemExit):
-        code = exit_code_of(error.code)
-        return {"state": "failed" if code else "succeeded", "exit_code": code, "reason": "exit"}
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
-        return {"state": "cancelled", "reason": "interrupt" if isinstance(error, KeyboardInterrupt) else "cancelled"}
-    from rota._failure import describe
-
-    return {"state": "failed", "reason": "exception", "error": describe(error)}
-
-
-def exit_code_of(code: object) -> int:
-    """The exit status that CPython makes of ``SystemExit.code``: None is 0, an int its low byte, anything else 1."""
-    if code is None:
-        return 0
-    return int(code) & 0xFF if isinstance(code, int) else 1
-
-
-def _enclosing() -> Run | None:
-    place = current()
-    return place.run if place is not None else None
-
-
-def _entered(inner: Run | None) -> tuple[Run | None, Any]:
-    return inner, CURRENT.set(inner) if inner is not None else None
-
-
-def _left(token: Any) -> None:
-    if token is not None:
-        try:
-            CURRENT.reset(token)
-        except ValueError:  # left in another context than it was entered in: that context ends with it
-            pass

@@ -21,11 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
-try:
-    import fcntl
-except ImportError:  # not POSIX: no locks, hence no claims; the file is still written
-    fcntl = None  # type: ignore[assignment]
-
 LOGS, TRACES = "logs", "traces"
 FLUSH_SPANS = 64
 FLUSH_AFTER_NS = 1_000_000_000
@@ -41,7 +36,7 @@ def lock_is_free(path: str, flags: int) -> bool:
     except OSError:
         return False
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.lockf(fd, os.F_TLOCK, 0)
         return True
     except (OSError, AttributeError):  # somebody has it; or there are no such locks here
         return False
@@ -117,8 +112,8 @@ class SpoolFile:
         except FileNotFoundError:
             os.makedirs(live, 0o700, exist_ok=True)
             self._fd = os.open(self.path, flags, 0o600)
-        if fcntl is not None:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if hasattr(os, "lockf"):
+            os.lockf(self._fd, os.F_TLOCK, 0)
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
         self.size = status.st_size

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from rota._current import CURRENT, enter, leave
 from rota._guard import note
-from rota._run import CURRENT, Run, process_run
+from rota._run import Run, process_run
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ class Task:
 
     def _failure(self, error: BaseException, inner: str, ended_ns: int) -> tuple[str, str]:
         from rota import _failure
-        from rota._run import ending_of
+        from rota._ending import ending_of
 
         if isinstance(error, (GeneratorExit, SystemExit, KeyboardInterrupt)) or type(error).__name__ == "CancelledError":
             state = ending_of(error)["state"]
@@ -142,16 +143,11 @@ class _Block:
 
     def __enter__(self) -> Task | None:
         self._task = begin(self._label)
-        if self._task is not None:
-            self._token = CURRENT.set(self._task)
+        self._token = enter(self._task)
         return self._task
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._token is not None:
-            try:
-                CURRENT.reset(self._token)
-            except ValueError:  # left in another context than it was entered in: that context ends with it
-                pass
+        leave(self._token)
         end(self._task, error)
         self._task = self._token = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from rota._run import CURRENT
+from rota._current import CURRENT, leave
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _plain(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseExce
         except BaseException as error:
             _close(opened, token, error, end)
             raise
-        _reset(token)
+        leave(token)
         end(opened, None)
         return result
 
@@ -65,7 +65,7 @@ def _coroutine(function: Any, begin: Callable[[], Any], end: Callable[[Any, Base
         except BaseException as error:
             _close(opened, token, error, end)
             raise
-        _reset(token)
+        leave(token)
         end(opened, None)
         return result
 
@@ -84,13 +84,13 @@ def _generator(function: Any, begin: Callable[[], Any], end: Callable[[Any, Base
             try:
                 item = resume(given)
             except StopIteration as stop:
-                _reset(token)
+                leave(token)
                 end(opened, None)
                 return stop.value
             except BaseException as error:
                 _close(opened, token, error, end)
                 raise
-            _reset(token)
+            leave(token)
             try:
                 given = yield item
                 resume = inner.send
@@ -114,13 +114,13 @@ def _async_generator(function: Any, begin: Callable[[], Any], end: Callable[[Any
             try:
                 item = await resume(given)
             except StopAsyncIteration:
-                _reset(token)
+                leave(token)
                 end(opened, None)
                 return
             except BaseException as error:
                 _close(opened, token, error, end)
                 raise
-            _reset(token)
+            leave(token)
             try:
                 given = yield item
                 resume = inner.asend
@@ -135,18 +135,10 @@ def _async_generator(function: Any, begin: Callable[[], Any], end: Callable[[Any
 
 
 def _close(opened: Any, token: Any, error: BaseException, end: Callable[[Any, BaseException | None], Any]) -> None:
-    _reset(token)
+    leave(token)
     if _CAN_HIDE and error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next  # the first entry is the wrapper's own frame
     end(opened, error)
-
-
-def _reset(token: Any) -> None:
-    if token is not None:
-        try:
-            CURRENT.reset(token)
-        except ValueError:  # resumed in another context than it was started in
-            pass
 
 
 def _disguised(wrapper: Any, function: Any) -> Any:

@@ -24,8 +24,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from rota._current import current
 from rota._guard import guarded
-from rota._run import current, process_run
+from rota._run import process_run
 from rota._spool import FLUSH_AFTER_NS, FLUSH_SPANS
 from rota.wire import events, names
 

@@ -100,7 +100,7 @@ def escaped(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _contains(texts: pa.StringArray, characters: bytes) -> bool:
-    """Whether any of the characters occurs in any of the texts. One look at the bytes of all: mostly there is nothing to escape."""
+    """Whether any of the characters occurs in any of the texts. One look at all bytes: mostly nothing is to be escaped."""
     _, offsets, data = texts.buffers()
     if data is None or not len(texts):
         return False

@@ -87,6 +87,12 @@ class Control:
 
     def apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
         """Fold ``events`` into their runs and move the cursor to ``next_offset`` (never back), in one transaction."""
+        try:
+            self._apply(events, next_offset)
+        except (OverflowError, UnicodeEncodeError):  # somewhere in it; what is wrong is found only when it is needed
+            self._apply([_storable(event) for event in events], next_offset)
+
+    def _apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
         with self._writer.begin() as connection:
             changes = list(_fold_into(connection, events))
             if changes:
@@ -129,6 +135,21 @@ class Control:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
+
+
+def _storable(event: RunEvent) -> RunEvent:
+    """The event without numbers beyond 64 bits and halves of surrogate pairs, which no database takes."""
+    return RunEvent._make(
+        _storable_value(value, RunEvent._field_defaults.get(name, 0)) for name, value in event._asdict().items()
+    )
+
+
+def _storable_value(value: Any, default: Any) -> Any:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return default
+    if isinstance(value, tuple):
+        return tuple(_storable_value(each, None) for each in value)
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def _fold_into(connection: Connection, events: Sequence[RunEvent]) -> Iterator[_Change]:

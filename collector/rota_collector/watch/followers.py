@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from rota_collector.clock import Clock
 from rota_collector.journal import Record
@@ -72,6 +72,7 @@ class Follower(threading.Thread):
                 at_end = not self._step()
             except self._fatal as error:
                 self._die(error)
+                break
             except Exception as error:  # noqa: BLE001 (a follower that gives up would lose what was acknowledged)
                 self._complain(error, wait_seconds)
                 at_end = self._stopping.wait(wait_seconds)  # what does not work now is tried again by the next start
@@ -80,7 +81,7 @@ class Follower(threading.Thread):
                 self.trouble = None
                 wait_seconds = _FIRST_WAIT_SECONDS
             if at_end and self._stopping.is_set():
-                return
+                break
 
     def stop(self, seconds: float) -> None:
         """Ask the follower to finish what the journal holds within ``seconds``. The journal takes no more by now."""
@@ -100,7 +101,7 @@ class Follower(threading.Thread):
         self.trouble = f"{type(error).__name__}: {error}"
         self._say(f"cannot apply the journal at {self._offset}, trying again in {wait_seconds:g} s: {self.trouble}")
 
-    def _die(self, error: BaseException) -> NoReturn:
+    def _die(self, error: BaseException) -> None:
         self._say(f"this store failed for good; ending the process, start it again: {type(error).__name__}: {error}")
         os._exit(EXIT_STATUS_FATAL)
 

@@ -1,22 +1,19 @@
 """Rendering of OTLP-JSON as text: runs, tasks and their events, one line a request.
 
-Written for the speed of a script's start: no ``json``, no ``uuid``, no ``dataclasses``. The JSON string encoder of the
-standard library's C accelerator escapes everything outside ASCII, so that a line is ASCII and one byte a character.
+Written for the speed of a script's start: no ``json``, no ``uuid``, no ``dataclasses``. Everything outside ASCII is
+escaped, so that a line is ASCII and one byte a character.
 Format: the OTLP JSON encoding (ids in hex, 64-bit integers as strings, lowerCamelCase).
 """
 
 from __future__ import annotations
 
-try:
-    from _json import encode_basestring_ascii as _quote
-except ImportError:  # an interpreter without the accelerator
-    from json.encoder import py_encode_basestring_ascii as _quote
-
 from rota.wire.names import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Mapping
+    from typing import Callable, Iterable, Mapping
+
+_quote: Callable[[str], str] | None = None  # loaded for the first text that needs escapes: most scripts have none
 
 MAX_TEXT = 32 * 1024  # characters of one attribute value
 MAX_ITEMS = 128  # of one list or mapping
@@ -28,6 +25,11 @@ SPANS_OPEN, SPANS_CLOSE = '{"resourceSpans":[', "]}"
 
 def text(value: str) -> str:
     """``value`` as a JSON string, quotes included. Lone surrogates (undecodable file names) become U+FFFD."""
+    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+        return '"' + value + '"'
+    global _quote
+    if _quote is None:
+        _quote = _encoder()
     quoted = _quote(value)
     if "\\ud" in quoted:
         quoted = _quote(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
@@ -113,6 +115,14 @@ def joined(lines: list[bytes]) -> bytes:
         return lines[0]
     opening = lines[0][: lines[0].index(b"[") + 1]
     return opening + b",".join([line.rstrip()[len(opening) : -2] for line in lines]) + b"]}"
+
+
+def _encoder() -> Callable[[str], str]:
+    try:
+        from _json import encode_basestring_ascii
+    except ImportError:  # an interpreter without the accelerator
+        from json.encoder import py_encode_basestring_ascii as encode_basestring_ascii
+    return encode_basestring_ascii
 
 
 def _cut(given: str) -> str:

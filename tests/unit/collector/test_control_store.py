@@ -106,6 +106,22 @@ def test_a_batch_that_fails_leaves_nothing(control, tmp_path):
     assert control.offset() == 10
 
 
+@pytest.mark.parametrize("wrong", [{"slot_ns": 2**70}, {"exit_code": -(2**63) - 1}, {"error_message": "\ud800"}], ids=repr)
+def test_a_value_that_no_database_takes_does_not_stop_the_others(control, wrong):
+    """A number beyond 64 bits is dropped and half a character replaced: one mad event must not hold up the journal for ever."""
+    control.apply([*run_events(1), *run_events(2, state="failed", error_type="E", **wrong), *run_events(3)], 10)
+    assert ids(control.runs(EVERY)) == [3, 2, 1]
+    run = control.run(f"0199{2:08x}")
+    assert run is not None
+    assert (run.slot_ns, run.exit_code, run.error_message) in ((None, None, None), (None, None, "?"))
+
+
+def test_a_time_beyond_the_year_2262_is_no_time(control):
+    """The wire's times have 64 bits without a sign; one that does not fit is listed where nobody looks for it: in 1970."""
+    control.apply([*run_events(1), *(each._replace(at_ns=2**64 - 1, started_ns=None) for each in run_events(2))], 10)
+    assert ids(control.runs(EVERY)) == [1, 2]
+
+
 def test_readers_do_not_wait_for_the_writer(control):
     """A list is read while a batch is being written, and shows the state before it."""
     control.apply(run_events(1), 10)
@@ -233,10 +249,14 @@ def test_the_beginning_of_an_id_finds_its_runs(control):
     assert control.runs_starting_with("%") == control.runs_starting_with("0199_") == []
 
 
+def any_event(event_id, run_id, workflow, state, at_ns, attempt, tags) -> RunEvent:
+    return RunEvent(event_id, run_id, workflow, state, at_ns, attempt, tags=tags)
+
+
 batches = st.lists(
     st.lists(
         st.builds(
-            RunEvent,
+            any_event,
             event_id=st.uuids().map(str),
             run_id=st.sampled_from([f"run{n}" for n in range(6)]),
             workflow=st.sampled_from(("a", "b", "c")),

@@ -1,0 +1,1 @@
+"""What everything is compared with: the interpreter starts and ends."""

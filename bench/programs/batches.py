@@ -1,0 +1,34 @@
+"""Times calls of a decorated empty function in turn with calls of the same function undecorated; prints ns a call, as JSON."""
+
+import contextlib
+import json
+import os
+import sys
+from time import perf_counter_ns
+
+
+def empty():
+    """What is decorated."""
+
+
+def compare(decorated, around=contextlib.nullcontext):
+    """``batches.compare(trace(batches.empty))``; each batch of calls runs inside ``around()``. Ends the process."""
+    batches, calls = int(sys.argv[1]), int(sys.argv[2])
+    with around():
+        nanoseconds(decorated, calls)
+    plain, traced = [], []
+    for _ in range(batches):
+        plain.append(nanoseconds(empty, calls))
+        with around():
+            traced.append(nanoseconds(decorated, calls))
+    print(json.dumps({"plain": plain, "traced": traced}), flush=True)
+    os._exit(0)  # how long the way out takes is measured elsewhere
+
+
+def nanoseconds(function, calls):
+    """A call's, over so many calls."""
+    repeat = range(calls)
+    began = perf_counter_ns()
+    for _ in repeat:
+        function()
+    return (perf_counter_ns() - began) / calls

@@ -1,0 +1,3 @@
+import rota
+
+rota.watch()

@@ -1,0 +1,6 @@
+import batches
+
+import rota
+
+rota.watch()
+batches.compare(rota.task(batches.empty))

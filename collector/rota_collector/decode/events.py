@@ -1,0 +1,166 @@
+"""Logs requests → run events, for whoever folds runs. Read record by record: few of all records are run events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from rota.rules.fold import RunEvent
+from rota.wire import names
+from rota_collector.decode import otlp_json
+from rota_collector.decode.columns import BATCH_BYTES, LAST_NS, uuid_of
+from rota_collector.decode.json_pieces import PATHS, json_pieces
+from rota_collector.decode.pieces import pieces
+from rota_collector.journal import Record, Signal
+
+_NAME = names.RUN_STATE_EVENT.encode()
+_ESCAPED = b"\\u00"  # JSON may spell any character of the name this way
+
+Attributes = Mapping[str, Any]
+
+
+class _Reader(NamedTuple):
+    """How the requests of one encoding are read; messages of both have the same field names."""
+
+    requests: Callable[[bytes], Iterator[Any]]
+    value: Callable[[Any], Any]
+    id_hex: Callable[[Any], str]
+
+
+def run_events(records: Sequence[Record]) -> list[RunEvent]:
+    """The run events among the records, in order of arrival. Event ids and run ids are canonical where they are UUIDs.
+
+    An event id that is no UUID becomes one made from it; a missing one is made from what the event says, so that the
+    same event sent again has the same id. A record without a run id or state is no run event.
+    """
+    return [event for record in records if _may_hold_events(record) for event in _of_record(record)]
+
+
+def _may_hold_events(record: Record) -> bool:
+    if record.signal == Signal.LOGS_PROTO:
+        return _NAME in record.payload
+    return record.signal == Signal.LOGS_JSON and (_NAME in record.payload or _ESCAPED in record.payload)
+
+
+def _of_record(record: Record) -> Iterator[RunEvent]:
+    reader = _JSON if record.signal == Signal.LOGS_JSON else _PROTOBUF
+    for request in reader.requests(record.payload):
+        for resource, scope, log in _run_state_logs(request):
+            above = _attributes(reader, resource.resource) | _attributes(reader, scope.scope)
+            event = _event(_attributes(reader, log), above, log, reader.id_hex, record.received_ns)
+            if event is not None:
+                yield event
+
+
+def _run_state_logs(request: Any) -> Iterator[tuple[Any, Any, Any]]:
+    for resource in request.resource_logs or ():
+        for scope in resource.scope_logs or ():
+            for log in scope.log_records or ():
+                if log.event_name == names.RUN_STATE_EVENT:
+                    yield resource, scope, log
+
+
+def _attributes(reader: _Reader, message: Any) -> dict[str, Any]:
+    """Python values by name; of duplicates the first, as everywhere."""
+    if message is None:
+        return {}
+    return {item.key: reader.value(item.value) for item in reversed(message.attributes or ()) if item.value is not None}
+
+
+def _event(own: Attributes, above: Attributes, log: Any, id_hex: Callable[[Any], str], received_ns: int) -> RunEvent | None:
+    trace_id, span_id = _id(id_hex(log.trace_id), 32), _id(id_hex(log.span_id), 16)
+    run_id = _text(own, names.RUN_ID) or _text(above, names.RUN_ID) or trace_id
+    state = _text(own, names.STATE)
+    if not run_id or not state:
+        return None
+    at_ns = min(log.time_unix_nano or log.observed_time_unix_nano or received_ns, LAST_NS)
+    attempt = max(1, min(_integer(own, names.ATTEMPT, 999_999) or 1, 999_999))
+    source = _text(own, names.SOURCE) or "sdk"
+    told_id = _text(own, names.EVENT_ID) or f"{run_id}|{attempt}|{state}|{at_ns}|{source}"
+    parent = _text(own, names.PARENT_RUN_ID)
+    return RunEvent(
+        event_id=str(uuid_of(told_id)),
+        run_id=_canonical(run_id),
+        workflow=_text(own, names.WORKFLOW) or _text(above, names.WORKFLOW) or _text(above, names.SERVICE_NAME) or "unknown",
+        state=state,
+        at_ns=at_ns,
+        attempt=attempt,
+        source=source,
+        reason=_text(own, names.REASON),
+        raw_state=_text(own, names.RAW_STATE),
+        started_ns=_integer(own, names.RUN_STARTED, LAST_NS),
+        slot_ns=_integer(own, names.SLOT, LAST_NS),
+        exit_code=_integer(own, names.PROCESS_EXIT_CODE, 2**31 - 1),
+        error_type=_text(own, names.ERROR_TYPE) or _text(own, names.EXCEPTION_TYPE),
+        error_message=_text(own, names.EXCEPTION_MESSAGE),
+        error_stack=_text(own, names.EXCEPTION_STACK),
+        host=_text(own, names.HOST_NAME) or _text(above, names.HOST_NAME),
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_run_id=_canonical(parent) if parent else None,
+        tags=tuple(tag for tag in own.get(names.TAGS) or () if isinstance(tag, str)),
+    )
+
+
+def _text(attributes: Attributes, name: str) -> str | None:
+    value = attributes.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _integer(attributes: Attributes, name: str, most: int) -> int | None:
+    """A number that a store can keep; None for anything else."""
+    value = attributes.get(name)
+    try:
+        number = int(value) if isinstance(value, (int, str)) else None
+    except ValueError:
+        return None
+    return number if number is not None and -most <= number <= most else None
+
+
+def _id(text: str, digits: int) -> str | None:
+    return text if len(text) == digits and text.strip("0") else None
+
+
+def _canonical(run_id: str) -> str:
+    """A UUID in its usual spelling, also when it came as 32 hex digits; any other id as it is."""
+    if len(run_id) not in (32, 36):
+        return run_id
+    identity = uuid_of(run_id)
+    return str(identity) if identity.hex == run_id.replace("-", "").lower() else run_id
+
+
+def _struct_value(value: otlp_json.AnyValue) -> Any:
+    if value.string_value is not None:
+        return value.string_value
+    if value.int_value is not None:
+        return value.int_value
+    return _struct_items(value.array_value)
+
+
+def _struct_items(array: otlp_json.ArrayValue | None) -> list[Any] | None:
+    return None if array is None else [_struct_value(item) for item in array.values or ()]
+
+
+def _message_value(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_message_value(item) for item in value.array_value.values]
+    return getattr(value, kind) if kind in ("string_value", "int_value") else None
+
+
+def _json_requests(payload: bytes) -> Iterator[otlp_json.LogsRequest]:
+    return _each(lambda piece: otlp_json.decode(otlp_json.LogsRequest, piece), json_pieces(payload, PATHS["logs"], BATCH_BYTES))
+
+
+def _protobuf_requests(payload: bytes) -> Iterator[Any]:
+    return _each(lambda piece: ExportLogsServiceRequest.FromString(bytes(piece)), pieces(payload, BATCH_BYTES))
+
+
+def _each(decode: Callable[[Any], Any], payloads: Iterable[Any]) -> Iterator[Any]:
+    return (decode(piece) for piece in payloads)
+
+
+_JSON = _Reader(_json_requests, _struct_value, lambda text: otlp_json.unhex(text).hex())
+_PROTOBUF = _Reader(_protobuf_requests, _message_value, bytes.hex)

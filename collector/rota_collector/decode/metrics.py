@@ -1,0 +1,113 @@
+"""Metrics requests → rows of the table ``metrics``, one a point.
+
+Points of five shapes share one table: what queries ask of all of them has columns, the rest of a point is JSON. They
+are few beside spans, so they are read one by one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from rota.wire import names
+from rota_collector.decode.attributes import object_text
+from rota_collector.decode.columns import LAST_NS, Requests, uuid_of
+from rota_collector.journal import Record, Signal
+
+SCHEMA = pa.schema(
+    [
+        ("measured_at", pa.timestamp("ns")),
+        ("name", pa.string()),
+        ("unit", pa.string()),
+        ("kind", pa.string()),
+        ("value", pa.float64()),
+        ("count", pa.uint64()),
+        ("sum", pa.float64()),
+        ("run_id", pa.uuid()),
+        ("workflow", pa.string()),
+        ("service", pa.string()),
+        ("host", pa.string()),
+        ("attributes", pa.json_()),
+        ("point", pa.json_()),
+        ("scope", pa.string()),
+        ("resource", pa.json_()),
+    ]
+)
+_REQUESTS = Requests(ExportMetricsServiceRequest, Signal.METRICS_JSON, ("resource_metrics", "scope_metrics", "metrics"))
+_COLUMNS_OF_POINT = ("attributes", "timeUnixNano", "count", "sum", "asDouble")
+
+
+def metrics(records: Sequence[Record]) -> pa.Table:
+    """One row a point, in the order of arrival."""
+    rows = [row for request, received_ns in _REQUESTS.messages(records) for row in _rows(request, received_ns)]
+    return _table(rows)
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    columns = [_column([row.get(field.name) for row in rows], field.type) for field in SCHEMA]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+    return pa.array(values, kind)
+
+
+def _rows(request: Any, received_ns: int) -> Iterator[dict[str, Any]]:
+    for resource in request.resource_metrics:
+        above = _strings(resource.resource)
+        about = {"resource": object_text(resource.resource.attributes)}
+        for scope in resource.scope_metrics:
+            inherited = above | _strings(scope.scope)
+            for metric in scope.metrics:
+                kind = metric.WhichOneof("data")
+                for point in getattr(metric, kind).data_points if kind else ():
+                    yield about | _row(metric, kind, point, inherited, received_ns) | {"scope": scope.scope.name or None}
+
+
+def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received_ns: int) -> dict[str, Any]:
+    told = inherited | _strings(point)
+    run_id = told.get(names.RUN_ID)
+    number = point.WhichOneof("value") if kind in ("gauge", "sum") else None
+    return {
+        "measured_at": min(point.time_unix_nano or received_ns, LAST_NS),
+        "name": metric.name,
+        "unit": metric.unit or None,
+        "kind": kind,
+        "value": float(getattr(point, number)) if number else None,
+        "count": None if kind in ("gauge", "sum") else point.count,
+        "sum": None if kind in ("gauge", "sum") else point.sum,
+        "run_id": uuid_of(run_id).bytes if run_id else None,
+        "workflow": told.get(names.WORKFLOW),
+        "service": told.get(names.SERVICE_NAME),
+        "host": told.get(names.HOST_NAME),
+        "attributes": object_text(point.attributes),
+        "point": _rest(metric, kind, point),
+    }
+
+
+def _strings(message: Any) -> dict[str, str]:
+    """String attributes by name; of duplicates the first."""
+    return {item.key: item.value.string_value for item in reversed(message.attributes) if item.value.HasField("string_value")}
+
+
+def _rest(metric: Any, kind: str, point: Any) -> str | None:
+    """What has no column, named as in OTLP-JSON."""
+    rest = {name: value for name, value in MessageToDict(point).items() if name not in _COLUMNS_OF_POINT}
+    for exemplar in rest.get("exemplars", ()):
+        for name in ("traceId", "spanId"):
+            if name in exemplar:
+                exemplar[name] = base64.b64decode(exemplar[name]).hex()
+    data = getattr(metric, kind)
+    if kind not in ("gauge", "summary"):
+        rest["aggregationTemporality"] = data.aggregation_temporality
+    if kind == "sum":
+        rest["isMonotonic"] = data.is_monotonic
+    return json.dumps(rest, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,44 @@
+"""granian inside this process: the HTTP server, on a socket that we bound ourselves."""
+
+from __future__ import annotations
+
+import socket
+
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LOGGING_CONFIG, LogLevels
+from granian.net import SocketHolder
+from granian.server.embed import Server
+
+from rota_collector.api.guard import App
+from rota_collector.ports import BACKLOG
+
+_HEADER_TIMEOUT_MS = 10_000  # who has not sent a request's head by then is not going to
+
+
+class HttpServer(Server):
+    """Serves ``app`` on ``listener``. ``serve()`` runs until ``stop()``, which lets requests under way finish."""
+
+    def __init__(self, app: App, listener: socket.socket) -> None:
+        console = {**LOGGING_CONFIG["handlers"]["console"], "stream": "ext://sys.stderr"}
+        super().__init__(
+            app,
+            interface=Interfaces.ASGINL,
+            websockets=False,
+            backlog=BACKLOG,
+            http1_settings=HTTP1Settings(header_read_timeout=_HEADER_TIMEOUT_MS),
+            log_level=LogLevels.error,
+            log_dictconfig={"handlers": {"console": console, "access": console}},
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # granian would bind with SO_REUSEPORT, so that a second collector on the port would not be refused, and could
+        # not say which port it got for 0. The descriptor is its own from here on.
+        self._ssp = None
+        self._shd = SocketHolder(self._listener.detach(), False, BACKLOG)
+
+    @property
+    def stopped_by_itself(self) -> bool:
+        """Whether serving ended although nobody asked."""
+        return not self.interrupt_signal

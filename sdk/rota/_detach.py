@@ -1,0 +1,60 @@
+"""The detached shipper: ``rota agent --once``, started at exit when nothing slow may happen in the script itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from rota import _config
+from rota._spool import lock_is_free
+
+FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
+_FOREIGN_FILES = 64  # how many other files in live/ are looked at on the way out
+
+
+def others_wait(spool_path: str) -> bool:
+    """Whether something of an earlier or a dead process waits. ``left/`` is never listed: it may hold a day of files."""
+    try:
+        with os.scandir(spool_path + "/left") as left:
+            if next(left, None) is not None:
+                return True
+    except OSError:
+        pass
+    with os.scandir(spool_path + "/live") as live:
+        return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
+
+
+def start_shipper(spool_path: str) -> None:
+    """Start ``rota agent --once``, detached, unless one works on this home (it will find our files) or just failed.
+
+    Every descriptor of ours is closed in it: an inherited one would keep cron's lock, or a pipe somebody reads, open.
+    """
+    if not _config.detach_allowed() or not hasattr(os, "posix_spawn") or not sys.executable:
+        return
+    try:
+        if abs(time.time() - os.stat(spool_path + "/once.failed").st_mtime) < FAILED_SECONDS:
+            return
+    except OSError:
+        pass
+    if not lock_is_free(spool_path + "/once.lock", os.O_RDWR | os.O_CREAT):
+        return
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    code = "import sys; sys.path.append(%r); from rota.cli import main; sys.exit(main(['agent', '--once']))" % root
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    closed = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_descriptors()]
+    environment = {k: v for k, v in os.environ.items() if k not in ("TRACEPARENT", "TRACESTATE", "BAGGAGE")}
+    environment["ROTA_DISABLED"] = "1"
+    os.posix_spawn(sys.executable, [sys.executable, "-I", "-c", code], environment, file_actions=null + closed, setsid=True)
+
+
+def _inheritable_descriptors() -> list[int]:
+    listed = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256))
+    return [int(name) for name in listed if int(name) > 2 and _is_inheritable(int(name))]
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # closed meanwhile: it was the listing's own
+        return False
