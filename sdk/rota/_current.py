@@ -5,6 +5,7 @@ from __future__ import annotations
 from _contextvars import ContextVar
 
 from rota import _propagate
+from rota._run import process_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,57 +1,210 @@
-"""Telemetry in DuckDB (being built: this is the public surface)."""
+"""Telemetry: every span, log record, point and run event, in one DuckDB file.
+
+A projection of the journal: rows and the offset they were read from change in one transaction, so that whatever kills
+the process, each acknowledged request is in the tables once. What was sent twice is recognised by the request's hash,
+by (trace id, span id) and by event id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
+import msgspec
+import pyarrow as pa
 
-from rota_collector.journal import Record
+from rota_collector import decode
+from rota_collector.errors import StoreError
+from rota_collector.journal import Record, Signal
+from rota_collector.store import batch, database, sandbox
+from rota_collector.store.sandbox import Rows
+from rota_collector.store.sql import queries
 
+__all__ = ["Rows", "Telemetry"]
 
-class Rows(NamedTuple):
-    """The answer to a query: ``rows`` are tuples of Python values in the order of ``columns``."""
-
-    columns: list[str]
-    rows: list[tuple[Any, ...]]
-    truncated: bool
+_SQL = queries("telemetry.sql")
+_RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TRACES, _LOGS = (Signal.TRACES_PROTO, Signal.TRACES_JSON), (Signal.LOGS_PROTO, Signal.LOGS_JSON)
 
 
 class Telemetry:
+    """The open database. One thread applies; any thread may read."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, set_aside: Path | None = None) -> None:
+        self.set_aside = set_aside  # where a file that could not be opened was moved; this one begins at offset 0
+        self._root = connection
+        self._writer = connection.cursor()
+        self._readers: deque[duckdb.DuckDBPyConnection] = deque()
+        self._offset = int(_one(self._writer.execute(_SQL["offset"])))
+        recent = self._writer.execute(_SQL["recent_requests"], [_RECENT_REQUESTS]).fetchall()
+        self._recent: dict[bytes, int] = {identity.bytes: offset for identity, offset in recent}
+
     @classmethod
-    def open(cls, path: Path, *, memory_limit: str = "1GB") -> Telemetry:
-        """Opens the database, made beside and renamed when it is not there. Raises ``StoreLocked``, ``StoreError``."""
-        raise NotImplementedError
+    def open(cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Telemetry:
+        """Opens the database; makes it beside and renames it when it is not there.
+
+        A file that DuckDB cannot open is moved aside with its write-ahead log, and a new one begins at offset 0: the
+        journal fills it again. Raises ``StoreLocked`` when another process has it open, ``StoreError`` when it cannot be used.
+        """
+        return cls(*database.open_or_renew(path, _SQL["schema"], memory_limit, threads))
 
     def offset(self) -> int:
-        """The journal offset up to which everything is in the database."""
-        raise NotImplementedError
+        """The journal offset up to which everything is in the tables."""
+        return self._offset
+
+    def close(self) -> None:
+        """Closes the file. What was applied is on disk already."""
+        while self._readers:
+            self._readers.pop().close()
+        self._writer.close()
+        self._root.close()
+
+    # -- writing --------------------------------------------------------------------------------------------------
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Keeps records and advances the offset, in one transaction. ``duckdb.FatalException`` passes through."""
-        raise NotImplementedError
+        """Keeps records and advances the offset behind the last, in one transaction. Records before the offset are skipped.
 
-    def reader(self) -> duckdb.DuckDBPyConnection:
-        """A cursor of its own for one read; close it."""
-        raise NotImplementedError
+        ``duckdb.FatalException`` means that the handle is dead: the process must end and open the file anew. After any
+        other error nothing has changed, and the same records may be applied again.
+        """
+        records = [record for record in records if record.offset >= self._offset]
+        if not records:
+            return
+        hashes = self._new_requests(records)
+        new = [record for record in records if record.offset in hashes]
+        tables = list(_tables(new))
+        next_offset = records[-1].next_offset
+        with self._transaction() as cursor:
+            for table, rows in tables:
+                _insert(cursor, table, rows)
+            forgotten = self._remember(cursor, hashes)
+            cursor.execute(_SQL["advance"], [next_offset])
+        self._offset = next_offset
+        self._recent |= {identity: offset for offset, identity in hashes.items()}
+        for identity in forgotten:
+            del self._recent[identity]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        self._writer.begin()
+        try:
+            yield self._writer
+            self._writer.commit()
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):  # the first error tells more
+                self._writer.rollback()
+            raise
+
+    def _new_requests(self, records: Sequence[Record]) -> dict[int, bytes]:
+        """Offset → hash of the requests that are not byte for byte one of the recent ones."""
+        seen: dict[bytes, int] = {}
+        for record in records:
+            identity = blake2b(record.payload, digest_size=16, salt=bytes((record.signal,))).digest()
+            if identity not in self._recent:
+                seen.setdefault(identity, record.offset)
+        return {offset: identity for identity, offset in seen.items()}
+
+    def _remember(self, cursor: duckdb.DuckDBPyConnection, hashes: dict[int, bytes]) -> list[bytes]:
+        """Stores hashes; returns those that are now too old to be kept in mind."""
+        identities = pa.ExtensionArray.from_storage(pa.uuid(), pa.array(hashes.values(), pa.binary(16)))
+        batch.run(cursor, _SQL["remember_requests"], pa.table({"hash": identities, "offset": pa.array(hashes, pa.uint64())}))
+        excess = len(self._recent) + len(hashes) - _RECENT_REQUESTS
+        if excess < _RECENT_REQUESTS // 10:  # by the tenth, so that rows are deleted rarely
+            return []
+        forgotten = list(self._recent)[:excess]
+        if forgotten:
+            cursor.execute(_SQL["forget_requests"], [self._recent[forgotten[-1]] + 1])
+        return forgotten
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for one read, that no other thread uses meanwhile."""
+        try:
+            cursor = self._readers.pop()
+        except IndexError:
+            cursor = self._root.cursor()
+        try:
+            yield cursor
+        finally:
+            self._readers.append(cursor)
 
     def run_spans(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
-        """The API's span items: ids hex, times ISO-8601 text, attributes a dict."""
-        raise NotImplementedError
+        """The API's span items of a run: ids hex, times ISO-8601 in UTC with microseconds, attributes a dict."""
+        return self._items("run_spans", run_id, limit)
 
     def run_logs(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
-        """The API's log items."""
-        raise NotImplementedError
+        """The API's log items of a run."""
+        return self._items("run_logs", run_id, limit)
 
     def run_tasks(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
-        """The API's task items."""
-        raise NotImplementedError
+        """The API's task items of a run: those that ended, and those that have only begun."""
+        return self._items("run_tasks", run_id, limit)
 
     def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
         """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""
-        raise NotImplementedError
+        with self.reader() as cursor:
+            return sandbox.run(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
 
-    def close(self) -> None:
-        raise NotImplementedError
+    def _items(self, query: str, run_id: str, limit: int) -> list[dict[str, Any]]:
+        with self.reader() as cursor:
+            found = cursor.execute(_SQL[query], [decode.uuid_of(run_id), limit])
+            columns = [column[0] for column in found.description or ()]
+            return [dict(map(_item, columns, row)) for row in found.fetchall()]
+
+
+def _tables(records: list[Record]) -> Iterator[tuple[batch.Table, pa.Table]]:
+    """What the records add to each table."""
+    traces = [record for record in records if record.signal in _TRACES]
+    logs = [record for record in records if record.signal in _LOGS]
+    metrics = [record for record in records if record.signal not in (*_TRACES, *_LOGS)]
+    if traces:
+        yield batch.SPANS, decode.spans(traces)
+    if logs:
+        yield batch.LOGS, decode.logs(logs)
+        yield batch.RUN_EVENTS, batch.run_events(decode.run_events(logs))
+    if metrics:
+        yield batch.METRICS, decode.metrics(metrics)
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Table) -> None:
+    rows = batch.firsts(rows, table.keys)
+    if not rows.num_rows:
+        return
+    stretches = batch.stretches(rows, table) if table.keys else []
+    if not stretches:
+        batch.run(cursor, _SQL["append"].format(table=table.name, time=table.time), rows)
+        return
+    words = {"table": table.name, "keys": ", ".join(table.keys), "time": table.time}
+    known = [_SQL["known"].format(**words, first_ns=first, last_ns=last) for first, last in stretches]
+    batch.run(cursor, _SQL["insert"].format(**words, known="\nUNION ALL\n".join(known)), rows)
+
+
+def _item(column: str, value: Any) -> tuple[str, Any]:
+    """A column of a named query as the API shows it."""
+    if column.endswith("_ns") or column == "at_ns":
+        return ("at" if column == "at_ns" else f"{column[:-3]}_at"), None if value is None else _iso(value)
+    if column in ("attributes", "events"):
+        return column, msgspec.json.decode(value) if value else {} if column == "attributes" else []
+    return column, value
+
+
+def _iso(time_ns: int) -> str:
+    return (_EPOCH + timedelta(microseconds=time_ns // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _one(result: duckdb.DuckDBPyConnection) -> Any:
+    row = result.fetchone()
+    if row is None:
+        raise StoreError(
+            "cannot read telemetry.duckdb: the table progress is empty; move the file away, the journal fills a new one"
+        )
+    return row[0]

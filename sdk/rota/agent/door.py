@@ -132,7 +132,7 @@ def _parse(data: bytes) -> tuple[str, str]:
     try:
         hello = json.loads(data)
         spool, stem = hello["spool"], hello["stem"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError("no hello: %r" % data[:80]) from error
     if hello.get("hello") != 1 or not isinstance(spool, str) or not os.path.isabs(spool) or not _is_stem(stem):
         raise ValueError("a hello that is not understood: %r" % data[:80])

@@ -10,7 +10,7 @@ import time
 from typing import Callable
 
 from rota.agent.carrier import Carrier
-from rota.agent.deaths import SCAN_SECONDS, Deaths, Watched
+from rota.agent.deaths import SCAN_SECONDS, SOON_SECONDS, Deaths, Watched
 from rota.agent.door import Caller, Hello, open_door
 from rota.agent.ship import Shipper
 from rota.agent.spool import Spool
@@ -47,6 +47,7 @@ class Agent:
         self._serve(_made(os.path.join(home, "spool")))
         self._worker = Worker(Carrier(shipper, report), self._spools, report)
         self._turn = Turn(os.path.join(home, "spool"), RESIDENT)
+        self._scan_at = 0.0
         self._is_stopping = False
 
     def run(self) -> None:
@@ -54,15 +55,14 @@ class Agent:
         _allow_many_files()
         if not self._turn.take():
             self._report("another agent ships this home too")
+        self._scan()
         self._worker.start()
-        scan_at = 0.0
         while not self._is_stopping:
-            for key, _ in self._selector.select(self._deaths.next_look_seconds):
-                self._dispatch(key)
-            self._deaths.settle()
-            if time.monotonic() >= scan_at:
-                self._scan()
-                scan_at = time.monotonic() + SCAN_SECONDS
+            try:
+                self._turn_once()
+            except Exception as error:  # a fault of ours must not end the watch for good
+                self._report("a turn failed: %s: %s" % (type(error).__name__, error))
+                time.sleep(SOON_SECONDS)
         self._close()
 
     def stop(self) -> None:
@@ -72,6 +72,13 @@ class Agent:
             self._waker.send(b"x")
         except OSError:  # it has ended already
             pass
+
+    def _turn_once(self) -> None:
+        for key, _ in self._selector.select(self._deaths.next_look_seconds):
+            self._dispatch(key)
+        self._deaths.settle()
+        if time.monotonic() >= self._scan_at:
+            self._scan()
 
     def _dispatch(self, key: selectors.SelectorKey) -> None:
         if isinstance(key.data, Watched):
@@ -127,6 +134,7 @@ class Agent:
         return self._spools.get(path)
 
     def _scan(self) -> None:
+        self._scan_at = time.monotonic() + SCAN_SECONDS
         for caller, deadline in list(self._callers.items()):
             if time.monotonic() > deadline:
                 self._hang_up(caller)

@@ -1,0 +1,265 @@
+-- Telemetry in DuckDB. Tables are append-only: no primary keys, no unique indexes (their indexes are rewritten at every
+-- checkpoint and do not spill); what arrives twice is left out when it is inserted. Ids are UUID and UBIGINT, because
+-- they compress and compare well; times are TIMESTAMP_NS in UTC; attributes are JSON, with what is asked often promoted.
+
+-- name: schema
+CREATE TABLE spans (
+    trace_id UUID NOT NULL,
+    span_id UBIGINT NOT NULL,            -- its hex digits are the id's
+    parent_span_id UBIGINT,
+    run_id UUID,                         -- of the span, else its scope, else its resource; so is workflow
+    workflow VARCHAR,
+    task VARCHAR,
+    name VARCHAR NOT NULL,
+    kind UTINYINT NOT NULL,              -- as in OTLP: 1 internal, 2 server, 3 client, 4 producer, 5 consumer
+    started_at TIMESTAMP_NS NOT NULL,
+    duration_ns BIGINT,                  -- NULL: the end was not told
+    status UTINYINT NOT NULL,            -- 0 unset, 1 ok, 2 error
+    status_message VARCHAR,
+    service VARCHAR,
+    host VARCHAR,
+    attributes JSON NOT NULL,
+    events JSON,                         -- array, NULL without any
+    links JSON,                          -- array, NULL without any
+    dropped UINTEGER NOT NULL,           -- attributes, events and links that the sender left out
+    trace_state VARCHAR,
+    flags UTINYINT NOT NULL,
+    scope VARCHAR,
+    scope_version VARCHAR,
+    scope_attributes JSON,
+    resource JSON NOT NULL
+);
+
+CREATE TABLE logs (
+    logged_at TIMESTAMP_NS NOT NULL,     -- when it happened, else when it was observed, else when it was received
+    trace_id UUID,
+    span_id UBIGINT,
+    run_id UUID,
+    workflow VARCHAR,
+    task VARCHAR,
+    event_name VARCHAR,
+    event_id UUID,
+    severity UTINYINT NOT NULL,          -- 0 unset, 1-4 trace, 5-8 debug, 9-12 info, 13-16 warn, 17-20 error, 21-24 fatal
+    severity_text VARCHAR,
+    body VARCHAR,                        -- a string as it is, anything else as JSON
+    service VARCHAR,
+    host VARCHAR,
+    attributes JSON NOT NULL,
+    dropped UINTEGER NOT NULL,
+    flags UTINYINT NOT NULL,
+    scope VARCHAR,
+    scope_version VARCHAR,
+    scope_attributes JSON,
+    resource JSON NOT NULL
+);
+
+CREATE TABLE metrics (
+    measured_at TIMESTAMP_NS NOT NULL,
+    name VARCHAR NOT NULL,
+    unit VARCHAR,
+    kind VARCHAR NOT NULL,               -- gauge, sum, histogram, exponential_histogram, summary
+    value DOUBLE,                        -- of gauges and sums
+    count UBIGINT,                       -- of the others; so is sum
+    sum DOUBLE,
+    run_id UUID,
+    workflow VARCHAR,
+    service VARCHAR,
+    host VARCHAR,
+    attributes JSON NOT NULL,
+    point JSON NOT NULL,                 -- the rest of the point: buckets, quantiles, exemplars, temporality, …
+    scope VARCHAR,
+    resource JSON NOT NULL
+);
+
+CREATE TABLE run_events (
+    event_id UUID NOT NULL,
+    run_id UUID NOT NULL,
+    workflow VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    happened_at TIMESTAMP_NS NOT NULL,
+    attempt INTEGER NOT NULL,
+    source VARCHAR NOT NULL,
+    reason VARCHAR,
+    raw_state VARCHAR,
+    started_at TIMESTAMP_NS,
+    slot_at TIMESTAMP_NS,
+    exit_code INTEGER,
+    error_type VARCHAR,
+    error_message VARCHAR,
+    error_stack VARCHAR,
+    host VARCHAR,
+    trace_id UUID,
+    span_id UBIGINT,
+    parent_run_id UUID,
+    tags VARCHAR[] NOT NULL,
+    state_key VARCHAR NOT NULL           -- of the events of a run, the one with the greatest key tells its state
+);
+
+-- Where the journal has been read to. Written in the transaction that inserts what was read.
+CREATE TABLE progress (next_offset UBIGINT NOT NULL);
+INSERT INTO progress VALUES (0);
+
+-- Hashes of the latest requests, to leave out those that were sent again.
+CREATE TABLE requests (hash UUID NOT NULL, journal_offset UBIGINT NOT NULL);
+
+-- Each run as its events tell it so far: rota.rules.fold in SQL. Registers are taken from the event with the greatest
+-- key, what is known first from the earliest event. An error under a success, or of an earlier attempt, is history.
+CREATE VIEW runs AS
+WITH folded AS (
+    SELECT
+        run_id,
+        arg_max({state: state, attempt: attempt, source: source, reason: reason, raw_state: raw_state,
+                 exit_code: exit_code, happened_at: happened_at}, state_key) AS latest,
+        arg_max({attempt: attempt, error_type: error_type, message: error_message, stack: error_stack}, state_key)
+            FILTER (error_type IS NOT NULL) AS error,
+        arg_min({workflow: workflow, host: host, trace_id: trace_id, span_id: span_id, parent_run_id: parent_run_id,
+                 tags: tags}, {happened_at: happened_at, event_id: event_id}) AS earliest,
+        min(coalesce(started_at, CASE WHEN state IN ('starting', 'running') THEN happened_at END)) AS started_at,
+        min(slot_at) AS slot_at
+    FROM run_events
+    GROUP BY run_id
+), told AS (
+    SELECT
+        *,
+        latest.state IN ('succeeded', 'failed', 'timed_out', 'crashed', 'cancelled', 'skipped', 'upstream_failed', 'ended')
+            AS over,
+        latest.state <> 'succeeded' AND error.attempt = latest.attempt AS failing
+    FROM folded
+)
+SELECT
+    run_id,
+    earliest.workflow AS workflow,
+    latest.state AS state,
+    latest.reason AS reason,
+    latest.raw_state AS raw_state,
+    latest.attempt AS attempt,
+    slot_at,
+    started_at,
+    CASE WHEN over THEN latest.happened_at END AS ended_at,
+    CASE WHEN over THEN (epoch_ns(latest.happened_at) - epoch_ns(started_at)) / 1e9 END AS duration_seconds,
+    latest.exit_code AS exit_code,
+    CASE WHEN failing THEN error.error_type END AS error_type,
+    CASE WHEN failing THEN error.message END AS error_message,
+    CASE WHEN failing THEN error.stack END AS error_stack,
+    earliest.host AS host,
+    latest.source AS source,
+    earliest.trace_id AS trace_id,
+    earliest.span_id AS span_id,
+    earliest.parent_run_id AS parent_run_id,
+    earliest.tags AS tags
+FROM told;
+
+-- Each task that has ended, from its span, and each that has only begun, from its start event.
+CREATE VIEW tasks AS
+SELECT
+    run_id,
+    workflow,
+    task AS name,
+    trace_id,
+    span_id,
+    parent_span_id,
+    CASE WHEN status = 2 THEN 'failed' ELSE 'succeeded' END AS state,
+    started_at,
+    duration_ns / 1e9 AS duration_seconds,
+    coalesce(attributes ->> 'error.type', failure ->> 'exception.type') AS error_type,
+    coalesce(status_message, failure ->> 'exception.message') AS error_message,
+    attributes
+FROM (
+    SELECT
+        *,
+        CASE WHEN status = 2 THEN list_filter(events :: JSON[], lambda event: event ->> 'name' = 'exception')[-1] -> 'attributes' END
+            AS failure
+    FROM spans
+    WHERE task IS NOT NULL
+)
+UNION ALL
+SELECT run_id, workflow, task, trace_id, span_id, NULL, 'running', min(logged_at), NULL, NULL, NULL, any_value(attributes)
+FROM logs
+WHERE event_name = 'rota.task.state'
+  AND (trace_id, span_id) NOT IN (SELECT (trace_id, span_id) FROM spans WHERE task IS NOT NULL)
+GROUP BY run_id, workflow, task, trace_id, span_id;
+
+-- name: insert
+-- New rows of one batch, sorted so that a workflow's rows lie together. The keys that are stored already are known.
+INSERT INTO {table} BY NAME
+SELECT batch.* FROM batch ANTI JOIN ({known}) AS known USING ({keys})
+ORDER BY workflow, {time};
+
+-- name: known
+-- Keys stored in one stretch of time. The bounds are literal, so that only row groups of that time are read.
+SELECT {keys} FROM {table}
+WHERE {time} BETWEEN make_timestamp_ns({first_ns}) AND make_timestamp_ns({last_ns})
+
+-- name: append
+-- Rows that have no identity: a request that was sent again has been left out as a whole.
+INSERT INTO {table} BY NAME SELECT * FROM batch ORDER BY workflow, {time};
+
+-- name: advance
+UPDATE progress SET next_offset = ?;
+
+-- name: offset
+SELECT next_offset FROM progress;
+
+-- name: remember_requests
+INSERT INTO requests SELECT * FROM batch;
+
+-- name: recent_requests
+-- The latest ones, oldest first.
+SELECT hash, journal_offset FROM (SELECT * FROM requests ORDER BY journal_offset DESC LIMIT ?) ORDER BY journal_offset;
+
+-- name: forget_requests
+DELETE FROM requests WHERE journal_offset < ?;
+
+-- name: run_spans
+-- All spans of a run, in order of their start.
+SELECT
+    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
+    format('{:016x}', span_id) AS span_id,
+    format('{:016x}', parent_span_id) AS parent_span_id,
+    name,
+    ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'][kind + 1] AS kind,
+    epoch_ns(started_at) AS started_ns,
+    epoch_ns(started_at) + duration_ns AS ended_ns,
+    duration_ns / 1e9 AS duration_seconds,
+    ['unset', 'ok', 'error'][status + 1] AS status,
+    status_message,
+    attributes,
+    events,
+    scope
+FROM spans
+WHERE run_id = ? :: UUID
+ORDER BY started_at, span_id
+LIMIT ?;
+
+-- name: run_logs
+-- All log records of a run, in order of their time.
+SELECT
+    epoch_ns(logged_at) AS at_ns,
+    coalesce(severity_text, ['trace', 'debug', 'info', 'warn', 'error', 'fatal'][(severity + 3) // 4]) AS severity,
+    event_name,
+    body,
+    attributes,
+    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
+    format('{:016x}', span_id) AS span_id
+FROM logs
+WHERE run_id = ? :: UUID
+ORDER BY logged_at
+LIMIT ?;
+
+-- name: run_tasks
+-- All tasks of a run, running ones too, in order of their start.
+SELECT
+    format('{:016x}', span_id) AS span_id,
+    format('{:016x}', parent_span_id) AS parent_span_id,
+    name,
+    state,
+    epoch_ns(started_at) AS started_ns,
+    epoch_ns(started_at) + round(duration_seconds * 1e9) :: BIGINT AS ended_ns,
+    duration_seconds,
+    error_type,
+    error_message,
+    attributes
+FROM tasks
+WHERE run_id = ? :: UUID
+ORDER BY started_at, span_id
+LIMIT ?;
