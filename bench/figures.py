@@ -101,12 +101,12 @@ def number(value: float, sign: str = "") -> str:
     return f"{value:{sign},.{digits}f}"
 
 
-def in_turn(rounds: int, *contestants: Callable[[], float]) -> list[tuple[float, ...]]:
+def in_turn(rounds: int, *contestants: Callable[[], float], is_warm: bool = False) -> list[tuple[float, ...]]:
     """Let all of them run once a round: A B A B …, so that a slow moment of the machine meets all. One list of values each.
 
-    Each runs once before, unmeasured: the first call finds cold files.
+    Unless all is warm, each runs once before, unmeasured: the first call finds cold files.
     """
-    for contestant in contestants:
+    for contestant in () if is_warm else contestants:
         contestant()
     taken = [[contestant() for contestant in contestants] for _ in range(rounds)]
     return [tuple(values) for values in zip(*taken, strict=True)]

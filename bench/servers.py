@@ -55,7 +55,7 @@ class Collector(NamedTuple):
         while True:
             query = urllib.parse.urlencode({"workflow": workflow, "limit": 100} | ({"cursor": cursor} if cursor else {}))
             page = self.ask("/api/v1/runs?" + query)
-            found += sum(run["state"] == "succeeded" for run in page["items"])
+            found += sum(1 for run in page["items"] if run["state"] == "succeeded")
             cursor = page["next"]
             if not cursor:
                 return found
@@ -67,6 +67,7 @@ def collector(home: Path) -> Iterator[Collector]:
     home.mkdir(exist_ok=True)
     settings = inherited() | {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off"}
     addresses = home / "collector.json"
+    addresses.unlink(missing_ok=True)  # of one that was killed
     with running([sys.executable, "-m", "rota_collector"], settings, home.with_suffix(".log")) as process:
         wait_for(addresses.exists, "the collector wrote no collector.json", process)
         http = json.loads(addresses.read_text())["http"]
@@ -103,7 +104,7 @@ def reserved() -> Iterator[int]:
     """A port that refuses connections: bound, so that nobody else takes it, and not listening."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
+        yield int(sock.getsockname()[1])
 
 
 @contextlib.contextmanager

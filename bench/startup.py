@@ -1,4 +1,4 @@
-"""What two lines cost a script whose facts are delivered: import, watch and exit, over the bare interpreter of the same environment."""
+"""What two lines cost a script whose facts are delivered: import, watch and exit, over the bare interpreter."""
 
 from __future__ import annotations
 
@@ -68,5 +68,7 @@ def _peers(rounds: int) -> list[Figure]:
                 functools.partial(milliseconds, python, "bare", plain),
                 functools.partial(milliseconds, python, f"{name}_run", plain | peer_settings(name, port)),
             )
-            figures.append(Figure("delivered to an empty server", shown, "ms", run, BARE, bare, note=environments.version_of(name)))
+            figures.append(
+                Figure("delivered to an empty server", shown, "ms", run, BARE, bare, note=environments.version_of(name))
+            )
     return figures

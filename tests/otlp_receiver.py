@@ -75,8 +75,9 @@ class _Exchange(BaseHTTPRequestHandler):
         for name, value in (*reply.headers, *((names.COLLECTOR_HEADER, "1") for _ in range(reply.is_rota))):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
+        with contextlib.suppress(ConnectionError):  # an agent that a test killed
+            self.end_headers()
+            self.wfile.write(reply.body)
 
     def log_message(self, *_: object) -> None:
         """Silence."""
@@ -93,7 +94,7 @@ RUN_ID = "0192a4b0-0000-7000-8000-000000000001"
 
 
 def state_line(state: str, run_id: str = RUN_ID, at_ns: int = 1_000, **pairs: object) -> bytes:
-    """A spool line with one run state, as the SDK writes it. ``pairs``: ``exit_code``, ``attempt``, ``scope``, ``reason``, ``event_id``."""
+    """A spool line with a run state, as the SDK writes it. ``pairs``: exit_code, attempt, scope, reason, event_id."""
     known = {
         names.EVENT_ID: pairs.get("event_id", "%s-%s-%d" % (run_id, state, at_ns)),
         names.WORKFLOW: "etl",

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,7 +23,7 @@ Found = TypeVar("Found")
 
 
 class Answer(NamedTuple):
-    """What a server answered, whatever the status."""
+    """What a server answered, whatever the status. Names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -46,15 +47,19 @@ class Server(NamedTuple):
         request = urllib.request.Request(self.environment["ROTA_ENDPOINT"] + path, body, named)
         try:
             with urllib.request.urlopen(request) as answer:
-                return Answer(answer.status, dict(answer.headers), answer.read())
+                return Answer(answer.status, lower(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, dict(error.headers), error.read())
+                return Answer(error.code, lower(error.headers), error.read())
 
     def runs(self) -> list[dict[str, Any]]:
         """The runs that the API lists now."""
         items: list[dict[str, Any]] = self.ask("/api/v1/runs").json()["items"]
         return items
+
+
+def lower(headers: Message) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def clean_environment(home: Path) -> dict[str, str]:

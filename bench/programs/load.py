@@ -11,6 +11,7 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
 import payloads
 
@@ -57,7 +58,8 @@ class Lane:
 def run(port: int, requests: list[bytes], connections: int) -> tuple[float, list[float]]:
     """Send everything; (seconds in all, seconds of each)."""
     lanes = {lane.socket.fileno(): lane for lane in (Lane(port) for _ in range(connections))}
-    poll, left, latencies = select.epoll(), iter(requests), []
+    poll, left = select.epoll(), iter(requests)
+    latencies: list[float] = []
     began = time.perf_counter()
     for number, lane in lanes.items():
         poll.register(number, _interest(lane.start(next(left))))
@@ -70,7 +72,7 @@ def run(port: int, requests: list[bytes], connections: int) -> tuple[float, list
     return time.perf_counter() - began, latencies
 
 
-def _go_on(poll: select.epoll, lane: Lane, what: int, left, latencies: list[float]) -> None:
+def _go_on(poll: select.epoll, lane: Lane, what: int, left: Iterator[bytes], latencies: list[float]) -> None:
     if lane.rest:
         if what & ~select.EPOLLOUT:
             lane.is_answered()  # an answer before the request was out is a refusal

@@ -10,10 +10,11 @@ import os
 import random
 import time
 import uuid
+from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-SPANS, TRACES, TEMPLATES = 512, 16, 32
+SPANS, TRACES, TEMPLATES = 512, 16, 256  # more spans differ than DuckDB compresses together, or stored bytes would flatter
 _NAMES = ("load_orders", "validate", "SELECT orders", "GET /v1/rates", "write_report", "transform")
 _EVENT = (
     '{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"bench.small"}},'
@@ -57,10 +58,10 @@ def _template(chance: random.Random, number: int) -> bytes:
     at = time.time_ns() - number * 1_000_000_000
     for index in range(SPANS):
         _fill(scope.spans.add(), chance, index % TRACES, at + index * 1_000_000)
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
-def _fill(span, chance: random.Random, trace: int, at: int) -> None:
+def _fill(span: Any, chance: random.Random, trace: int, at: int) -> None:
     span.trace_id, span.span_id, span.parent_span_id = _placeholder(trace), chance.randbytes(8), chance.randbytes(8)
     span.name, span.kind = chance.choice(_NAMES), chance.randint(1, 3)
     span.start_time_unix_nano = at + chance.randrange(1_000_000)
@@ -75,7 +76,7 @@ def _fill(span, chance: random.Random, trace: int, at: int) -> None:
     _set(span, "is_retry", chance.random() < 0.1)
 
 
-def _set(target, key: str, value: str | float | bool) -> None:
+def _set(target: Any, key: str, value: str | float | bool) -> None:
     attribute = target.attributes.add()
     attribute.key = key
     kind = {str: "string_value", bool: "bool_value", int: "int_value", float: "double_value"}[type(value)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 from rota_collector import __version__, decode, home, ports
 from rota_collector.api.app import Stores, create
 from rota_collector.clock import SystemClock
-from rota_collector.config import Config
-from rota_collector.errors import CollectorError, PortBusy
+from rota_collector.config import Address, Config
+from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record
 from rota_collector.receive import grpc, otlp
 from rota_collector.server import App, HttpServer
@@ -55,16 +58,11 @@ def _take_ports(config: Config) -> socket.socket:
 
 
 async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> None:
+    asked = _asked_to_stop()
     home.lock(config.home)  # released by the end of the process
     clock = SystemClock()
-    journal = Journal(config.home / "journal", clock=clock)
-    opened.callback(journal.close)
-    if journal.torn_bytes:
-        say(f"moved {journal.torn_bytes} bytes of an unfinished write to {config.home / 'journal/quarantine'}")
-    telemetry = Telemetry.open(config.home / "telemetry.duckdb")
-    opened.callback(telemetry.close)
-    if telemetry.set_aside is not None:
-        say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
+    journal = _open_journal(config.home, clock, opened)
+    telemetry = _open_telemetry(config.home, opened)
     control = Control(config.home / "control.sqlite")
     opened.callback(control.close)
 
@@ -77,33 +75,72 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     for follower in (to_telemetry, to_control):
         follower.start()
 
+    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
     receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=control.policy_versions)
+    opened.callback(receiver.close)
     api = create(Stores(control, telemetry, to_control, to_telemetry, clock), __version__)
-    grpc_address = None
-    if config.grpc is not None:
-        grpc_server = grpc.serve(journal, config.grpc)
-        opened.callback(grpc_server.stop)
+    http = str(ports.bound(listener))
     server = HttpServer(_route(receiver, api), listener)
-    await _until_asked(server, config, str(ports.bound(listener)), grpc_address)
+    serving = asyncio.create_task(server.serve())
+    opened.callback(home.withdraw, config.home)
+    home.publish(config.home, http, grpc_address)
+    say(f"listening on http://{http}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
+    await _serve_until(asked, server, serving)
+
+
+def _asked_to_stop() -> asyncio.Event:
+    """Set by TERM and INT, also while everything is still starting."""
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    return asked
+
+
+def _open_journal(directory: Path, clock: SystemClock, opened: ExitStack) -> Journal:
+    journal = Journal(directory / "journal", clock=clock)
+    opened.callback(journal.close)
+    if journal.torn_bytes:
+        say(f"moved {journal.torn_bytes} bytes of an unfinished write to {directory / 'journal' / 'quarantine'}")
+    return journal
+
+
+def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
+    telemetry = Telemetry.open(directory / "telemetry.duckdb")
+    opened.callback(telemetry.close)
+    if telemetry.set_aside is not None:
+        say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
+    return telemetry
+
+
+def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: ExitStack) -> str:
+    """Listen for gRPC; returns where."""
+    try:
+        receiver = grpc.Receiver(journal, str(address), max_body=max_body)
+    except OSError as error:
+        raise PortBusy(str(error)) from error
+    opened.callback(receiver.close)
+    return str(address._replace(port=receiver.port))
+
+
+async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asyncio.Task[None]) -> None:
+    """Serve until asked to stop; then let requests under way finish, for a while."""
+    waiting = asyncio.create_task(asked.wait())
+    await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
+    if not asked.is_set():
+        waiting.cancel()
+        await serving
+        raise StartError("the HTTP server ended by itself; its own words are above")
+    server.stop()
+    await asyncio.wait({serving}, timeout=DRAIN_SECONDS)
 
 
 def _route(receiver: App, api: App) -> App:
     """Requests under /v1 are telemetry; everything else is the API's."""
 
-    async def route(scope, receive, send):
-        chosen = receiver if scope["type"] == "http" and scope["path"].startswith("/v1/") else api
-        await chosen(scope, receive, send)
+    async def route(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        await (receiver if scope["path"].startswith("/v1/") else api)(scope, receive, send)
 
     return route
-
-
-async def _until_asked(server: HttpServer, config: Config, http: str, grpc: str | None) -> None:
-    serving = asyncio.create_task(server.serve())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, server.stop)
-    home.publish(config.home, http, grpc)
-    say(f"listening on http://{http}" + (f", gRPC on {grpc}" if grpc else "") + f" (home {config.home})")
-    ...
 
 
 def _stop_followers(journal: Journal, followers: list[Follower]) -> None:
@@ -112,6 +149,9 @@ def _stop_followers(journal: Journal, followers: list[Follower]) -> None:
         follower.stop(CATCH_UP_SECONDS)
     for follower in followers:
         follower.join(CATCH_UP_SECONDS + 1)
+    if any(follower.is_alive() for follower in followers):
+        say("a store takes too long to finish; the next start applies the rest from the journal")
+        os._exit(0)  # its file must not be closed under it
 
 
 if __name__ == "__main__":

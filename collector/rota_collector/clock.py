@@ -20,9 +20,11 @@ class SystemClock:
     """The clock of this machine."""
 
     def now_ns(self) -> int:
+        """Unix time in nanoseconds."""
         return time.time_ns()
 
     def monotonic(self) -> float:
+        """Seconds since the machine started."""
         return time.monotonic()
 
 
@@ -34,9 +36,11 @@ class ManualClock:
         self._elapsed_ns = 0
 
     def now_ns(self) -> int:
+        """What the wall clock was set to."""
         return self._now_ns
 
     def monotonic(self) -> float:
+        """Seconds that were advanced."""
         return self._elapsed_ns / 1e9
 
     def advance(self, seconds: float) -> None:

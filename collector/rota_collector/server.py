@@ -42,7 +42,6 @@ class HttpServer(Server):
         holder: Any = SocketHolder
         self._ssp, self._shd = None, holder(self._listener.detach(), False, BACKLOG)
 
-    @property
-    def stopped_by_itself(self) -> bool:
-        """Whether serving ended although nobody asked."""
-        return not self.interrupt_signal
+    def stop(self) -> None:
+        """Accept nothing more; ``serve()`` returns when the requests under way are answered."""
+        super().stop()  # type: ignore[no-untyped-call]

@@ -16,7 +16,9 @@ import base64
 import os
 import time
 from collections import deque
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 from weakref import WeakSet
 
 from opentelemetry import context as otel_context
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rota._task import Task
 
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
+_PLAIN = (str, int, bool, float)
 _MOST_SCOPES = 1000  # remembered as text
 
 _installed: WeakSet[TracerProvider] = WeakSet()
@@ -152,32 +155,44 @@ def _text(span: ReadableSpan, context: trace.SpanContext, place: Run | Task) -> 
     parent_id = "%016x" % parent.span_id if parent is not None else ""
     if parent_id == run.span_id:
         parent_id = place.span_id  # the task that it is part of, of which opentelemetry knows nothing
-    pairs = {names.RUN_ID: run.run_id, names.WORKFLOW: run.workflow, **(span.attributes or {})}
+    attributes = _run_attributes(run.run_id, run.workflow)
+    if span.attributes:
+        attributes += "," + _attributes(span.attributes)
     return events.span(
         "%032x" % context.trace_id, "%016x" % context.span_id, parent_id, events.text(span.name), span.kind.value + 1,
-        span.start_time or 0, span.end_time or 0, _attributes(pairs), _tail(span, context),
+        span.start_time or 0, span.end_time or 0, attributes, _tail(span, context),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _run_attributes(run_id: str, workflow: str) -> str:
+    return events.attributes({names.RUN_ID: run_id, names.WORKFLOW: workflow})
 
 
 def _tail(span: ReadableSpan, context: trace.SpanContext) -> str:
     """The members of a span that are mostly absent."""
-    tail = ',"flags":%d' % _flags(context.trace_flags, span.parent)
+    tail = ',"flags":%d' % _flags(span.parent)
     if context.trace_state:
         tail += ',"traceState":%s' % events.text(context.trace_state.to_header())
-    if span.status.status_code.value:
+    if not span.status.is_unset:
         tail += ',"status":{"code":%d,"message":%s}' % (span.status.status_code.value, events.text(span.status.description or ""))
-    if span.events:
-        tail += ',"events":[%s]' % ",".join([_event(event) for event in span.events])
-    if span.links:
-        tail += ',"links":[%s]' % ",".join([_link(link) for link in span.links])
-    for member in ("attributes", "events", "links"):
-        dropped = getattr(span, "dropped_" + member)
-        tail += ',"dropped%sCount":%d' % (member.capitalize(), dropped) if dropped else ""
-    return tail
+    inner, links = span.events, span.links
+    if inner:
+        tail += ',"events":[%s]' % ",".join([_event(event) for event in inner])
+    if links:
+        tail += ',"links":[%s]' % ",".join([_link(link) for link in links])
+    return tail + _dropped(span) if span.dropped_attributes or span.dropped_events or span.dropped_links else tail
 
 
-def _flags(flags: int, parent: trace.SpanContext | None) -> int:
-    return flags | _HAS_IS_REMOTE | (_IS_REMOTE if parent is not None and parent.is_remote else 0)
+def _dropped(span: ReadableSpan) -> str:
+    return ',"droppedAttributesCount":%d,"droppedEventsCount":%d,"droppedLinksCount":%d' % (
+        span.dropped_attributes, span.dropped_events, span.dropped_links,
+    )  # fmt: skip
+
+
+def _flags(parent: trace.SpanContext | None) -> int:
+    """As opentelemetry's own exporters write them: whether the parent is remote; that a span was sampled goes without saying."""
+    return _HAS_IS_REMOTE | (_IS_REMOTE if parent is not None and parent.is_remote else 0)
 
 
 def _event(event: Event) -> str:
@@ -189,7 +204,7 @@ def _link(link: trace.Link) -> str:
     context = link.context
     state = ',"traceState":%s' % events.text(context.trace_state.to_header()) if context.trace_state else ""
     return '{"traceId":"%032x","spanId":"%016x","attributes":[%s],"flags":%d%s}' % (
-        context.trace_id, context.span_id, _attributes(link.attributes), _flags(context.trace_flags, context), state,
+        context.trace_id, context.span_id, _attributes(link.attributes), _flags(context), state,
     )  # fmt: skip
 
 
@@ -199,6 +214,8 @@ def _attributes(pairs: Mapping[str, Any] | None) -> str:
 
 def _value(given: Any) -> str:
     """An OTLP AnyValue of what opentelemetry allows in attributes; unlike ours these may be bytes, at any depth."""
+    if type(given) in _PLAIN:
+        return events.value(given)
     if isinstance(given, bytes):
         return '{"bytesValue":"%s"}' % base64.b64encode(given).decode("ascii")
     if isinstance(given, Mapping):

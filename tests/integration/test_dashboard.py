@@ -60,7 +60,7 @@ def test_a_run_is_found_and_opened(up, page, tmp_path):
     runs.click(position={"x": 16, "y": 47})  # the box of the first row; the table is a canvas
 
     page.wait_for_url(f"**/run?id={run['id']}")
-    page.get_by_text("ValueError: row 7 is [broken](http://evil.example)").wait_for()
+    page.get_by_test_id("stCode").get_by_text("ValueError: row 7 is [broken](http://evil.example)").wait_for()
     page.get_by_text("etl.<b>nightly</b>").wait_for()
     assert page.locator("a[href*=evil]").count() == 0
     page.get_by_text("← Overview").click()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from docs_blocks import Block, blocks, commands, looks_like, pages
+from docs_blocks import DOCS, Block, blocks, commands, looks_like, pages
 from servers import PATIENCE_SECONDS, clean_environment, collector, serve, with_ports
 
 WITH_COMMANDS = [
@@ -37,6 +38,16 @@ def test_the_commands_of_a_page_do_what_it_says(page, tmp_path):
                     running.enter_context(serve(shell, environment, tmp_path / "server.log", ready))
             elif block.kind == "console" and "elsewhere" not in block.roles:
                 follow(block, work, environment)
+
+
+def test_every_path_of_the_api_is_in_the_reference(tmp_path):
+    """The page on HTTP names each path of the OpenAPI document, and none that is not there."""
+    with collector(tmp_path / "home") as server:
+        served = set(server.ask("/api/v1/openapi.json").json()["paths"])
+    documented = re.findall(
+        r"^\| `(?:GET|POST) (/(?:api|healthz|readyz)[^`?]*)`", (DOCS / "reference" / "http.md").read_text(), re.MULTILINE
+    )
+    assert set(documented) == served
 
 
 def follow(block: Block, work: Path, environment: dict[str, str]) -> None:

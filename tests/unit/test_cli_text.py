@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -29,20 +27,14 @@ def berlin(monkeypatch):
     time.tzset()
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture
-def terminal(monkeypatch):
+def terminal(monkeypatch, capsys):
     """A terminal of 40 columns in the place of stdout."""
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdout", screen)
-    return screen
+    monkeypatch.setattr(_text, "on_terminal", lambda: True)
+    return capsys
 
 
 def test_columns_are_aligned_and_numbers_are_on_the_right(capsys):
@@ -54,7 +46,7 @@ def test_columns_are_aligned_and_numbers_are_on_the_right(capsys):
 def test_a_table_fits_the_terminal(terminal):
     """The widest column gives way, and says so with an ellipsis; the others stay."""
     _text.table(("ID", "ERROR"), [["0199", "x" * 100]])
-    line = terminal.getvalue().splitlines()[1]
+    line = terminal.readouterr().out.splitlines()[1]
     assert line == "0199  " + "x" * 33 + "…"
 
 
@@ -72,8 +64,9 @@ def test_what_is_not_a_terminal_gets_the_whole_text(capsys, monkeypatch):
 def test_nothing_a_script_wrote_moves_the_cursor(terminal, evil, shown):
     """Control characters, escape sequences and direction overrides are written out, not obeyed."""
     _text.table(("NAME",), [[evil], [_text.Cell(evil, "red")]])
-    assert shown in terminal.getvalue()
-    assert evil not in terminal.getvalue()
+    out = terminal.readouterr().out
+    assert out.count(shown) == 2
+    assert evil not in out
 
 
 def test_lines_of_a_stack_stay_lines():
@@ -116,7 +109,15 @@ def test_times_are_local_and_have_an_age(berlin, at, shown):
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.0123, "12.3 ms"), (1, "1.0 s"), (59.94, "59.9 s"), (250, "4 min 10 s"), (7500, "2 h 05 min"), (274000, "3 d 04 h"), (None, "")],
+    [
+        (0.0123, "12.3 ms"),
+        (1, "1.0 s"),
+        (59.94, "59.9 s"),
+        (250, "4 min 10 s"),
+        (7500, "2 h 05 min"),
+        (274000, "3 d 04 h"),
+        (None, ""),
+    ],
 )
 def test_durations_have_two_units_at_most(seconds, shown):
     """Precise where it is short, short where it is long."""

@@ -12,6 +12,7 @@ import pytest
 from docs_blocks import DOCS, blocks, commands, looks_like, pages
 
 import rota
+from rota.wire import names
 
 TOP = DOCS.parent
 SNIPPETS = [block for page in pages() for block in blocks(page) if block.kind == "python" and not block.title]
@@ -27,6 +28,13 @@ def test_the_generated_pages_are_in_step():
 def test_every_public_name_is_in_the_reference(name):
     """No public name of the SDK is undocumented."""
     assert f"\n## rota.{name}\n" in (DOCS / "reference" / "sdk.md").read_text()
+
+
+def test_every_attribute_of_ours_is_in_the_reference():
+    """Who reads or writes rota's wire finds each `rota.*` name explained."""
+    ours = {value for constant, value in vars(names).items() if constant.isupper() and value.startswith("rota.")}
+    page = (DOCS / "reference" / "wire.md").read_text()
+    assert {name for name in ours if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("block", SNIPPETS, ids=lambda block: f"{block.page}:{block.line}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError, Message
@@ -20,7 +21,7 @@ from rota_collector.journal import Signal
 _PROTO_PIECE = 1 << 20  # parsed in about 2 ms
 _JSON_PIECE = 1 << 19  # parsed in about 3 ms
 _DEEP = 32  # nested lists and maps from which it is worth to look how deep they go
-_NO_ID = (b"", bytes(8), bytes(16))
+_IDS = attrgetter("trace_id", "span_id")
 _REQUESTS: dict[Signal, Any] = {
     Signal.TRACES_PROTO: ExportTraceServiceRequest,
     Signal.TRACES_JSON: ExportTraceServiceRequest,
@@ -81,23 +82,25 @@ def _encodes(dialect: Dialect, request: type[Message], message: Any) -> None:
 
 
 def _spans_without_id(request: Any) -> int:
-    return sum(
-        len(span.trace_id) != 16 or len(span.span_id) != 8 or span.trace_id in _NO_ID or span.span_id in _NO_ID
-        for resource in request.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
-    )
+    """Looked at as columns first: this is done to every span, and nearly always all are well."""
+    rejected = 0
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            ids = list(map(_IDS, scope.spans))
+            trace_ids, span_ids = zip(*ids, strict=True) if ids else ((), ())
+            if not _all_ids(trace_ids, 16) or not _all_ids(span_ids, 8):
+                rejected += sum(not _all_ids((trace_id,), 16) or not _all_ids((span_id,), 8) for trace_id, span_id in ids)
+    return rejected
+
+
+def _all_ids(ids: Collection[bytes], size: int) -> bool:
+    return set(map(len, ids)) <= {size} and bytes(size) not in ids
 
 
 def _json_spans_without_id(request: otlp_json.TraceRequest) -> int:
     return sum(
-        not _is_id(span.trace_id, 16) or not _is_id(span.span_id, 8)
+        not _all_ids((otlp_json.unhex(span.trace_id),), 16) or not _all_ids((otlp_json.unhex(span.span_id),), 8)
         for resource in request.resource_spans or ()
         for scope in resource.scope_spans or ()
         for span in scope.spans or ()
     )
-
-
-def _is_id(text: str | None, size: int) -> bool:
-    identity = otlp_json.unhex(text)
-    return len(identity) == size and identity not in _NO_ID

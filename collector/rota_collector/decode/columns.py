@@ -21,7 +21,8 @@ from rota_collector.decode.from_json import to_protobuf
 from rota_collector.decode.pieces import pieces
 from rota_collector.journal import Record, Signal
 
-BATCH_BYTES = 1 << 19  # ptars holds the interpreter for a whole batch: 3-4 ms for this much
+PIECE_BYTES = 1 << 19  # ptars holds the interpreter for a whole call: 3-4 ms for this much
+_BATCH_BYTES = 1 << 22  # Arrow's kernels do not, and each call has a price of its own: the more rows, the less a row
 LAST_NS = 2**63 - 2  # the last TIMESTAMP_NS; the number after it means infinity
 
 
@@ -49,9 +50,19 @@ class Requests:
         self._codec = ptars.HandlerPool([request.DESCRIPTOR.file]).get_for_message(request.DESCRIPTOR)
 
     def rows(self, records: Iterable[Record]) -> Iterator[Rows]:
-        """All records of the requests, in batches that each take a few milliseconds."""
-        for payloads, received_ns in _batches(self._encoded(records)):
-            yield self._flatten(self._arrow(payloads), pa.array(received_ns, pa.int64()))
+        """All records of the requests, in large batches."""
+        decoded: list[pa.ListArray] = []
+        received: list[int] = []
+        size = 0
+        for payloads, received_ns in _calls(self._encoded(records)):
+            decoded.append(self._arrow(payloads))
+            received += received_ns
+            size += sum(map(len, payloads))
+            if size >= _BATCH_BYTES:
+                yield self._flatten(pa.concat_arrays(decoded), pa.array(received, pa.int64()))
+                decoded, received, size = [], [], 0
+        if decoded:
+            yield self._flatten(pa.concat_arrays(decoded), pa.array(received, pa.int64()))
 
     def messages(self, records: Iterable[Record]) -> Iterator[tuple[Any, int]]:
         """(request message, received_ns) of each piece, for what is read record by record."""
@@ -62,10 +73,10 @@ class Requests:
         for record in records:
             encoded = (record.payload,) if record.signal != self._json_signal else to_protobuf(record.signal, record.payload)
             for payload in encoded:
-                for piece in pieces(payload, BATCH_BYTES):
+                for piece in pieces(payload, PIECE_BYTES):
                     yield bytes(piece), record.received_ns
 
-    def _arrow(self, payloads: list[bytes]) -> pa.StructArray:
+    def _arrow(self, payloads: list[bytes]) -> pa.ListArray:
         try:
             batch = self._codec.list_to_record_batch(payloads)
         except ValueError:
@@ -105,19 +116,20 @@ class Requests:
         )
 
 
-def _batches(payloads: Iterable[tuple[bytes, int]]) -> Iterator[tuple[list[bytes], list[int]]]:
-    batch: list[bytes] = []
+def _calls(payloads: Iterable[tuple[bytes, int]]) -> Iterator[tuple[list[bytes], list[int]]]:
+    """Payloads for one call each, and when they were received."""
+    call: list[bytes] = []
     received: list[int] = []
     size = 0
     for payload, received_ns in payloads:
-        if batch and size + len(payload) > BATCH_BYTES:
-            yield batch, received
-            batch, received, size = [], [], 0
-        batch.append(payload)
+        if call and size + len(payload) > PIECE_BYTES:
+            yield call, received
+            call, received, size = [], [], 0
+        call.append(payload)
         received.append(received_ns)
         size += len(payload)
-    if batch:
-        yield batch, received
+    if call:
+        yield call, received
 
 
 def kept(rows: Rows, mask: pa.BooleanArray) -> Rows:

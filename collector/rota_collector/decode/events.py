@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector.decode import otlp_json
-from rota_collector.decode.columns import BATCH_BYTES, LAST_NS, uuid_of
+from rota_collector.decode.columns import LAST_NS, PIECE_BYTES, uuid_of
 from rota_collector.decode.json_pieces import PATHS, json_pieces
 from rota_collector.decode.pieces import pieces
 from rota_collector.journal import Record, Signal
@@ -151,11 +151,11 @@ def _message_value(value: Any) -> Any:
 
 
 def _json_requests(payload: bytes) -> Iterator[otlp_json.LogsRequest]:
-    return _each(lambda piece: otlp_json.decode(otlp_json.LogsRequest, piece), json_pieces(payload, PATHS["logs"], BATCH_BYTES))
+    return _each(lambda piece: otlp_json.decode(otlp_json.LogsRequest, piece), json_pieces(payload, PATHS["logs"], PIECE_BYTES))
 
 
 def _protobuf_requests(payload: bytes) -> Iterator[Any]:
-    return _each(lambda piece: ExportLogsServiceRequest.FromString(bytes(piece)), pieces(payload, BATCH_BYTES))
+    return _each(lambda piece: ExportLogsServiceRequest.FromString(bytes(piece)), pieces(payload, PIECE_BYTES))
 
 
 def _each(decode: Callable[[Any], Any], payloads: Iterable[Any]) -> Iterator[Any]:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, func, select, union_all, update
+from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
+from rota_collector.errors import StoreError
 from rota_collector.store import control_queries as queries
 from rota_collector.store.control_schema import cursor, metadata, policies, run_tags, runs, workflow_days, workflows
 from rota_collector.store.dialect import driver_sql, json_array, open_sqlite, upsert
@@ -69,16 +71,19 @@ class _Change(NamedTuple):
 
 
 class Control:
-    """The control store in the file ``path``. One thread applies; any thread reads."""
+    """The control store in the file ``path``. One thread applies; any thread reads. Raises StoreError when it cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._engine: Engine = open_sqlite(path)
         self._writer = self._engine.execution_options(writes=True)
-        with self._writer.begin() as connection:
-            metadata.create_all(connection)
-            if connection.execute(select(cursor)).first() is None:
-                connection.execute(cursor.insert().values(name="journal", offset=0))
-            self._policy_versions = int(connection.execute(select(func.count()).select_from(policies)).scalar_one())
+        try:
+            with self._writer.begin() as connection:
+                self._policy_versions = _prepare(connection)
+        except DBAPIError as error:
+            raise StoreError(
+                f"cannot open {path}: {error.orig}. Free or repair what it names; a damaged file may be moved away, "
+                "as runs are rebuilt from the journal"
+            ) from error
 
     def offset(self) -> int:
         """The journal position (bytes) up to which every event is in this store."""
@@ -135,6 +140,14 @@ class Control:
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
+
+
+def _prepare(connection: Connection) -> int:
+    """Make the tables that are missing; returns the number of policy versions."""
+    metadata.create_all(connection)
+    if connection.execute(select(cursor)).first() is None:
+        connection.execute(cursor.insert().values(name="journal", offset=0))
+    return int(connection.execute(select(func.count()).select_from(policies)).scalar_one())
 
 
 def _storable(event: RunEvent) -> RunEvent:

@@ -8,12 +8,13 @@ by (trace id, span id) and by event id.
 from __future__ import annotations
 
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import msgspec
@@ -21,7 +22,7 @@ import pyarrow as pa
 
 from rota_collector import decode
 from rota_collector.errors import StoreError
-from rota_collector.journal import Record, Signal
+from rota_collector.journal import Record
 from rota_collector.store import batch, database, sandbox
 from rota_collector.store.sandbox import Rows
 from rota_collector.store.sql import queries
@@ -31,7 +32,9 @@ __all__ = ["Rows", "Telemetry"]
 _SQL = queries("telemetry.sql")
 _RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TRACES, _LOGS = (Signal.TRACES_PROTO, Signal.TRACES_JSON), (Signal.LOGS_PROTO, Signal.LOGS_JSON)
+_CHUNK_BYTES = 4 << 20
+
+T = TypeVar("T")
 
 
 class Telemetry:
@@ -79,14 +82,13 @@ class Telemetry:
             return
         hashes = self._new_requests(records)
         new = [record for record in records if record.offset in hashes]
-        tables = list(_tables(new))
-        next_offset = records[-1].next_offset
         with self._transaction() as cursor:
-            for table, rows in tables:
-                _insert(cursor, table, rows)
+            for tables in _ahead(map(_decoded, _chunks(new))):
+                for table, rows in tables:
+                    _insert(cursor, table, rows)
             forgotten = self._remember(cursor, hashes)
-            cursor.execute(_SQL["advance"], [next_offset])
-        self._offset = next_offset
+            cursor.execute(_SQL["advance"], [records[-1].next_offset])
+        self._offset = records[-1].next_offset
         self._recent |= {identity: offset for offset, identity in hashes.items()}
         for identity in forgotten:
             del self._recent[identity]
@@ -161,18 +163,37 @@ class Telemetry:
             return [dict(map(_item, columns, row)) for row in found.fetchall()]
 
 
-def _tables(records: list[Record]) -> Iterator[tuple[batch.Table, pa.Table]]:
-    """What the records add to each table."""
-    traces = [record for record in records if record.signal in _TRACES]
-    logs = [record for record in records if record.signal in _LOGS]
-    metrics = [record for record in records if record.signal not in (*_TRACES, *_LOGS)]
-    if traces:
-        yield batch.SPANS, decode.spans(traces)
-    if logs:
-        yield batch.LOGS, decode.logs(logs)
-        yield batch.RUN_EVENTS, batch.run_events(decode.run_events(logs))
-    if metrics:
-        yield batch.METRICS, decode.metrics(metrics)
+def _chunks(records: list[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """The records of each kind, in order, in pieces to decode at once."""
+    by_kind: dict[str, list[Record]] = {}
+    sizes: Counter[str] = Counter()
+    for record in records:
+        kind = record.signal.name.partition("_")[0]
+        by_kind.setdefault(kind, []).append(record)
+        sizes[kind] += len(record.payload)
+        if sizes[kind] >= _CHUNK_BYTES:
+            yield kind, by_kind.pop(kind)
+            sizes[kind] = 0
+    yield from by_kind.items()
+
+
+def _decoded(chunk: tuple[str, list[Record]]) -> list[tuple[batch.Table, pa.Table]]:
+    """What a chunk adds to each table."""
+    kind, records = chunk
+    if kind == "TRACES":
+        return [(batch.SPANS, decode.spans(records))]
+    if kind == "METRICS":
+        return [(batch.METRICS, decode.metrics(records))]
+    return [(batch.LOGS, decode.logs(records)), (batch.RUN_EVENTS, batch.run_events(decode.run_events(records)))]
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, with the next one already in the making: decoding and inserting each take a core."""
+    with ThreadPoolExecutor(1, "rota-decode") as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Table) -> None:

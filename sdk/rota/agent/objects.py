@@ -7,9 +7,11 @@ import json
 from typing import Any, Iterator, Sequence
 
 from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -71,8 +73,8 @@ def _span(span: dict[str, Any], resource: Resource, scope: InstrumentationScope)
         parent=SpanContext(trace_id, parent_id, is_remote=bool(flags & _IS_REMOTE)) if parent_id else None,
         resource=resource,
         attributes=_attributes(span),
-        events=[Event(e.get("name", ""), _attributes(e), int(e.get("timeUnixNano", 0))) for e in span.get("events") or ()],
-        links=[_link(link) for link in span.get("links") or ()],
+        events=_bounded([_event(event) for event in span.get("events") or ()], span.get("droppedEventsCount")),
+        links=_bounded([_link(link) for link in span.get("links") or ()], span.get("droppedLinksCount")),
         kind=_KINDS.get(int(span.get("kind", 1)), SpanKind.INTERNAL),
         status=Status(code, status.get("message") or None) if code is StatusCode.ERROR else Status(code),
         start_time=int(span.get("startTimeUnixNano", 0)),
@@ -105,13 +107,32 @@ def _context(trace_id: int, span_id: str, flags: int, state: str) -> SpanContext
     return SpanContext(trace_id, int(span_id, 16), bool(flags & _IS_REMOTE), TraceFlags(flags & 0xFF), trace_state)
 
 
+def _event(event: dict[str, Any]) -> Event:
+    return Event(event.get("name", ""), _attributes(event), int(event.get("timeUnixNano", 0)))
+
+
 def _link(link: dict[str, Any]) -> Link:
     flags = int(link.get("flags", 0))
     return Link(_context(int(link["traceId"], 16), link["spanId"], flags, link.get("traceState", "")), _attributes(link))
 
 
-def _attributes(holder: dict[str, Any]) -> dict[str, Any]:
-    return {pair["key"]: _value(pair.get("value") or {}) for pair in holder.get("attributes") or ()}
+def _attributes(holder: dict[str, Any]) -> BoundedAttributes | dict[str, Any]:
+    pairs = {pair["key"]: _value(pair.get("value") or {}) for pair in holder.get("attributes") or ()}
+    dropped = int(holder.get("droppedAttributesCount", 0))
+    if not dropped:
+        return pairs
+    bounded = BoundedAttributes(attributes=pairs)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _bounded(items: list[Any], dropped: int | None) -> Sequence[Any]:
+    """The items, and how many more there were."""
+    if not dropped:
+        return items
+    bounded = BoundedList.from_seq(len(items), items)
+    bounded.dropped = int(dropped)
+    return bounded
 
 
 def _value(value: dict[str, Any]) -> Any:

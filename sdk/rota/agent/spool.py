@@ -231,6 +231,8 @@ def _just_created(fd: int) -> bool:
 def _lock_holder(fd: int) -> int | None:
     if _CAN_ASK_HOLDER:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        answer = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
-        return 0 if answer[0] == fcntl.F_UNLCK else int(answer[4])
+        kind, *_, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        if kind == fcntl.F_UNLCK:
+            return 0
+        return pid if pid > 0 else None  # a process of another container has no number here
     return 0 if _lock(fd) else None

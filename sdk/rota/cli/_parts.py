@@ -84,9 +84,11 @@ class Parts:
         self.stop()
 
     def start(self, part: str) -> int:
-        """Start one part, whose output goes where ours goes; returns its pid."""
+        """Start one part, all of whose output goes to our standard error; returns its pid."""
         require(part)
-        self._running[part] = subprocess.Popen(command(part), env=self.environment, stdin=subprocess.DEVNULL)
+        self._running[part] = subprocess.Popen(
+            command(part), env=self.environment, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
+        )
         return self._running[part].pid
 
     def start_all(self, home: str) -> None:

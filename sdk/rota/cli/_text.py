@@ -30,6 +30,11 @@ class Cell(NamedTuple):
     right: bool = False
 
 
+def on_terminal() -> bool:
+    """Whether somebody looks at the output as it comes."""
+    return sys.stdout.isatty()
+
+
 def clean(text: object) -> str:
     """``text`` on one line, with every control and formatting character written out."""
     return "".join(c if c.isprintable() else _written_out(c) for c in str(text))
@@ -61,7 +66,7 @@ def _cell(value: object) -> Cell:
 
 
 def _squeeze(widths: list[int]) -> None:
-    if not sys.stdout.isatty():
+    if not on_terminal():
         return
     from shutil import get_terminal_size
 
@@ -97,7 +102,7 @@ def _width(text: str) -> int:
 
 def coloured(text: str, colour: str | None) -> str:
     """``text`` in a colour, where that can be seen and is wanted (https://no-color.org)."""
-    if not colour or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not colour or not on_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return "\x1b[%sm%s\x1b[0m" % (_COLOURS[colour], text)
 

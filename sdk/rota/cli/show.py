@@ -82,9 +82,11 @@ def tree(tasks: list[_api.Item]) -> list[tuple[_api.Item, int]]:
         parent = task["parent_span_id"]
         children.setdefault(parent if parent in ids and parent != task["span_id"] else None, []).append(task)
     found: list[tuple[_api.Item, int]] = []
-    waiting = [(task, 0) for task in reversed(children.pop(None, []))]
-    while waiting:
-        task, depth = waiting.pop()
-        found.append((task, depth))
-        waiting.extend((child, depth + 1) for child in reversed(children.pop(task["span_id"], [])))
+    while children:  # once, but for tasks that name each other as parents: they are shown too
+        top = None if None in children else next(iter(children))
+        waiting = [(task, 0) for task in reversed(children.pop(top))]
+        while waiting:
+            task, depth = waiting.pop()
+            found.append((task, depth))
+            waiting.extend((child, depth + 1) for child in reversed(children.pop(task["span_id"], [])))
     return found

@@ -102,7 +102,8 @@ def test_nothing_is_removed_before_it_is_acknowledged(spool, carrier, shipper):
     assert path.exists()
     shipper.is_away = False
     carrier.round(spool, is_resident=False)
-    assert shipper.said() == [("succeeded", None)] and not path.exists()
+    assert shipper.said() == [("succeeded", None)]
+    assert not path.exists()
 
 
 def test_a_living_file_is_followed(spool, carrier, shipper):

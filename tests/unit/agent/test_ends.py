@@ -40,7 +40,7 @@ def said(lines: list[bytes], ending: Ending | None, at_ns: int = 9_000) -> list[
         (Ending(162, 34), "crashed", "sigrtmin", 162, "SIGRTMIN"),
         (Ending(163, 35), "crashed", "sig35", 163, "SIG35"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_an_exit_status_ends_an_open_run(ending, state, reason, exit_code, signal_name):
     """TERM and INT cancel, other signals crash, a code other than 0 fails; the status itself is kept."""
@@ -157,7 +157,7 @@ def test_an_end_is_never_before_its_start():
         b'"rota.run.state"',
         b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"rota.run.state","attributes":[]}]}]}]}',
         b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"eventName":"rota.run.state","attributes":[{"value":1}]}]}]}]}',
-        b"\xff\xfe\"rota.run.state\"",
+        b'\xff\xfe"rota.run.state"',
         b"[" * 100_000 + b'"rota.run.state"',
     ],
 )

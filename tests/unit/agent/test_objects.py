@@ -17,7 +17,7 @@ from rota.agent import objects
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 EVERY_KIND = [
-    {"key": "text", "value": {"stringValue": "zażółć 🦀 \"\\\n"}},
+    {"key": "text", "value": {"stringValue": 'zażółć 🦀 "\\\n'}},
     {"key": "empty text", "value": {"stringValue": ""}},
     {"key": "no", "value": {"boolValue": False}},
     {"key": "whole", "value": {"intValue": "-9223372036854775808"}},
@@ -49,7 +49,7 @@ def _with_base64_ids(given: Any) -> Any:
 
 
 def test_a_span_keeps_all_it_has():
-    """Kind, times, parent, attributes of every kind, events, links, status, trace state, resource, scope and schema URLs."""
+    """Kind, times, parent, attributes, events, links, status, trace state, what was dropped; resource, scope, schema URLs."""
     span = {
         "traceId": TRACE_ID,
         "spanId": SPAN_ID,
@@ -60,8 +60,21 @@ def test_a_span_keeps_all_it_has():
         "startTimeUnixNano": "1700000000000000001",
         "endTimeUnixNano": "1700000000000000002",
         "attributes": EVERY_KIND,
-        "events": [{"timeUnixNano": "1700000000000000003", "name": "exception", "attributes": EVERY_KIND}],
-        "links": [{"traceId": TRACE_ID, "spanId": "00f067aa0ba902b7", "attributes": EVERY_KIND, "flags": 0x300}],
+        "droppedAttributesCount": 1,
+        "droppedEventsCount": 2,
+        "droppedLinksCount": 3,
+        "events": [
+            {"timeUnixNano": "1700000000000000003", "name": "e", "attributes": EVERY_KIND, "droppedAttributesCount": 4},
+        ],
+        "links": [
+            {
+                "traceId": TRACE_ID,
+                "spanId": "00f067aa0ba902b7",
+                "attributes": EVERY_KIND,
+                "flags": 0x300,
+                "droppedAttributesCount": 5,
+            }
+        ],
         "status": {"code": 2, "message": "źle"},
         "flags": 0x300,
     }
@@ -88,6 +101,7 @@ def test_an_event_keeps_all_it_has():
         "eventName": "rota.run.state",
         "body": {"kvlistValue": {"values": EVERY_KIND}},
         "attributes": EVERY_KIND,
+        "droppedAttributesCount": 6,
         "traceId": TRACE_ID,
         "spanId": SPAN_ID,
         "flags": 1,
@@ -100,7 +114,9 @@ def test_an_event_keeps_all_it_has():
 def test_what_is_absent_stays_absent():
     """A record without trace, body, severity and observed time gets none of them, and no time of now."""
     line = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"5"}]}]}]}'
-    ((record,),) = [[*scoped.log_records] for group in encode_logs(objects.logs([line])).resource_logs for scoped in group.scope_logs]
+    ((record,),) = [
+        [*scoped.log_records] for group in encode_logs(objects.logs([line])).resource_logs for scoped in group.scope_logs
+    ]
     assert (record.time_unix_nano, record.observed_time_unix_nano, record.trace_id, record.severity_number) == (5, 0, b"", 0)
 
 

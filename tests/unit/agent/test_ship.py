@@ -39,7 +39,8 @@ def test_lines_go_raw_and_together_to_a_collector_that_says_it_is_rota(server, s
     lines = [state_line("running", at_ns=n).rstrip() for n in range(3)]
     assert shipper.ship("logs", lines) == []
     ((path, body, headers),) = server.requests
-    assert path == "/v1/logs" and headers["Content-Type"] == "application/json"
+    assert path == "/v1/logs"
+    assert headers["Content-Type"] == "application/json"
     groups = [json.loads(line)["resourceLogs"][0] for line in lines]
     assert json.loads(body) == {"resourceLogs": groups}
 
@@ -129,7 +130,12 @@ def test_compression_is_honoured(server, monkeypatch):
     monkeypatch.setenv("ROTA_ENDPOINT", server.url)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     bodies = []
-    server.answer = lambda path, body: bodies.append(gzip.decompress(body)) or Reply()
+
+    def unpack(path: str, body: bytes) -> Reply:
+        bodies.append(gzip.decompress(body))
+        return Reply()
+
+    server.answer = unpack
     Shipper().ship("logs", [state_line("running")])
     assert b"rota.run.state" in bodies[-1]
 
@@ -191,6 +197,6 @@ def test_grpc_that_nobody_serves_keeps_the_lines(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     shipper = Shipper()
-    with pytest.raises(Unavailable, match="UNAVAILABLE|did not take"):
+    with pytest.raises(Unavailable, match=r"UNAVAILABLE|did not take"):
         shipper.ship("traces", [span_line()])
     shipper.close()

@@ -16,7 +16,13 @@ from rota.agent.progress import Progress
 from rota.agent.spool import Spool, is_rotated, signal_of, stem_of, unrotated
 
 STEM = "4242-00ff00ff00ff00ff"
-HOLD = "import fcntl,os,sys; f=os.open(sys.argv[1], os.O_RDWR); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def test_a_line_longer_than_a_chunk_is_no_dead_end(spool, monkeypatch):
     put(spool.left, f"{STEM}.logs.jsonl", b"x" * 20 + b"\n{}\n")
     offset, lines = 0, []
     while True:
-        chunk = spool.read(spool.left, f"{STEM}.logs.jsonl", lambda inode: offset)
+        chunk = spool.read(spool.left, f"{STEM}.logs.jsonl", lambda inode, at=offset: at)
         lines += chunk.lines
         if chunk.next_offset == offset:
             break
@@ -158,9 +164,12 @@ def test_a_file_that_grew_is_not_removed(spool):
         assert claim is not None
         with claim:
             inode = path.stat().st_ino
-            assert not claim.unlink_if(inode, 3) and path.exists()
-            assert not claim.unlink_if(inode + 1, 6) and path.exists()
-            assert claim.unlink_if(inode, 6) and not path.exists()
+            assert not claim.unlink_if(inode, 3)
+            assert path.exists()
+            assert not claim.unlink_if(inode + 1, 6)
+            assert path.exists()
+            assert claim.unlink_if(inode, 6)
+            assert not path.exists()
 
 
 def test_a_link_is_not_followed(spool, tmp_path):

@@ -35,14 +35,18 @@ def test_the_default_is_the_collector_of_this_machine():
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "https://o:1"}, "https://o:1", "grpc"),
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}, "http://127.0.0.1:4318/v1/traces", "http/protobuf"),
         (
-            {"ROTA_ENDPOINT": "http://r", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://t", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            {
+                "ROTA_ENDPOINT": "http://r",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://t",
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            },
             "http://r/v1/traces",
             "http/json",
         ),
     ],
 )
 def test_the_environment_decides(monkeypatch, settings, url, protocol):
-    """ROTA_ENDPOINT outranks all of OTEL_*, which may belong to the program's own exporters; a signal's own setting outranks the common one."""
+    """ROTA_ENDPOINT outranks OTEL_*, which may be the program's own exporters'; a signal's own setting the common one."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     goal = target("traces")

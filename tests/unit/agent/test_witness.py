@@ -38,7 +38,8 @@ def grandchild(body: str) -> Iterator[tuple[int, int, subprocess.Popen[str]]]:
     """(pid, pidfd, its parent) of a process that runs ``body`` once the parent has been sent a line."""
     command = [sys.executable, "-c", PARENT, CHILD % body]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdin is not None and parent.stdout is not None
+        assert parent.stdin is not None
+        assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         pidfd = witness.open_pidfd(pid)
         assert pidfd is not None

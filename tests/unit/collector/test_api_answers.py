@@ -94,7 +94,15 @@ def told(stores, state="succeeded", run_id=RUN, workflow="etl.nightly", **fields
 
 def test_a_run_has_the_fields_that_others_rely_on(stores, ask):
     """The item of a run, name by name, with times in UTC to the microsecond."""
-    told(stores, "failed", exit_code=1, error_type="ValueError", error_message="bad", error_stack="where", host="ignored: the start names it")
+    told(
+        stores,
+        "failed",
+        exit_code=1,
+        error_type="ValueError",
+        error_message="bad",
+        error_stack="where",
+        host="ignored: the start names it",
+    )
     (item,) = ask("GET", "/api/v1/runs").json()["items"]
     assert item == {
         "id": RUN, "workflow": "etl.nightly", "state": "failed", "reason": None, "attempt": 1, "slot_at": None,
@@ -172,7 +180,11 @@ def test_every_error_is_in_the_envelope(ask, method, path, status, code):
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(QueryRefused("two"), "query_refused"), (QueryFailed("no such table"), "query_failed"), (QueryTimeout("10 s"), "query_timeout")],
+    [
+        (QueryRefused("two"), "query_refused"),
+        (QueryFailed("no such table"), "query_failed"),
+        (QueryTimeout("10 s"), "query_timeout"),
+    ],
 )
 def test_a_query_that_is_not_answered_says_why(stores, ask, error, code):
     """The three ways in which a query can fail have codes of their own, and are the asker's business."""
@@ -192,8 +204,20 @@ def test_an_unexpected_error_is_in_the_envelope_and_on_stderr(stores, ask, capsy
 def test_a_query_answers_with_objects(stores, ask):
     """Values that JSON has no word for become text, NaN null, times UTC, and columns of one name are told apart."""
     at = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
-    row = (1, 2, decimal.Decimal("1.10"), at.replace(tzinfo=None), uuid.UUID(int=1), float("nan"), timedelta(seconds=90), b"\x00\xff", [at])
-    stores.telemetry.answer = SimpleNamespace(columns=["n", "n", "d", "at", "id", "x", "took", "raw", "list"], rows=[row], truncated=True)
+    row = (
+        1,
+        2,
+        decimal.Decimal("1.10"),
+        at.replace(tzinfo=None),
+        uuid.UUID(int=1),
+        float("nan"),
+        timedelta(seconds=90),
+        b"\x00\xff",
+        [at],
+    )
+    stores.telemetry.answer = SimpleNamespace(
+        columns=["n", "n", "d", "at", "id", "x", "took", "raw", "list"], rows=[row], truncated=True
+    )
     content = ask("POST", "/api/v1/sql", json={"query": "SELECT …"}).json()
     assert content["columns"] == ["n", "n_1", "d", "at", "id", "x", "took", "raw", "list"]
     assert content["truncated"] is True
@@ -217,7 +241,9 @@ def test_this_machine_is_answered(ask, host):
     assert ask("GET", "/api/v1/runs", host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:4318", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:4318", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1"]
+)
 def test_a_foreign_host_is_refused(ask, host):
     """A page whose name was rebound to 127.0.0.1 still sends its own name, and reads nothing."""
     answer = ask("GET", "/api/v1/runs", host=host)

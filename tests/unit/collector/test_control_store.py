@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rota.rules.fold import RunEvent
-from rota_collector.errors import BadCursor
+from rota_collector.errors import BadCursor, StoreError
 from rota_collector.store.control import NS_A_DAY, Control
 from rota_collector.store.control_queries import RunFilter
 
@@ -54,6 +54,15 @@ def test_a_new_store_begins_at_the_start_of_the_journal(control):
     assert control.runs(EVERY).items == []
     assert control.workflows(T0).items == []
     assert control.policy_versions() == 0
+
+
+def test_a_file_that_cannot_be_used_is_said(tmp_path):
+    """The path, the database's own words, and a way out."""
+    (tmp_path / "control.sqlite").write_text("this is no database, but long enough to look like one" * 100)
+    with pytest.raises(StoreError, match=r"cannot open .*control.sqlite: file is not a database"):
+        Control(tmp_path / "control.sqlite")
+    with pytest.raises(StoreError, match="unable to open database file"):
+        Control(tmp_path / "none" / "control.sqlite")
 
 
 def test_it_keeps_every_field_of_a_run(control):

@@ -1,0 +1,55 @@
+"""``python -m bench [--quick] [MEASUREMENT …]``: measure, print the tables, and write ``bench/results/``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import sys
+import time
+from pathlib import Path
+
+from bench import machine, report
+
+MEASUREMENTS = ("startup", "exits", "memory", "task_span", "small_requests", "ingest")
+QUICK = 0.15
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0: all was measured, whatever the figures say; 1: something could not be measured."""
+    args = _parser().parse_args(arguments)
+    taken = {"taken_at": datetime.datetime.now(datetime.UTC).date().isoformat(), "effort": args.effort}
+    taken["machine"] = machine.described()
+    failed = [name for name in args.measurements or MEASUREMENTS if not _measured(name, taken, args.results)]
+    (args.results / "README.md").write_text(report.page(args.results), encoding="utf-8")
+    for name in failed:
+        print(f"bench: {name} could not be measured", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _measured(name: str, taken: dict[str, object], results: Path) -> bool:
+    print(f"{name} …", flush=True)
+    began = time.monotonic()
+    try:
+        figures = importlib.import_module(f"bench.{name}").measure(taken["effort"])
+    except Exception as error:  # noqa: BLE001  the other measurements do not depend on it
+        print(f"  {type(error).__name__}: {error}", flush=True)
+        return False
+    report.save(name, figures, taken, results)
+    print(f"{report.table(figures)}\n({time.monotonic() - began:.0f} s)\n", flush=True)
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure rota beside its peers, in turn, on this machine.")
+    parser.add_argument("measurements", nargs="*", choices=MEASUREMENTS, metavar="MEASUREMENT", help=", ".join(MEASUREMENTS))
+    parser.add_argument("--quick", dest="effort", action="store_const", const=QUICK, help="a short pass, below two minutes")
+    parser.add_argument(
+        "--effort", type=float, default=1.0, help="share of the rounds of a whole pass; --quick is the same as 0.15"
+    )
+    parser.add_argument("--results", type=Path, default=report.RESULTS, help="the folder to write to")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

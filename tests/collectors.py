@@ -1,0 +1,141 @@
+"""A real collector process on a home and a port of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import otlp
+
+COMMAND = [sys.executable, "-m", "rota_collector"]
+PATIENCE_SECONDS = 30.0
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This environment without anything that speaks of another rota, and with ``settings``."""
+    foreign = ("ROTA_", "OTEL_", "TRACEPARENT", "TRACESTATE", "BAGGAGE")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(foreign)}, **settings}
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Wait until something is so; returns what it was."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+    return found
+
+
+class CollectorProcess:
+    """``python -m rota_collector`` in ``home``: start, ask, kill or stop, start again."""
+
+    def __init__(self, home: Path, log: Path, **settings: str) -> None:
+        self.home = home
+        self.settings = {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off", **settings}
+        self.stderr_path = log
+        self.process: subprocess.Popen[bytes] | None = None
+        self.addresses: dict[str, Any] = {}
+        self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process and do not wait for it."""
+        with open(self.stderr_path, "ab") as stderr:
+            environment = clean_environment(**self.settings)
+            self.process = subprocess.Popen(COMMAND, env=environment, stderr=stderr)
+        return self.process
+
+    def start(self) -> CollectorProcess:
+        """Start the process and wait until it is ready."""
+        process = self.spawn()
+        until(lambda: self.listens(process), "the collector to listen")
+        until(lambda: self.get("/readyz").status_code == 200, "the collector to be ready")
+        return self
+
+    def listens(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether ``process`` has said where it listens."""
+        assert process.poll() is None, f"the collector ended: {self.stderr}"
+        try:
+            self.addresses = json.loads((self.home / "collector.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return self.addresses["pid"] == process.pid
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{self.addresses['http']}"
+
+    @property
+    def stderr(self) -> str:
+        """All that it said so far, over all its starts."""
+        return self.stderr_path.read_text() if self.stderr_path.exists() else ""
+
+    def get(self, path: str, **parameters: Any) -> httpx.Response:
+        """GET."""
+        return self._client.get(self.url + path, params=parameters)
+
+    def item(self, path: str, **parameters: Any) -> Any:
+        """The content of a good answer."""
+        answer = self.get("/api/v1" + path, **parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, content: Any, **options: Any) -> httpx.Response:
+        """POST of JSON."""
+        return self._client.post(self.url + path, json=content, **options)
+
+    def send(self, *records: otlp.Record) -> None:
+        """Deliver log records, acknowledged."""
+        assert self.post("/v1/logs", otlp.logs(records)).status_code == 200
+
+    def send_spans(self, *spans: otlp.Record) -> None:
+        """Deliver spans, acknowledged."""
+        assert self.post("/v1/traces", otlp.spans(spans)).status_code == 200
+
+    def applied(self) -> CollectorProcess:
+        """Wait until both stores have all that was acknowledged."""
+
+        def caught_up() -> bool:
+            ready = self.get("/readyz").json()
+            return ready["telemetry_lag_bytes"] == ready["control_lag_bytes"] == 0
+
+        until(caught_up, "the stores to catch up")
+        return self
+
+    def all_runs(self) -> list[dict[str, Any]]:
+        """Every run, page after page."""
+        found, cursor = [], None
+        while True:
+            page = self.item("/runs", limit=1000, **({"cursor": cursor} if cursor else {}))
+            found += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return found
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self._client.close()
+        self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._client.close()
