@@ -12,7 +12,8 @@ test: .venv/.stamp
 	$(PYTEST) $(ARGS)
 
 check: .venv/.stamp
-	$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+	$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mypy && $(BIN)/mypy --config-file tests/mypy.ini
 	$(BIN)/python docs/generate.py --check && .ci/compile-py38
 
 bench: .venv/.stamp

@@ -44,7 +44,8 @@ def state(n: int, name: str, at_ns: int | None = None, workflow: str = "etl.nigh
 _WORDS = {
     "reason": names.REASON, "attempt": names.ATTEMPT, "source": names.SOURCE, "exit_code": names.PROCESS_EXIT_CODE,
     "error_type": names.ERROR_TYPE, "error_message": names.EXCEPTION_MESSAGE, "error_stack": names.EXCEPTION_STACK,
-    "started": names.RUN_STARTED, "tags": names.TAGS, "parent": names.PARENT_RUN_ID, "event_id": names.EVENT_ID, "slot": names.SLOT,
+    "started": names.RUN_STARTED, "tags": names.TAGS, "parent": names.PARENT_RUN_ID, "event_id": names.EVENT_ID,
+    "slot": names.SLOT,
 }  # fmt: skip
 
 
@@ -55,9 +56,7 @@ def whole_run(n: int, end: str = "succeeded", **attributes: Any) -> list[Record]
     return [state(n, "running", **both), state(n, end, started + SECOND // 2, started=started, **both, **attributes)]
 
 
-def task(
-    n: int, number: int, name: str, parent: int | None = None, error: str | None = None, workflow: str = "etl.nightly"
-) -> Record:
+def task(n: int, number: int, name: str, parent: int | None = None, error: str | None = None) -> Record:
     """The span of a task of run ``n``, below the run's root or below task ``parent``."""
     started = T0 + n * SECOND + number * SECOND // 100
     span: Record = {
@@ -68,7 +67,7 @@ def task(
         "kind": 1,
         "startTimeUnixNano": str(started),
         "endTimeUnixNano": str(started + SECOND // 100),
-        "attributes": pair_list({names.TASK_NAME: name, names.RUN_ID: run_id(n), names.WORKFLOW: workflow}),
+        "attributes": pair_list({names.TASK_NAME: name, names.RUN_ID: run_id(n), names.WORKFLOW: "etl.nightly"}),
     }
     if error is not None:
         span["status"] = {"code": 2, "message": error}

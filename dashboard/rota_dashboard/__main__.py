@@ -20,11 +20,13 @@ def command(host: str, port: int) -> list[str]:
 def main() -> None:
     """Replaces this process, so that signals reach Streamlit itself. Exit status 2 when the address is wrong."""
     try:
-        address = config.listen()
+        host, port = config.listen()
     except ValueError as error:
         print(f"rota dashboard: {error}", file=sys.stderr)
         sys.exit(2)
-    os.execv(sys.executable, command(*address))
+    name = f"[{host}]" if ":" in host else host
+    print(f"rota dashboard: http://{name}:{port} shows {config.endpoint()}", file=sys.stderr, flush=True)
+    os.execv(sys.executable, command(host, port))
 
 
 if __name__ == "__main__":

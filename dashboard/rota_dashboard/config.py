@@ -38,6 +38,7 @@ STREAMLIT = {
     "client.showErrorLinks": "false",
     "runner.magicEnabled": "false",
     "logger.level": "warning",
+    "logger.hideWelcomeMessage": "true",  # the dashboard says where it is itself
     "theme.baseFontSize": "14",
     "theme.baseRadius": "6px",
     "theme.font": "system-ui, sans-serif",

@@ -40,7 +40,7 @@ def workflow_row(item: Item) -> dict[str, str]:
         "Workflow": item["name"],
         "State": state(item),
         "Last 30, newest right": strip(item.get("outcomes") or ()),
-        "Last run": at(last.get("started_at")),
+        "Last run (UTC)": at(last.get("started_at")),
         "Duration": duration(last.get("duration_seconds")),
         "Success, 30 days": "–" if rate is None else f"{rate:.0%}",
         "Level": item.get("level") or "observe",
@@ -52,7 +52,7 @@ def run_row(item: Item) -> dict[str, str]:
     return {
         "Workflow": item["workflow"],
         "State": state(item),
-        "Started": at(item["started_at"]),
+        "Started (UTC)": at(item["started_at"]),
         "Duration": duration(item["duration_seconds"]),
         "Exit": exit_status(item),
         "Error": ": ".join(text for text in (item["error_type"], item["error_message"]) if text),
@@ -79,7 +79,7 @@ def _task_row(task: Item, depth: int) -> dict[str, str]:
     return {
         "Task": "\u2003" * depth + task["name"],
         "State": state(task),
-        "Started": at(task["started_at"]),
+        "Started (UTC)": at(task["started_at"]),
         "Duration": duration(task["duration_seconds"]),
         "Error": ": ".join(text for text in (task["error_type"], task["error_message"]) if text),
     }

@@ -27,14 +27,20 @@ SETTINGS = (
     Setting("ROTA_DISABLED", "", "Any value but `0` and empty turns the SDK off: every call becomes a no-op."),
     Setting("ROTA_ENDPOINT", "http://$ROTA_HTTP", "The collector, for SDK, agent, CLI and dashboard."),
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where the collector listens, when `ROTA_ENDPOINT` is not set."),
+    Setting("ROTA_GRPC", "127.0.0.1:4317", "Where the collector takes gRPC, for the agent when the protocol is `grpc`."),
     Setting("ROTA_TOKEN", "", "Key sent as `Authorization: Bearer`."),
     Setting("ROTA_TOKEN_FILE", "", "A file that holds the key."),
     Setting("ROTA_AGENT", "/run/rota/agent.sock, then $ROTA_HOME/agent.sock", "The agent's socket; `off`: look for no agent."),
     Setting("ROTA_DETACH", "on", "`off`: never start a detached `rota agent --once` when a script ends."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),
-    Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "`http/json`, or `http/protobuf` or `grpc`: carried by the agent."),
-    Setting("OTEL_EXPORTER_OTLP_CERTIFICATE", "", "CA file for https; carried by the agent."),
+    Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. Any but `http/json` is the agent's work."),
+    Setting("OTEL_EXPORTER_OTLP_CERTIFICATE", "", "CA file for https; carried by the agent, as all that follow."),
+    Setting("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "", "Client certificate for mutual TLS."),
+    Setting("OTEL_EXPORTER_OTLP_CLIENT_KEY", "", "Its key."),
+    Setting("OTEL_EXPORTER_OTLP_TIMEOUT", "10", "Seconds for one request."),
+    Setting("OTEL_EXPORTER_OTLP_COMPRESSION", "none", "`gzip` or `none`."),
+    Setting("OTEL_EXPORTER_OTLP_TRACES_*, …_LOGS_*", "", "Any of these for one signal, as OpenTelemetry defines it."),
     Setting("OTEL_RESOURCE_ATTRIBUTES", "", "Added to the resource of everything sent, `name=value,…`."),
     Setting("OTEL_SERVICE_NAME", "the workflow's name", "`service.name` of the resource."),
     Setting("OTEL_SDK_DISABLED", "false", "`true` turns the SDK off."),
@@ -83,7 +89,9 @@ def endpoint() -> str:
 
 
 def protocol() -> str:
-    """``http/json`` unless the environment asks for another OTLP transport."""
+    """``http/json`` unless the environment asks for another OTLP transport. ``ROTA_ENDPOINT`` is rota, which takes that."""
+    if os.environ.get("ROTA_ENDPOINT"):
+        return "http/json"
     return os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/json"
 
 

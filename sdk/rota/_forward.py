@@ -44,7 +44,7 @@ class DetachedCarrier:
     def close(self) -> None:
         """Move the files to left/ and start a detached shipper, unless one is at it or just failed."""
         for file in (self._spool.logs, self._spool.traces):
-            file.finish(delivered=False)
+            file.finish()
         if self._may_start:
             from rota._detach import start_shipper
 

@@ -31,11 +31,12 @@ class HttpCarrier:
 
     def __init__(self, spool: Spool, address: tuple[str, int, str]) -> None:
         self._spool, self._address = spool, address
+        self._files = (spool.logs, spool.traces)
         self._busy = allocate_lock()
         self._connection: Connection | None = None
-        self._acked = {spool.logs: 0, spool.traces: 0}
         self._retry_at = 0.0  # monotonic; after a refusal the script tries again once a second, not at every event
-        self._sent: list[tuple[SpoolFile, int]] = []  # requests without an answer yet, oldest first
+        self._sent: list[tuple[SpoolFile, int, int]] = []  # (file, its sequence, end) of requests without an answer, oldest first
+        self._answered = 0
 
     def push(self) -> None:
         """Send new lines and take answers that are there, without waiting."""
@@ -51,18 +52,18 @@ class HttpCarrier:
 
     def close(self) -> None:
         """Deliver what is left within ``EXIT_SECONDS``; then remove the files, or leave them to a shipper."""
-        acked = sum(self._acked.values())
+        answered = self._answered
         timed_out = self._deliver(time.monotonic() + EXIT_SECONDS)
-        is_silent = timed_out and sum(self._acked.values()) == acked
+        is_silent = timed_out and self._answered == answered
         if is_silent:
             mark_silent(self._spool.path, self._address)
         is_delivered = self._is_acknowledged()
-        for file in self._acked:
-            file.finish(delivered=self._acked[file] >= file.size)
+        for file in self._files:
+            file.finish()
         self._disconnect()
-        is_local = self._address[0].startswith("127.")  # a silent one here would be as silent to a shipper
         from rota._detach import others_wait, start_shipper
 
+        is_local = self._address[0].startswith("127.")  # a silent one here would be as silent to a shipper
         needs_shipper = others_wait(self._spool.path) if is_delivered else timed_out and not (is_silent and is_local)
         if needs_shipper:
             start_shipper(self._spool.path)
@@ -73,16 +74,15 @@ class HttpCarrier:
             self._connection.forget()
         self._busy = allocate_lock()
         self._connection, self._sent = None, []
-        self._acked = {self._spool.logs: 0, self._spool.traces: 0}
 
     def _deliver(self, deadline: float) -> bool:
-        """Push until everything is acknowledged or time is up; whether the endpoint was silent."""
+        """Push until everything is acknowledged; whether time was up first. Reconnects as long as that brings anything."""
         may_reconnect = True  # a connection kept open for long may have been closed by the server
-        while not self._is_acknowledged() or self._has_memory():
+        while not self._is_acknowledged():
             left_seconds = deadline - time.monotonic()
             if left_seconds <= 0:
                 return True
-            acked = sum(self._acked.values())
+            answered = self._answered
             try:
                 self._advance(left_seconds)
                 self._send_memory(deadline)
@@ -93,38 +93,38 @@ class HttpCarrier:
                 if not may_reconnect:
                     return False
                 may_reconnect = False
-            may_reconnect = may_reconnect or sum(self._acked.values()) > acked
+            may_reconnect = may_reconnect or self._answered > answered
         return False
 
-    def _has_memory(self) -> bool:
-        return any(file.memory for file in self._acked)
-
     def _is_acknowledged(self) -> bool:
-        return all(self._acked[file] >= file.size for file in self._acked)
+        return all(file.acked >= file.size and not file.memory for file in self._files)
 
     def _advance(self, wait_seconds: float) -> None:
-        """Send one request for each signal that has new lines, and read answers: all that is due, or what is there."""
+        """Send one request for each signal that has new lines, and read answers: the next ones due, or what is there."""
         if self._connection is None:
             self._connection = Connection(self._address, _config.headers())
-        for file, acked in self._acked.items():
-            if all(sent is not file for sent, _ in self._sent):
-                lines = file.read(acked, REQUEST_BYTES).splitlines()
-                if lines:
-                    self._connection.request("/v1/" + file.signal, joined(lines))
-                    self._sent.append((file, acked + sum(map(len, lines)) + len(lines)))
+        for file in self._files:
+            if all(sent is not file for sent, _, _ in self._sent):
+                chunk = file.read(file.acked, REQUEST_BYTES)
+                if chunk:
+                    self._connection.request("/v1/" + file.signal, joined(chunk.splitlines()))
+                    self._sent.append((file, file.sequence, file.acked + len(chunk)))
         for status in self._connection.answers(len(self._sent), wait_seconds):
-            file, end = self._sent.pop(0)
+            file, sequence, end = self._sent.pop(0)
             if status >= 300:
                 raise Refused("the collector answered %d" % status)
-            self._acked[file] = end
+            self._answered += 1
+            if file.sequence == sequence:  # else that file was full meanwhile, and is another shipper's
+                file.acked = end
 
     def _send_memory(self, deadline: float) -> None:
         """Lines that no disk took have this one chance."""
-        for file in self._acked:
-            if file.memory and self._connection is not None:
+        for file in self._files:
+            if file.memory and self._connection is not None and not self._sent:
                 self._connection.request("/v1/" + file.signal, joined(file.memory))
                 if self._connection.answers(1, deadline - time.monotonic()):
                     file.memory = []
+                    self._answered += 1
 
     def _disconnect(self) -> None:
         if self._connection is not None:

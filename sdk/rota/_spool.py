@@ -50,6 +50,8 @@ class SpoolFile:
     def __init__(self, spool_path: str, stem: str, signal: str, keep: int) -> None:
         self.signal = signal
         self.size = 0  # bytes appended to the present file
+        self.acked = 0  # of these, what the collector has acknowledged
+        self.sequence = 0  # how many files went before the present one
         self.items = 0  # records in the present file
         self.dropped = 0  # records that are gone for good
         self.memory: list[bytes] = []  # lines that could not be written
@@ -57,7 +59,6 @@ class SpoolFile:
         self._spool_path, self._stem, self._keep = spool_path, stem, keep
         self._fd = -1
         self._identity = (0, 0)
-        self._sequence = 0
         self._rotated: deque[tuple[str, int]] = deque()
 
     def append(self, line: bytes, items: int = 1) -> None:
@@ -74,8 +75,9 @@ class SpoolFile:
         except OSError as error:
             note("spool", error)
             self._remember(line, items)
+            return
         if self.size > ROTATE_BYTES:
-            self._rotate()
+            self._try_to_rotate()
 
     def read(self, offset: int, limit: int) -> bytes:
         """Whole lines from ``offset``, at most ``limit`` bytes of them (or one longer line)."""
@@ -85,12 +87,12 @@ class SpoolFile:
         end = chunk.rfind(b"\n") + 1
         return chunk[:end] if end else os.pread(self._fd, self.size - offset, offset)
 
-    def finish(self, delivered: bool) -> None:
-        """Remove the file (everything in it was acknowledged), or leave it to the next shipper."""
+    def finish(self) -> None:
+        """Remove the file when everything in it was acknowledged, else leave it to the next shipper."""
         if self._fd < 0:
             return
         if self._is_ours():
-            if delivered:
+            if self.acked >= self.size:
                 os.unlink(self.path)
             else:
                 self._move_to_left(self.path)
@@ -126,12 +128,24 @@ class SpoolFile:
             return False
         return (status.st_dev, status.st_ino) == self._identity
 
+    def _try_to_rotate(self) -> None:
+        try:
+            self._rotate()
+        except OSError as error:
+            note("spool", error)
+
     def _rotate(self) -> None:
-        self._sequence += 1
-        target = self._move_to_left(self.path, self._sequence)
-        self._rotated.append((target, self.items))
-        os.close(self._fd)
-        self._fd, self.size, self.items = -1, 0, 0
+        """Go on in a new file. It is open and locked before the old one is let go: at every moment a lock says that we live."""
+        self.sequence += 1
+        if self.acked >= self.size:
+            os.unlink(self.path)
+        else:
+            self._rotated.append((self._move_to_left(self.path, self.sequence), self.items))
+        old, self._fd, self.items, self.acked = self._fd, -1, 0, 0
+        try:
+            self._open()
+        finally:
+            os.close(old)
         if len(self._rotated) > self._keep:
             oldest, items = self._rotated.popleft()
             try:

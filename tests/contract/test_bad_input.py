@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
+from collectors import CollectorProcess, until
 from docs_blocks import DOCS, looks_like
 from otlp_receiver import Reply, receiver
-from servers import Answer, Server, clean_environment, collector, free_ports, poll, rota, with_ports
+from servers import client_of, environment_of, free_ports, rota
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 SCRIPT = "import sys\n\nimport rota\nrota.watch('job')\nwith rota.task('load'):\n    print('work done')\nsys.exit(3)\n"
@@ -66,11 +68,13 @@ def home(tmp_path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def running(home) -> Iterator[Server]:
-    """A collector that refuses what is larger than 100 kB."""
-    with collector(home, ROTA_MAX_BODY="100000") as server:
-        yield server
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory) -> Iterator[CollectorProcess]:
+    """A collector that refuses what is larger than 100 kB, and keeps nothing of what these tests send."""
+    folder = tmp_path_factory.mktemp("careful")
+    found = CollectorProcess(folder / "home", folder / "stderr", ROTA_MAX_BODY="100000").start()
+    yield found
+    found.close()
 
 
 def test_the_page_and_the_tests_agree(request):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
-from servers import PATIENCE_SECONDS, Server, clean_environment, collector, poll, serve, with_ports
+from collectors import PATIENCE_SECONDS, CollectorProcess, until
+from playwright.sync_api import Page, sync_playwright
+from servers import client_of, environment_of, serve
 
 CHROMIUM = shutil.which("chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -23,14 +26,12 @@ with rota.task("load"):
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
 
 
-@pytest.fixture
-def up(tmp_path) -> Iterator[Server]:
-    """A collector and a dashboard."""
-    with collector(tmp_path / "home") as running:
-        address = f"http://{running.environment['ROTA_DASHBOARD']}"
-        command = [sys.executable, "-m", "rota_dashboard"]
-        with serve(command, running.environment, tmp_path / "dashboard.log", f"{address}/_stcore/health"):
-            yield running
+@contextlib.contextmanager
+def dashboard(environment: dict[str, str], log: Path) -> Iterator[str]:
+    """A dashboard; its address."""
+    address = f"http://{environment['ROTA_DASHBOARD']}"
+    with serve([sys.executable, "-m", "rota_dashboard"], environment, log, f"{address}/_stcore/health"):
+        yield address
 
 
 @pytest.fixture
@@ -44,37 +45,36 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def test_a_run_is_found_and_opened(up, page, tmp_path):
+def test_a_run_is_found_and_opened(collector: CollectorProcess, page, tmp_path):
     """A failed run makes the title; choosing it opens its page with the stack; nothing is loaded from elsewhere."""
-    hosts = set()
+    environment, hosts = client_of(collector), set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
     (tmp_path / "job.py").write_text(SCRIPT)
-    subprocess.run([sys.executable, tmp_path / "job.py"], env=up.environment, capture_output=True, check=False)
-    (run,) = poll(lambda: [run for run in up.runs() if run["state"] == "failed"], "the run did not arrive", up.log)
+    subprocess.run([sys.executable, tmp_path / "job.py"], env=environment, capture_output=True, check=False)
+    (run,) = until(lambda: [run for run in collector.all_runs() if run["state"] == "failed"], "the run")
 
-    page.goto(f"http://{up.environment['ROTA_DASHBOARD']}/")
-    patiently = expect(page.get_by_role("heading", name="1 workflow needs someone"))
-    patiently.to_be_visible(timeout=PATIENCE_SECONDS * 1000)
-    runs = page.get_by_test_id("stDataFrame").nth(1)
-    runs.scroll_into_view_if_needed()
-    runs.click(position={"x": 16, "y": 47})  # the box of the first row; the table is a canvas
+    with dashboard(environment, tmp_path / "dashboard.log") as address:
+        page.goto(address)
+        page.get_by_role("heading", name="1 workflow needs someone").wait_for()
+        runs = page.get_by_test_id("stDataFrame").nth(1)
+        runs.scroll_into_view_if_needed()
+        runs.click(position={"x": 16, "y": 47})  # the box of the first row; the table is a canvas
 
-    page.wait_for_url(f"**/run?id={run['id']}")
-    page.get_by_test_id("stCode").get_by_text("ValueError: row 7 is [broken](http://evil.example)").wait_for()
-    page.get_by_text("etl.<b>nightly</b>").wait_for()
-    assert page.locator("a[href*=evil]").count() == 0
-    page.get_by_text("← Overview").click()
-    page.get_by_role("heading", name="1 workflow needs someone").wait_for()
-    assert hosts == {up.environment["ROTA_DASHBOARD"]}
+        page.wait_for_url(f"**/run?id={run['id']}")
+        page.get_by_test_id("stCode").get_by_text("ValueError: row 7 is [broken](http://evil.example)").wait_for()
+        page.get_by_text("etl.<b>nightly</b>").wait_for()
+        assert page.locator("a[href*=evil]").count() == 0
+        page.get_by_text("← Overview").click()
+        page.get_by_role("heading", name="1 workflow needs someone").wait_for()
+        assert hosts == {environment["ROTA_DASHBOARD"]}
 
 
-def test_it_comes_back_by_itself_when_the_collector_does(page, tmp_path):
+def test_it_comes_back_by_itself_when_the_collector_does(new_collector, page, tmp_path):
     """Without a collector the page says so calmly; when one starts, the page shows it without a reload."""
-    environment = with_ports(clean_environment(tmp_path / "home"))
-    address = f"http://{environment['ROTA_DASHBOARD']}"
-    with serve([sys.executable, "-m", "rota_dashboard"], environment, tmp_path / "dashboard.log", f"{address}/_stcore/health"):
+    environment = environment_of(tmp_path / "home")
+    with dashboard(environment, tmp_path / "dashboard.log") as address:
         page.goto(address)
         page.get_by_role("heading", name="The collector does not answer.").wait_for()
-        with collector(tmp_path / "home", **{name: environment[name] for name in ("ROTA_HTTP", "ROTA_GRPC", "ROTA_ENDPOINT")}):
-            page.get_by_role("heading", name="No runs yet").wait_for()
-            page.get_by_text("rota.watch()").wait_for()
+        new_collector(ROTA_HTTP=environment["ROTA_HTTP"]).start()
+        page.get_by_role("heading", name="No runs yet").wait_for()
+        page.get_by_text("rota.watch()").wait_for()

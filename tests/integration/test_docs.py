@@ -6,48 +6,47 @@ import contextlib
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from collectors import PATIENCE_SECONDS
 from docs_blocks import DOCS, Block, blocks, commands, looks_like, pages
-from servers import PATIENCE_SECONDS, clean_environment, collector, serve, with_ports
+from servers import client_of, environment_of, serve
 
-WITH_COMMANDS = [
-    page for page in pages() if any(block.kind == "console" and "elsewhere" not in block.roles for block in blocks(page))
-]
+WITH_COMMANDS = [page for page in pages() if any(block.kind == "console" and "elsewhere" not in block.roles for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_do_what_it_says(page, tmp_path):
+def test_the_commands_of_a_page_do_what_it_says(page, tmp_path, new_collector):
     """Each command exits with 0 and prints what the page shows; a page that starts no server of its own finds a collector."""
     work = tmp_path / "work"
     work.mkdir()
+    starts_its_own = any("background" in block.roles for block in blocks(page))
+    environment = environment_of(tmp_path / "home") if starts_its_own else client_of(new_collector().start())
+    environment |= {"COLUMNS": "200", "ROTA_ENDPOINT": f"http://{environment['ROTA_HTTP']}"}
     with contextlib.ExitStack() as running:
-        if any("background" in block.roles for block in blocks(page)):
-            environment = with_ports(clean_environment(tmp_path / "home"))
-        else:
-            environment = running.enter_context(collector(tmp_path / "home")).environment
-        environment = {**environment, "COLUMNS": "200"}
         for block in blocks(page):
             if block.title:
                 (work / block.title).write_text(block.body)
             elif "background" in block.roles:
-                for command in commands(block):
-                    shell = ["bash", "-c", f"exec {command.line}"]
-                    ready = environment["ROTA_ENDPOINT"] + "/readyz"
-                    running.enter_context(serve(shell, environment, tmp_path / "server.log", ready))
+                for server in in_background(block, environment, tmp_path / "server.log"):
+                    running.enter_context(server)
             elif block.kind == "console" and "elsewhere" not in block.roles:
                 follow(block, work, environment)
 
 
-def test_every_path_of_the_api_is_in_the_reference(tmp_path):
+def test_every_path_of_the_api_is_in_the_reference(shared_collector):
     """The page on HTTP names each path of the OpenAPI document, and none that is not there."""
-    with collector(tmp_path / "home") as server:
-        served = set(server.ask("/api/v1/openapi.json").json()["paths"])
-    documented = re.findall(
-        r"^\| `(?:GET|POST) (/(?:api|healthz|readyz)[^`?]*)`", (DOCS / "reference" / "http.md").read_text(), re.MULTILINE
-    )
-    assert set(documented) == served
+    served = set(shared_collector.get("/api/v1/openapi.json").json()["paths"])
+    page = (DOCS / "reference" / "http.md").read_text()
+    assert set(re.findall(r"^\| `(?:GET|POST) (/(?:api|healthz|readyz)[^`?]*)`", page, re.MULTILINE)) == served
+
+
+def in_background(block: Block, environment: dict[str, str], log: Path) -> Iterator[contextlib.AbstractContextManager[None]]:
+    """The servers that a block starts."""
+    for command in commands(block):
+        yield serve(["bash", "-c", f"exec {command.line}"], environment, log, environment["ROTA_ENDPOINT"] + "/readyz")
 
 
 def follow(block: Block, work: Path, environment: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -36,8 +37,8 @@ def server(monkeypatch):
     """An HTTP server at ROTA_ENDPOINT; ``answer`` is (status, headers, body), ``requests`` what it was asked."""
 
     class Handler(BaseHTTPRequestHandler):
-        answer = (200, {"Rota-Collector": "1"}, b"{}")
-        requests: list[tuple[str, dict[str, str], bytes]] = []
+        answer: ClassVar[Any] = (200, {"Rota-Collector": "1"}, b"{}")
+        requests: ClassVar[list[tuple[str, dict[str, str], bytes]]] = []
 
         def do_GET(self):
             length = int(self.headers.get("Content-Length") or 0)
@@ -49,7 +50,7 @@ def server(monkeypatch):
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 (its name in http.server)
 
         def log_message(self, *_):
             pass
@@ -118,7 +119,8 @@ def test_one_command_imports_nothing_of_the_others():
     loaded = set(ended.stdout.split())
     ours = {name for name in loaded if name.startswith("rota")}
     assert ours <= {
-        "rota", "rota.errors", "rota._config", "rota.cli", "rota.cli.ls", "rota.cli._api", "rota.cli._text", "rota.wire", "rota.wire.names",
+        "rota", "rota.errors", "rota._config", "rota.cli", "rota.cli.ls", "rota.cli._api", "rota.cli._text",
+        "rota.wire", "rota.wire.names",
     }  # fmt: skip
     assert {name.partition(".")[0] for name in loaded} - {"rota", "__main__"} <= set(sys.stdlib_module_names) | {"sitecustomize"}
     assert not loaded & {"asyncio", "multiprocessing", "subprocess", "unittest"}
@@ -203,14 +205,12 @@ def test_parts_stop_together(monkeypatch):
     code = {"collector": "import time; time.sleep(60)", "agent": "import sys; sys.exit(3)"}
     monkeypatch.setattr(_parts, "command", lambda part: [sys.executable, "-c", code[part]])
     monkeypatch.setattr(_parts, "require", lambda part: None)
-    with (
-        pytest.raises(_parts.PartDied, match=r"the agent ended \(exit status 3\); stopping the rest"),
-        _parts.Parts(os.environ) as parts,
-    ):
+    with _parts.Parts(os.environ) as parts:
         parts.start("collector")
         stays = parts._running["collector"]
         parts.start("agent")
-        parts.wait_until(lambda: False, 30, "nothing")
+        with pytest.raises(_parts.PartDied, match=r"the agent ended \(exit status 3\); stopping the rest"):
+            parts.wait_until(lambda: False, 30, "nothing")
     assert stays.returncode == -15
 
 

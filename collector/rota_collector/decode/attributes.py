@@ -137,8 +137,15 @@ def _array_text(encoded: list[bytes]) -> str:
     return f"[{','.join(value_text(AnyValue.FromString(item)) for item in encoded)}]"
 
 
-def _object_text(encoded: list[bytes]) -> str:
-    return _members([KeyValue.FromString(item) for item in encoded])
+def _object_text(members: list[bytes | dict[str, Any]]) -> str:
+    return _members([_member(item) for item in members])
+
+
+def _member(item: bytes | dict[str, Any]) -> Any:
+    """A KeyValue. ptars stops where a type repeats itself: in attributes at KeyValue, in a body only at the value inside it."""
+    if isinstance(item, bytes):
+        return KeyValue.FromString(item)
+    return KeyValue(key=item["key"], value=AnyValue.FromString(item["value"] or b""))
 
 
 def _members(attributes: Any) -> str:

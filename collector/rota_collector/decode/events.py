@@ -100,13 +100,18 @@ def _event(own: Attributes, above: Attributes, log: Any, id_hex: Callable[[Any],
         trace_id=trace_id,
         span_id=span_id,
         parent_run_id=_canonical(parent) if parent else None,
-        tags=tuple(tag for tag in own.get(names.TAGS) or () if isinstance(tag, str)),
+        tags=_texts(own, names.TAGS),
     )
 
 
 def _text(attributes: Attributes, name: str) -> str | None:
     value = attributes.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _texts(attributes: Attributes, name: str) -> tuple[str, ...]:
+    values = attributes.get(name)
+    return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
 def _integer(attributes: Attributes, name: str, most: int) -> int | None:

@@ -24,7 +24,8 @@ class Target(NamedTuple):
 
 def target(signal: str) -> Target:
     """The destination of ``logs`` or ``traces``."""
-    protocol = "http/json" if os.environ.get("ROTA_ENDPOINT") else _setting(signal, "PROTOCOL") or _config.protocol()
+    own = "" if os.environ.get("ROTA_ENDPOINT") else _setting(signal, "PROTOCOL")
+    protocol = own or _config.protocol()
     return Target(
         signal,
         _url(signal, protocol),

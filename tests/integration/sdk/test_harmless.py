@@ -191,3 +191,19 @@ def test_the_public_names_are_these(python: str) -> None:
         [python, "-c", code], env={**os.environ, "PYTHONPATH": str(SDK)}, capture_output=True, text=True, check=True
     )
     assert done.stdout == "current record run task traceparent watch\n"
+
+
+def test_a_long_life_is_spooled_in_bounded_files(run: Run) -> None:
+    """A spool that grows is cut into files; when they are too many the oldest spans go first, and the loss is told."""
+    outcome = run("""
+        import rota, rota._spool as spool
+        spool.ROTATE_BYTES, spool.KEEP_SPAN_FILES = 20_000, 2
+        rota.watch()
+        for i in range(2_000):
+            with rota.task("t%d" % i):
+                pass
+    """)
+    names = [s["name"] for s in outcome.spans]
+    assert outcome.states() == ["running", "succeeded"]
+    assert "t1999" in names and "t0" not in names
+    assert len(names) + outcome.last["rota.dropped.spans"] == 2_001

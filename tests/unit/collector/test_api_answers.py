@@ -25,8 +25,9 @@ T0 = 1_790_000_000 * SECOND
 RUN = "01990000-0000-7000-8000-000000000001"
 
 TASK = {
-    "span_id": "ab" * 8, "parent_span_id": None, "name": "load", "state": "succeeded", "started_at": "2026-09-21T14:13:20.000000Z",
-    "ended_at": "2026-09-21T14:13:21.000000Z", "duration_seconds": 1.0, "error_type": None, "error_message": None, "attributes": {},
+    "span_id": "ab" * 8, "parent_span_id": None, "name": "load", "state": "succeeded",
+    "started_at": "2026-09-21T14:13:20.000000Z", "ended_at": "2026-09-21T14:13:21.000000Z", "duration_seconds": 1.0,
+    "error_type": None, "error_message": None, "attributes": {},
 }  # fmt: skip
 
 

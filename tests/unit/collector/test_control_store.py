@@ -68,8 +68,9 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path):
 def test_it_keeps_every_field_of_a_run(control):
     """What the fold knows of a run is what is read back."""
     told = {
-        "reason": "exit", "raw_state": "Oops", "slot_ns": T0, "exit_code": 3, "error_type": "ValueError", "error_message": "bad ☃",
-        "error_stack": "line 1\nline 2", "host": "h", "trace_id": "ab" * 16, "span_id": "cd" * 8, "parent_run_id": "p", "tags": ("x", "y"),
+        "reason": "exit", "raw_state": "Oops", "slot_ns": T0, "exit_code": 3, "error_type": "ValueError",
+        "error_message": "bad ☃", "error_stack": "line 1\nline 2", "host": "h", "trace_id": "ab" * 16, "span_id": "cd" * 8,
+        "parent_run_id": "p", "tags": ("x", "y"),
     }  # fmt: skip
     control.apply(run_events(1, state="failed", **told), 10)
     run = control.run("019900000001")

@@ -1,0 +1,120 @@
+"""Attributes survive: what a sender says is what a query reads, in both encodings."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import math
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from otlp_messages import log, logs, record, span, traces
+
+from rota_collector import decode
+from rota_collector.errors import Malformed
+from rota_collector.journal import Signal
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(['"', "\\", "\x00", "\n", "null", "{}", "é\u2028"])
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXT | st.binary(max_size=8)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3), max_leaves=8)
+ATTRIBUTES = st.dictionaries(TEXT, VALUES, max_size=5)
+SPANS = st.lists(ATTRIBUTES, min_size=1, max_size=4)
+
+
+def as_read(value: Any) -> Any:
+    """What a JSON reader sees of a value."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, list):
+        return [as_read(item) for item in value]
+    if isinstance(value, dict):
+        return {key: as_read(item) for key, item in value.items()}
+    return value
+
+
+def through_duckdb(table: Any) -> list[Any]:
+    with duckdb.connect() as connection:
+        connection.register("batch", table)
+        connection.execute("CREATE TABLE stored (attributes JSON, valid BOOLEAN)")
+        connection.execute("INSERT INTO stored SELECT attributes, json_valid(attributes::VARCHAR) FROM batch")
+        found = connection.execute("SELECT attributes, valid FROM stored").fetchall()
+    assert all(valid for _, valid in found)
+    return [json.loads(text) for text, _ in found]
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, also in type and in the sign of zero."""
+    return left == right and repr(left) == repr(right)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SPANS)
+def test_attributes_are_read_back_equal(trees: list[dict[str, Any]]) -> None:
+    """Any tree of attribute values is read back from the database as it was sent."""
+    request = traces(*(span(number, about) for number, about in enumerate(trees, 1)))
+    found = through_duckdb(decode.spans([record(request, Signal.TRACES_PROTO)]))
+    assert same(found, [as_read(tree) for tree in trees])
+
+
+@settings(max_examples=150, deadline=None)
+@given(SPANS, ATTRIBUTES, ATTRIBUTES)
+def test_both_encodings_give_equal_spans(trees: list[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> None:
+    """A trace request gives the same rows from protobuf and from JSON."""
+    request = traces(*(span(number, about) for number, about in enumerate(trees, 1)), resource=resource, scope=scope)
+    tables = [decode.spans([record(request, signal)]) for signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)]
+    assert tables[0].equals(tables[1])
+
+
+@settings(max_examples=100, deadline=None)
+@given(SPANS, VALUES)
+def test_both_encodings_give_equal_logs(trees: list[dict[str, Any]], body: Any) -> None:
+    """A logs request gives the same rows from protobuf and from JSON, whatever the body is."""
+    records = [log(number, about) for number, about in enumerate(trees, 1)]
+    for one in records:
+        one.body.CopyFrom(log(1, {"body": body}).attributes[0].value)
+    tables = [decode.logs([record(logs(*records), signal)]) for signal in (Signal.LOGS_PROTO, Signal.LOGS_JSON)]
+    assert tables[0].equals(tables[1])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.sampled_from([Signal.TRACES_PROTO, Signal.TRACES_JSON, Signal.LOGS_PROTO, Signal.LOGS_JSON]))
+def test_what_is_accepted_can_be_decoded(data: st.DataObject, signal: Signal) -> None:
+    """However a body was mutated: it is refused at the door, or it is decoded without an error."""
+    trees = data.draw(SPANS)
+    is_trace = signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)
+    request = traces(*(span(1, tree) for tree in trees)) if is_trace else logs(*(log(1, tree) for tree in trees))
+    payload = bytearray(record(request, signal).payload)
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, len(payload) - 1))
+        payload[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    mutated = record(bytes(payload), signal)
+    try:
+        decode.check(signal, mutated.payload)
+    except Malformed:
+        return
+    if is_trace:
+        decode.spans([mutated])
+    else:
+        decode.logs([mutated])
+        decode.run_events([mutated])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60), st.sampled_from(list(Signal)))
+def test_noise_is_refused_and_nothing_else(payload: bytes, signal: Signal) -> None:
+    """Random bytes either pass the check or raise Malformed; nothing else comes out."""
+    with contextlib.suppress(Malformed):
+        decode.check(signal, payload)
+
+
+@pytest.mark.parametrize("number", [1e15, 1e16, 123456789012345680.0, 9007199254740993.0, 5e-324, 1.7976931348623157e308, 0.1])
+def test_edges_of_doubles_are_read_back_equal(number: float) -> None:
+    """Doubles at the edges of notation are read back as the same double."""
+    found = through_duckdb(decode.spans([record(traces(span(1, {"n": number, "m": -number})), Signal.TRACES_PROTO)]))
+    assert same(found, [{"n": number, "m": -number}])

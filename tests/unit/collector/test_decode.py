@@ -1,0 +1,502 @@
+"""Requests → rows: what each column says, and what becomes of the odd ones."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from otlp_messages import RUN, T0, TRACE, attributes, log, logs, record, span, to_json, traces
+
+from rota.rules.fold import RunEvent
+from rota.wire import names
+from rota_collector import decode
+from rota_collector.decode.json_pieces import PATHS, json_pieces
+from rota_collector.decode.pieces import pieces
+from rota_collector.errors import Malformed
+from rota_collector.journal import Record, Signal
+
+BOTH = pytest.mark.parametrize("signal", [Signal.TRACES_PROTO, Signal.TRACES_JSON], ids=["protobuf", "json"])
+BOTH_LOGS = pytest.mark.parametrize("signal", [Signal.LOGS_PROTO, Signal.LOGS_JSON], ids=["protobuf", "json"])
+EVENT = "0189f0c0-a1b2-7c3d-8e4f-000000000001"
+
+
+def rows(table: Any) -> list[dict[str, Any]]:
+    """A table as dicts: JSON parsed, UUIDs as objects, times as ns."""
+    names_of_times = [field.name for field in table.schema if str(field.type).startswith("timestamp")]
+    for name in names_of_times:
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, name, table.column(name).cast("int64"))
+    jsons = [field.name for field in table.schema if "json" in str(field.type)]
+    return [row | {name: row[name] and json.loads(row[name]) for name in jsons} for row in table.to_pylist()]
+
+
+def only(table: Any) -> dict[str, Any]:
+    found = rows(table)
+    assert len(found) == 1
+    return found[0]
+
+
+@BOTH
+def test_a_span_has_its_columns(signal: Signal) -> None:
+    """Ids, times, kind, status and names of a span are columns of their proper types."""
+    one = span(7, parent_span_id=(6).to_bytes(8, "big"), kind=2, status=Status(code=2, message="boom"), flags=0x301)
+    row = only(decode.spans([record(traces(one, resource={"service.name": "etl", "host.name": "box"}), signal)]))
+    expected = {
+        "trace_id": uuid.UUID(bytes=TRACE), "span_id": 7, "parent_span_id": 6, "name": "span 7", "kind": 2,
+        "started_at": T0 + 7 * 10**9, "duration_ns": 5 * 10**6, "status": 2, "status_message": "boom", "flags": 1,
+        "service": "etl", "host": "box", "scope": "tests", "attributes": {}, "events": None, "links": None,
+        "resource": {"service.name": "etl", "host.name": "box"}, "run_id": None, "workflow": None, "task": None,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+
+
+@BOTH
+@pytest.mark.parametrize("place", ["span", "scope", "resource"])
+def test_run_and_workflow_come_from_the_nearest(signal: Signal, place: str) -> None:
+    """Run id and workflow are those of the span, else of its scope, else of its resource."""
+    known = ["span", "scope", "resource"]
+    told = {
+        at: {names.RUN_ID: str(uuid.UUID(int=i)), names.WORKFLOW: at} for i, at in enumerate(known) if i >= known.index(place)
+    }
+    request = traces(span(1, told.get("span", {})), scope=told.get("scope", {}), resource=told["resource"])
+    row = only(decode.spans([record(request, signal)]))
+    assert (row["workflow"], row["run_id"]) == (place, uuid.UUID(int=known.index(place)))
+
+
+@BOTH
+def test_what_stands_above_goes_to_its_own_spans(signal: Signal) -> None:
+    """With several resources, scopes and requests, each span gets what stands above it and nothing else."""
+    requests = []
+    for i in range(3):
+        request = traces(resource={"service.name": f"service {i}"}, scope={names.WORKFLOW: f"first {i}"})
+        second = request.resource_spans[0].scope_spans.add()
+        second.scope.attributes.extend(attributes({names.WORKFLOW: f"second {i}"}))
+        second.spans.append(span(10 + i))
+        other = request.resource_spans.add()
+        other.scope_spans.add().spans.append(span(20 + i))
+        requests.append(record(request, signal, offset=i))
+    found = {row["span_id"]: (row["service"], row["workflow"]) for row in rows(decode.spans(requests))}
+    assert found == {10 + i: (f"service {i}", f"second {i}") for i in range(3)} | {20 + i: (None, None) for i in range(3)}
+
+
+@BOTH
+def test_events_and_links_are_json(signal: Signal) -> None:
+    """Events and links of a span are JSON arrays named as in OTLP-JSON; without any the column is NULL."""
+    one = span(
+        events=[Span.Event(time_unix_nano=5, name='a "b"', attributes=attributes({"k": [1, "x"]})), Span.Event(name="c")],
+        links=[Span.Link(trace_id=TRACE, span_id=bytes(range(8)), attributes=attributes({"why": "retry"}))],
+    )
+    first, second = rows(decode.spans([record(traces(one, span(2)), signal)]))
+    assert first["events"] == [
+        {"timeUnixNano": "5", "name": 'a "b"', "attributes": {"k": [1, "x"]}},
+        {"timeUnixNano": "0", "name": "c", "attributes": {}},
+    ]
+    assert first["links"] == [{"traceId": TRACE.hex(), "spanId": "0001020304050607", "attributes": {"why": "retry"}}]
+    assert (second["events"], second["links"]) == (None, None)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "ids",
+    [{"trace_id": TRACE[:15]}, {"trace_id": b""}, {"span_id": bytes(8)}, {"span_id": b"123456789"}, {"trace_id": bytes(16)}],
+    ids=["short trace id", "no trace id", "zero span id", "long span id", "zero trace id"],
+)
+def test_spans_without_a_valid_id_are_left_out_and_counted(signal: Signal, ids: dict[str, bytes]) -> None:
+    """A span whose ids are not ids is no row; the check counts it and says why, so that the answer can."""
+    request = record(traces(span(1), span(2, **ids), span(3)), signal)
+    assert [row["span_id"] for row in rows(decode.spans([request]))] == [1, 3]
+    accepted = decode.check(request.signal, request.payload)
+    assert accepted.rejected == 1
+    assert "1 spans" in accepted.reason
+
+
+@BOTH
+def test_a_wrong_parent_is_no_parent(signal: Signal) -> None:
+    """A parent id of the wrong length is dropped; the span is kept."""
+    assert only(decode.spans([record(traces(span(parent_span_id=b"123")), signal)]))["parent_span_id"] is None
+
+
+@BOTH
+def test_times_beyond_the_calendar_are_held(signal: Signal) -> None:
+    """A time that TIMESTAMP_NS cannot hold becomes the last that it can; an end that is not told gives no duration."""
+    request = traces(span(1, start_time_unix_nano=2**64 - 1, end_time_unix_nano=2**64 - 1), span(2, end_time_unix_nano=0))
+    first, second = rows(decode.spans([record(request, signal)]))
+    assert (first["started_at"], first["duration_ns"]) == (2**63 - 2, 0)
+    assert second["duration_ns"] is None
+
+
+@BOTH
+def test_undefined_enums_are_unspecified(signal: Signal) -> None:
+    """A kind or status that was never defined is 0, not an error."""
+    row = only(decode.spans([record(traces(span(kind=-5, status=Status(code=4711))), signal)]))
+    assert (row["kind"], row["status"]) == (0, 0)
+
+
+@BOTH
+def test_a_run_id_that_is_no_uuid_is_still_one_run(signal: Signal) -> None:
+    """A foreign run id becomes a UUID, always the same for the same text, and the one that uuid_of gives."""
+    request = record(traces(span(1, {names.RUN_ID: "build-17"}), span(2, {names.RUN_ID: "build-17"})), signal)
+    assert {row["run_id"] for row in rows(decode.spans([request]))} == {decode.uuid_of("build-17")}
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (1.0, "1.0"), (-0.0, "-0.0"), (1e300, "1e+300"), (10**15 * 1.0, None), (math.nan, '"NaN"'), (math.inf, '"Infinity"'),
+        (-math.inf, '"-Infinity"'), (2**63 - 1, str(2**63 - 1)), (-(2**63), str(-(2**63))), (True, "true"), (None, "null"),
+        ('\x00\x1f\n\t"\\/é\u2028😀', None), (b"\x00\xff", '"AP8="'), ([], "[]"), ({}, "{}"),
+        ([1, [2.0, {"a": [None, b"x"]}]], None), ("", '""'), ("null", '"null"'),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_each_kind_of_value_has_its_json(signal: Signal, data: Any, text: str | None) -> None:
+    """Integers stay exact, doubles look like doubles, what JSON has no number for is a string, bytes are base64."""
+    table = decode.spans([record(traces(span(1, {"k": data, "z": "end"})), signal)])
+    stored = table.column("attributes")[0].as_py()
+    assert json.loads(stored)["z"] == "end"
+    if text is not None:
+        assert stored == f'{{"k":{text},"z":"end"}}'
+    elif isinstance(data, list):
+        assert json.loads(stored)["k"] == [1, [2.0, {"a": [None, "eA=="]}]]
+    else:
+        assert json.loads(stored)["k"] == data
+
+
+@BOTH
+def test_duplicate_keys_stay_and_the_first_counts(signal: Signal) -> None:
+    """Nothing is dropped from duplicate keys; promoted columns take the first, as JSON queries in the database do."""
+    row = decode.spans([record(traces(span(1, [(names.TASK_NAME, "one"), ("x", 1), (names.TASK_NAME, "two")])), signal)])
+    assert row.column("attributes")[0].as_py() == f'{{"{names.TASK_NAME}":"one","x":1,"{names.TASK_NAME}":"two"}}'
+    assert row.column("task")[0].as_py() == "one"
+
+
+def test_no_records_are_an_empty_table() -> None:
+    """Nothing in gives no rows, with all columns."""
+    for table, signal in (
+        (decode.spans, Signal.TRACES_PROTO),
+        (decode.logs, Signal.LOGS_PROTO),
+        (decode.metrics, Signal.METRICS_PROTO),
+    ):
+        for records in ([], [record(b"", signal)]):
+            assert table(records).num_rows == 0
+            assert "resource" in table(records).column_names
+
+
+@BOTH_LOGS
+def test_a_log_record_has_its_columns(signal: Signal) -> None:
+    """Time, severity, event name and id, body, and the run that it belongs to are columns."""
+    one = log(
+        3, {names.RUN_ID: RUN, names.EVENT_ID: EVENT, names.TASK_NAME: "load"},
+        trace_id=TRACE, span_id=bytes(range(8)), severity_text="WARN", event_name="it.happened", severity_number=13,
+    )  # fmt: skip
+    one.body.string_value = 'said "x"'
+    row = only(decode.logs([record(logs(one, scope={names.WORKFLOW: "etl"}), signal)]))
+    expected = {
+        "logged_at": T0 + 3 * 10**9, "trace_id": uuid.UUID(bytes=TRACE), "span_id": 0x0001020304050607, "run_id": uuid.UUID(RUN),
+        "workflow": "etl", "task": "load", "event_name": "it.happened", "event_id": uuid.UUID(EVENT), "severity": 13,
+        "severity_text": "WARN", "body": 'said "x"',
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+
+
+@BOTH_LOGS
+def test_a_log_with_wrong_ids_is_kept_uncorrelated(signal: Signal) -> None:
+    """A log record with ids that are none is a row without them, and is not counted as rejected."""
+    request = record(logs(log(trace_id=b"short", span_id=bytes(8))), signal)
+    row = only(decode.logs([request]))
+    assert (row["trace_id"], row["span_id"]) == (None, None)
+    assert decode.check(request.signal, request.payload).rejected == 0
+
+
+@BOTH_LOGS
+@pytest.mark.parametrize(
+    ("body", "text"), [(None, None), ("null", "null"), (5, "5"), ({"a": [1]}, '{"a":[1]}'), ("", "")], ids=repr
+)
+def test_a_body_is_text(signal: Signal, body: Any, text: str | None) -> None:
+    """A string body is stored as it is, any other as JSON, none as NULL."""
+    one = log(1)
+    one.body.CopyFrom(attributes({"body": body})[0].value)
+    assert only(decode.logs([record(logs(one, log(2)), signal)][:1]).slice(0, 1))["body"] == text
+
+
+@BOTH_LOGS
+def test_a_log_without_a_time_has_the_next_best(signal: Signal) -> None:
+    """Without its own time a record has that of its observation, else that of its arrival."""
+    request = logs(log(1, time_unix_nano=0, observed_time_unix_nano=42), log(2, time_unix_nano=0))
+    times = [row["logged_at"] for row in rows(decode.logs([record(request, signal, received_ns=99)]))]
+    assert times == [42, 99]
+
+
+@BOTH_LOGS
+def test_a_run_event_is_decoded_whole(signal: Signal) -> None:
+    """Every attribute of a run event has its field, ids are in their usual spelling, the rest comes from above."""
+    about = {
+        names.EVENT_ID: EVENT.upper(), names.RUN_ID: RUN.replace("-", "").upper(), names.STATE: "failed",
+        names.REASON: "exception", names.ATTEMPT: 2, names.SOURCE: "exec", names.PROCESS_EXIT_CODE: 3, names.ERROR_TYPE: "ValueError",
+        names.EXCEPTION_MESSAGE: "no", names.EXCEPTION_STACK: "Traceback", names.RUN_STARTED: T0, names.SLOT: T0 - 1,
+        names.PARENT_RUN_ID: RUN, names.TAGS: ["a", "b"], names.RAW_STATE: "F",
+    }  # fmt: skip
+    request = logs(
+        log(9, about, event_name=names.RUN_STATE_EVENT, trace_id=TRACE, span_id=bytes(range(8))),
+        log(10, {"not": "an event"}),
+        resource={names.HOST_NAME: "box"}, scope={names.WORKFLOW: "etl"},
+    )  # fmt: skip
+    assert decode.run_events([record(request, signal)]) == [
+        RunEvent(
+            event_id=EVENT, run_id=RUN, workflow="etl", state="failed", at_ns=T0 + 9 * 10**9, attempt=2, source="exec",
+            reason="exception", raw_state="F", started_ns=T0, slot_ns=T0 - 1, exit_code=3, error_type="ValueError",
+            error_message="no", error_stack="Traceback", host="box", trace_id=TRACE.hex(), span_id="0001020304050607",
+            parent_run_id=RUN, tags=("a", "b"),
+        )
+    ]  # fmt: skip
+
+
+@BOTH_LOGS
+@pytest.mark.parametrize(
+    ("told", "field", "expected"),
+    [
+        ({names.ATTEMPT: "2"}, "attempt", 2), ({names.ATTEMPT: "many"}, "attempt", 1), ({names.ATTEMPT: -4}, "attempt", 1),
+        ({names.PROCESS_EXIT_CODE: 2**40}, "exit_code", None), ({names.TAGS: "a"}, "tags", ()),
+        ({names.TAGS: [1, "b"]}, "tags", ("b",)),
+        ({names.REASON: 5}, "reason", None), ({names.EVENT_ID: "ev-1"}, "event_id", str(decode.uuid_of("ev-1"))),
+        ({names.RUN_STARTED: -(2**63)}, "started_ns", None), ({names.RUN_ID: "build-17"}, "run_id", "build-17"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_odd_attributes_of_a_run_event_do_no_harm(signal: Signal, told: dict[str, Any], field: str, expected: Any) -> None:
+    """What is of the wrong type or size is read as far as it makes sense, and never stops the follower."""
+    about = {names.RUN_ID: RUN, names.STATE: "running"} | told
+    found = decode.run_events([record(logs(log(1, about, event_name=names.RUN_STATE_EVENT)), signal)])
+    assert [getattr(event, field) for event in found] == [expected]
+
+
+@BOTH_LOGS
+def test_an_event_without_an_id_gets_the_same_one_each_time(signal: Signal) -> None:
+    """The id of an event that has none is made from what it says: equal for the same event, different for another."""
+    about = {names.RUN_ID: RUN, names.STATE: "running"}
+    one, again, other = (
+        decode.run_events([record(logs(log(number, about, event_name=names.RUN_STATE_EVENT)), signal, offset=offset)])[0].event_id
+        for number, offset in ((1, 0), (1, 5), (2, 6))
+    )
+    assert one == again != other
+
+
+@BOTH_LOGS
+def test_the_trace_is_the_run_when_nothing_else_says(signal: Signal) -> None:
+    """Without a run id the trace id is it; without either, or without a state, there is no run event."""
+    told = {names.STATE: "running"}
+    request = logs(
+        log(1, told, event_name=names.RUN_STATE_EVENT, trace_id=TRACE),
+        log(2, told, event_name=names.RUN_STATE_EVENT),
+        log(3, {names.RUN_ID: RUN}, event_name=names.RUN_STATE_EVENT),
+    )
+    found = decode.run_events([record(request, signal)])
+    assert [event.run_id for event in found] == [RUN]
+
+
+def test_an_event_name_may_be_spelled_with_escapes() -> None:
+    """JSON that escapes characters of the event's name is found too."""
+    about = {names.RUN_ID: RUN, names.STATE: "running"}
+    text = to_json(logs(log(1, about, event_name=names.RUN_STATE_EVENT))).replace(
+        b"rota.run.state", b"\\u0072ota.run.stat\\u0065"
+    )
+    assert b"rota.run.state" not in text
+    assert len(decode.run_events([record(text, Signal.LOGS_JSON)])) == 1
+
+
+def test_other_signals_are_not_decoded_for_run_events() -> None:
+    """Bodies without run events are not even parsed: nonsense in them does not matter."""
+    nonsense = [Record(0, 1, signal, 0, b"\xff nonsense") for signal in Signal]
+    assert decode.run_events(nonsense) == []
+
+
+def metrics_request() -> ExportMetricsServiceRequest:
+    request = ExportMetricsServiceRequest()
+    above = request.resource_metrics.add()
+    above.resource.attributes.extend(attributes({"service.name": "etl", names.RUN_ID: RUN}))
+    scope = above.scope_metrics.add()
+    gauge = scope.metrics.add(name="cpu", unit="1")
+    gauge.gauge.data_points.add(time_unix_nano=T0, as_double=0.5, attributes=attributes({"core": 1}))
+    counter = scope.metrics.add(name="rows")
+    point = counter.sum.data_points.add(time_unix_nano=T0 + 1, as_int=2**60)
+    point.exemplars.add(trace_id=TRACE, span_id=bytes(range(8)), as_int=1)
+    counter.sum.is_monotonic = True
+    counter.sum.aggregation_temporality = 2
+    scope.metrics.add(name="h").histogram.data_points.add(
+        time_unix_nano=T0 + 2, count=3, sum=1.5, bucket_counts=[1, 2], explicit_bounds=[0.5], min=0.1
+    )
+    exponential = scope.metrics.add(name="e").exponential_histogram.data_points.add(time_unix_nano=T0 + 3, count=4, scale=-2)
+    exponential.positive.offset = -1
+    exponential.positive.bucket_counts.extend([1, 3])
+    summary = scope.metrics.add(name="s").summary.data_points.add(time_unix_nano=0, count=5, sum=math.inf)
+    summary.quantile_values.add(quantile=0.5, value=math.nan)
+    scope.metrics.add(name="nothing")
+    return request
+
+
+@pytest.mark.parametrize("signal", [Signal.METRICS_PROTO, Signal.METRICS_JSON], ids=["protobuf", "json"])
+def test_points_of_every_shape_are_kept(signal: Signal) -> None:
+    """Each point is a row with what all have in common; the rest of it is JSON, named as in OTLP-JSON."""
+    found = {row["name"]: row for row in rows(decode.metrics([record(metrics_request(), signal, received_ns=7)]))}
+    assert [(name, row["kind"], row["value"], row["count"], row["sum"]) for name, row in found.items()] == [
+        ("cpu", "gauge", 0.5, None, None), ("rows", "sum", float(2**60), None, None), ("h", "histogram", None, 3, 1.5),
+        ("e", "exponential_histogram", None, 4, 0.0), ("s", "summary", None, 5, math.inf),
+    ]  # fmt: skip
+    assert (found["cpu"]["unit"], found["cpu"]["attributes"], found["cpu"]["measured_at"]) == ("1", {"core": 1}, T0)
+    assert {(row["run_id"], row["service"]) for row in found.values()} == {(uuid.UUID(RUN), "etl")}
+    rest = found["rows"]["point"]
+    assert (rest["asInt"], rest["isMonotonic"], rest["aggregationTemporality"]) == (str(2**60), True, 2)
+    assert (rest["exemplars"][0]["traceId"], rest["exemplars"][0]["spanId"]) == (TRACE.hex(), "0001020304050607")
+    assert found["h"]["point"] | {"bucketCounts": ["1", "2"], "explicitBounds": [0.5], "min": 0.1} == found["h"]["point"]
+    assert found["e"]["point"]["positive"] == {"offset": -1, "bucketCounts": ["1", "3"]}
+    assert found["s"]["point"]["quantileValues"] == [{"quantile": 0.5, "value": "NaN"}]
+    assert found["s"]["measured_at"] == 7
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\xff", b"\x0a\x05abc", b"\x0a\x02\x12\x08", b'{"resourceSpans":'],
+    ids=["no tag", "too short", "torn inside", "json"],
+)
+def test_what_is_no_protobuf_is_malformed(payload: bytes) -> None:
+    """A body that does not parse to its last byte is refused before it is kept."""
+    with pytest.raises(Malformed):
+        decode.check(Signal.TRACES_PROTO, payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        (b"", ""), (b"[]", ""), (b'{"resourceSpans":{}}', "resourceSpans"), (b'{"resourceSpans":[{}]', ""), (b"{} x", ""),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"kind":"SPAN_KIND_SERVER"}]}]}]}', "kind"),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"soon"}]}]}]}', "startTimeUnixNano"),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":-1}]}]}]}', "startTimeUnixNano"),
+        (b'{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"intValue":"9223372036854775808"}}]}}]}', "intValue"),
+        (b'{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"bytesValue":"%%%"}}]}}]}', "bytesValue"),
+        (b'{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"stringValue":5}}]}}]}', "stringValue"),
+        (b'{"resourceSpans":[{"schemaUrl":"\xff"}]}', ""),
+    ],
+)  # fmt: skip
+def test_what_is_no_otlp_json_is_malformed(payload: bytes, field: str) -> None:
+    """A body that breaks the rules of OTLP-JSON is refused, and the field is named when there is one."""
+    with pytest.raises(Malformed) as caught:
+        decode.check(Signal.TRACES_JSON, payload)
+    assert caught.value.field.endswith(field)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"startTimeUnixNano": "5", "endTimeUnixNano": 6}, {"startTimeUnixNano": 5.0, "endTimeUnixNano": "6"},
+        {"traceId": TRACE.hex().upper(), "startTimeUnixNano": 5, "endTimeUnixNano": 6},
+        {"startTimeUnixNano": 5, "endTimeUnixNano": 6, "parentSpanId": None, "attributes": None, "status": None, "new": [{"x": 1}]},
+    ],
+    ids=["string", "float", "upper-case hex", "null and unknown"],
+)  # fmt: skip
+def test_json_is_read_generously(one: dict[str, Any]) -> None:
+    """Numbers come as strings or numbers, hex in any case, null means the default, unknown names are ignored."""
+    fields = {"traceId": TRACE.hex(), "spanId": "0000000000000001"} | one
+    text = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [fields]}]}]}).encode()
+    assert decode.check(Signal.TRACES_JSON, text).rejected == 0
+    row = only(decode.spans([record(text, Signal.TRACES_JSON)]))
+    assert (row["trace_id"], row["started_at"], row["duration_ns"]) == (uuid.UUID(bytes=TRACE), 5, 1)
+
+
+def test_half_a_surrogate_pair_costs_one_character() -> None:
+    """A lone surrogate, as Python and JavaScript write for broken strings, becomes U+FFFD; everything else stays."""
+    strings = {"alone": "a\\udc80b", "pair": "\\ud83d\\ude00", "escaped": "\\\\ud800", "last": "x\\uD800"}
+    members = ",".join(f'{{"key":"{key}","value":{{"stringValue":"{text}"}}}}' for key, text in strings.items())
+    text = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"attributes":[{members}]}}]}}]}}]}}'.encode()
+    decode.check(Signal.LOGS_JSON, text)
+    found = only(decode.logs([record(text, Signal.LOGS_JSON)]))["attributes"]
+    assert found == {"alone": "a\ufffdb", "pair": "😀", "escaped": "\\ud800", "last": "x\ufffd"}
+
+
+def nested(depth: int, spelled: str = "arrayValue") -> bytes:
+    deep = f'{{"{spelled}":{{"values":[' * depth + "{}" + "]}}" * depth
+    return f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"body":{deep}}}]}}]}}]}}'.encode()
+
+
+@pytest.mark.parametrize("spelled", ["arrayValue", "array\\u0056alue"])
+@pytest.mark.parametrize("depth", [60, 300, 100_000])
+def test_json_that_nests_too_deep_is_refused(depth: int, spelled: str) -> None:
+    """Nesting that could not be decoded later is refused now, however the names are spelled."""
+    with pytest.raises(Malformed):
+        decode.check(Signal.LOGS_JSON, nested(depth, spelled))
+
+
+def test_deep_nesting_that_is_accepted_is_decoded() -> None:
+    """What the check lets through is decoded whole."""
+    payload = nested(40)
+    decode.check(Signal.LOGS_JSON, payload)
+    assert only(decode.logs([record(payload, Signal.LOGS_JSON)]))["body"] == "[" * 40 + "null" + "]" * 40
+
+
+def test_a_known_field_of_another_wire_type_is_ignored() -> None:
+    """Protobuf that the validating parser reads as an unknown field does not stop the decoder that is stricter."""
+    good = traces(span(1)).SerializeToString()
+    strange = good + b"\x08\x05"  # field 1 of the request as a number
+    assert decode.check(Signal.TRACES_PROTO, strange).rejected == 0
+    assert len(rows(decode.spans([record(good, Signal.TRACES_PROTO), record(strange, Signal.TRACES_PROTO)]))) == 2
+
+
+@pytest.mark.parametrize("limit", [1, 200, 1000, 2000])
+def test_large_protobuf_is_cut_between_records(limit: int) -> None:
+    """The pieces of a request decode to the same rows in the same order as the whole, and none is much above the limit."""
+    request = traces(*(span(n, {"n": n}) for n in range(1, 40)), resource={"service.name": "etl"}, scope={names.WORKFLOW: "w"})
+    request.resource_spans.add().resource.attributes.extend(attributes({"no": "spans"}))
+    request.resource_spans.add().CopyFrom(traces(span(40), resource={"service.name": "other"}).resource_spans[0])
+    payload = request.SerializeToString()
+    parts = [bytes(piece) for piece in pieces(payload, limit)]
+    assert len(parts) > 1
+    assert max(map(len, parts)) <= max(limit + 300, 1000)
+    cut = decode.spans([record(part, Signal.TRACES_PROTO) for part in parts])
+    assert cut.equals(decode.spans([record(payload, Signal.TRACES_PROTO)]))
+
+
+@pytest.mark.parametrize("limit", [1, 200, 1000, 5000])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_large_json_is_cut_between_records(limit: int, indent: int | None) -> None:
+    """The pieces of a JSON request decode to the same rows in the same order, whatever the order of names and the spacing."""
+    request = traces(
+        *(span(n, {"n": '}]{"\\'}) for n in range(1, 40)), resource={"service.name": "etl"}, scope={names.WORKFLOW: "w"}
+    )
+    request.resource_spans.add().CopyFrom(traces(span(40), resource={"service.name": "other"}).resource_spans[0])
+    tree = json.loads(to_json(request))
+    tree["resourceSpans"] = [dict(reversed(resource.items())) for resource in tree["resourceSpans"]]
+    tree["resourceSpans"].append({"resource": None, "scopeSpans": None})
+    tree["later"] = [{"spans": []}]
+    payload = json.dumps(tree, indent=indent).encode()
+    parts = [bytes(piece) for piece in json_pieces(payload, PATHS["traces"], limit)]
+    assert len(parts) > 1
+    cut = decode.spans([record(part, Signal.TRACES_JSON) for part in parts])
+    assert cut.equals(decode.spans([record(payload, Signal.TRACES_JSON)]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"resourceSpans":[{}',
+        b'{"resourceSpans":[{}]}}',
+        b'{"resourceSpans":[{},]}',
+        b'{"resourceSpans" [{}]}',
+        b'{"resourceSpans":5}',
+        b'{"resourceSpans":[5]}',
+        b"{resourceSpans:[]}",
+        b"[]",
+        b" ",
+        b'{"resourceSpans":[{}]} x',
+        b'{"a":"b}',
+        b'{"resourceSpans":[{} {}]}',
+    ],
+)
+def test_large_json_that_is_none_is_malformed(text: bytes) -> None:
+    """Cutting finds broken structure and says where."""
+    with pytest.raises(Malformed, match="at byte"):
+        list(json_pieces(text, PATHS["traces"], 0))
