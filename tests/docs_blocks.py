@@ -29,6 +29,11 @@ class Block(NamedTuple):
     title: str
     body: str
 
+    @property
+    def is_run(self) -> bool:
+        """Whether the tests run it."""
+        return "elsewhere" not in self.roles
+
 
 class Command(NamedTuple):
     """A command of a console block and the output that the page shows; empty: the page shows none."""

@@ -120,3 +120,9 @@ def _value(value: Any) -> Record:
     if isinstance(value, (list, tuple)):
         return {"arrayValue": {"values": [_value(each) for each in value]}}
     return {"stringValue": str(value)}
+
+
+def renamed(record: Record, identity: str) -> Record:
+    """The record with another run id."""
+    ours = {"key": names.RUN_ID, "value": {"stringValue": identity}}
+    return {**record, "attributes": [ours if pair["key"] == names.RUN_ID else pair for pair in record["attributes"]]}

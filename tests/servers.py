@@ -8,24 +8,35 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+import collectors
 import httpx
-from collectors import PATIENCE_SECONDS, CollectorProcess, clean_environment, until
+from collectors import PATIENCE_SECONDS, CollectorProcess
+
+Found = TypeVar("Found")
+
+
+def clean_environment(home: Path, **settings: str) -> dict[str, str]:
+    """A user's: nothing of another rota in it, a home, and `rota` first on PATH."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return collectors.clean_environment(PATH=path, HOME=str(home.parent), ROTA_HOME=str(home), **settings)
 
 
 def environment_of(home: Path, **settings: str) -> dict[str, str]:
-    """A user's: nothing of another rota in it, a home and free ports, and `rota` first on PATH."""
+    """The same with ports that are free now, but for those in ``settings``."""
     names = ("ROTA_HTTP", "ROTA_GRPC", "ROTA_DASHBOARD")
     ports = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(len(names)), strict=True)}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return clean_environment(PATH=path, HOME=str(home.parent), ROTA_HOME=str(home), **(ports | settings))
+    return clean_environment(home, **(ports | settings))
 
 
-def client_of(collector: CollectorProcess, **settings: str) -> dict[str, str]:
+def client_of(collector: CollectorProcess) -> dict[str, str]:
     """A user's environment on the host of a running collector."""
-    return environment_of(collector.home, **({"ROTA_HTTP": collector.addresses["http"]} | settings))
+    addresses = collector.addresses
+    return environment_of(collector.home, ROTA_HTTP=addresses["http"], ROTA_GRPC=addresses["grpc"] or "off")
 
 
 def free_ports(count: int) -> list[int]:
@@ -40,13 +51,22 @@ def serve(command: list[str], environment: dict[str, str], log: Path, ready: str
     """Run ``command`` until the block ends, beginning when a GET of ``ready`` is answered with 200. TERM has to end it with 0."""
     with log.open("ab") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=log.parent) as process:
         try:
-            until(lambda: answers(ready) or process.poll() is not None, f"{ready}; {log.read_text()}", 2 * PATIENCE_SECONDS)
+            poll(lambda: answers(ready) or process.poll() is not None, f"{ready} does not answer", log)
             assert process.poll() is None, log.read_text()
             yield
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_SECONDS) == 0, log.read_text()
         finally:
             process.kill()
+
+
+def poll(found: Callable[[], Found], failure: str, log: Path | None = None) -> Found:
+    """The first true value of ``found``; fails with ``failure``, and with what the log says, when there is none in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"{failure}\n{log.read_text() if log else ''}"
+        time.sleep(0.02)
+    return value
 
 
 def answers(url: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import httpx
 import jsonschema
 import otlp
@@ -156,3 +158,14 @@ def test_what_is_sent_twice_is_there_once(new_collector):
     assert len(collector.all_runs()) == 2
     assert len(collector.item(f"/runs/{otlp.run_id(1)}")["tasks"]) == 1
     assert collector.item("/workflows/etl.nightly")["outcomes"] == ["failed", "succeeded"]
+
+
+def test_a_run_id_that_is_no_uuid_is_as_good(collector):
+    """Other emitters have ids of their own: the run, its tasks and its logs are found by them."""
+    name = "manual__2026-01-01T00:00:00+00:00"
+    collector.send(otlp.renamed(otlp.state(7, "running"), name), otlp.renamed(otlp.log(7, "hi"), name))
+    collector.send_spans(otlp.renamed(otlp.task(7, 1, "load"), name))
+    collector.applied()
+    path = "/runs/" + quote(name, safe="")
+    assert [task["name"] for task in collector.item(path)["tasks"]] == ["load"]
+    assert "hi" in [log["body"] for log in collector.item(path + "/logs")["items"]]

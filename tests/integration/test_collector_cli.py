@@ -227,3 +227,20 @@ def test_up_beside_a_running_collector_says_so(collector):
     assert ended.returncode == 1
     assert f"a collector already runs in {collector.home}" in ended.stderr
     assert "rota: the collector ended (exit status 1); stopping the rest" in ended.stderr
+
+
+def test_the_demo_shows_what_it_promises(tmp_path):
+    """`rota demo --exit`: a run that succeeds, one that fails, one that hangs; the tasks of one; nothing is left behind."""
+    environment = clean_environment(TMPDIR=str(tmp_path), ROTA_HOME=str(tmp_path / "never"), ROTA_ENDPOINT="http://127.0.0.1:1")
+    ended = subprocess.run([*ROTA, "demo", "--exit"], env=environment, capture_output=True, text=True, check=False, timeout=180)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    for workflow, state in (("airports.etl", "succeeded"), ("flaky_report", "failed"), ("flaky_report", "succeeded")):
+        assert [line for line in lines if workflow in line and f" {state}" in line]
+    assert [line for line in lines if "stuck_sync" in line and " running" in line]
+    assert [line for line in lines if "stuck_sync" in line and " cancelled" in line]
+    assert {"extract", "transform", "load", "report"} <= {line.split()[0] for line in lines if " succeeded " in line}
+    assert "FeedError" in ended.stdout
+    assert "dashboard  http://127.0.0.1:" in ended.stdout
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("rota-demo")] == []
+    assert not (tmp_path / "never").exists()

@@ -14,7 +14,7 @@ from collectors import PATIENCE_SECONDS
 from docs_blocks import DOCS, Block, blocks, commands, looks_like, pages
 from servers import client_of, environment_of, serve
 
-WITH_COMMANDS = [page for page in pages() if any(block.kind == "console" and "elsewhere" not in block.roles for block in blocks(page))]
+WITH_COMMANDS = [page for page in pages() if any(block.kind == "console" and block.is_run for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.stem)
@@ -32,7 +32,7 @@ def test_the_commands_of_a_page_do_what_it_says(page, tmp_path, new_collector):
             elif "background" in block.roles:
                 for server in in_background(block, environment, tmp_path / "server.log"):
                     running.enter_context(server)
-            elif block.kind == "console" and "elsewhere" not in block.roles:
+            elif block.kind == "console" and block.is_run:
                 follow(block, work, environment)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import duckdb
 import pytest
+from collectors import CollectorProcess
 from scripts import run_script
-from servers import Server, collector, poll, rota
+from servers import client_of, poll, rota
 
 from rota import _config
 from rota._http import HttpCarrier
@@ -71,7 +72,7 @@ def spooled(tmp_path_factory) -> Path:
     return home / "spool"
 
 
-def by_the_sdk(home: Path, server: Server) -> None:
+def by_the_sdk(home: Path, server: CollectorProcess) -> None:
     """The script's own forwarder, over a spool of a process that wrote these lines."""
     spool = Spool(str(home / "sdk"), "1-00ff", "{}", lambda: 0)
     for file in (home / "spool/left").iterdir():
@@ -79,41 +80,41 @@ def by_the_sdk(home: Path, server: Server) -> None:
         for line in file.read_bytes().splitlines(keepends=True):
             write(line)
         file.unlink()
-    address = _config.split_plain_url(server.environment["ROTA_ENDPOINT"])
+    address = _config.split_plain_url(server.url)
     assert address is not None
     HttpCarrier(spool, address).close()
     assert not list((home / "sdk").rglob("*.jsonl"))
 
 
-def by_a_resident_agent(home: Path, server: Server) -> None:
+def by_a_resident_agent(home: Path, server: CollectorProcess) -> None:
     """`rota agent` in the foreground."""
-    with subprocess.Popen([sys.executable, "-m", "rota", "agent"], env=server.environment, stderr=subprocess.DEVNULL) as agent:
+    with subprocess.Popen([sys.executable, "-m", "rota", "agent"], env=client_of(server), stderr=subprocess.DEVNULL) as agent:
         poll(lambda: not left(home), "the agent did not carry everything")
         agent.terminate()
 
 
-def by_the_agent_once(home: Path, server: Server) -> None:
+def by_the_agent_once(home: Path, server: CollectorProcess) -> None:
     """`rota agent --once`, raw lines."""
-    assert rota("agent", "--once", environment=server.environment).returncode == 0
+    assert rota("agent", "--once", environment=client_of(server)).returncode == 0
 
 
-def by_the_official_http_exporter(home: Path, server: Server) -> None:
+def by_the_official_http_exporter(home: Path, server: CollectorProcess) -> None:
     """The agent, to a server of which it believes that it is not rota."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROTA_ENDPOINT", server.environment["ROTA_ENDPOINT"])
+        patch.setenv("ROTA_ENDPOINT", server.url)
         shipper = Shipper(is_rota=False)
         assert drain(str(home), Carrier(shipper, pytest.fail))
         shipper.close()
 
 
-def by_the_official_grpc_exporter(home: Path, server: Server) -> None:
+def by_the_official_grpc_exporter(home: Path, server: CollectorProcess) -> None:
     """`rota agent --once` with OTEL_EXPORTER_OTLP_PROTOCOL=grpc."""
-    asked = {**server.environment, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "ROTA_ENDPOINT": ""}
+    asked = {**client_of(server), "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     done = rota("agent", "--once", "--verbose", environment=asked)
     assert done.returncode == 0, done.stderr
 
 
-WAYS: dict[str, Callable[[Path, Server], None]] = {
+WAYS: dict[str, Callable[[Path, CollectorProcess], None]] = {
     "sdk": by_the_sdk,
     "agent": by_a_resident_agent,
     "once": by_the_agent_once,
@@ -128,15 +129,18 @@ def rows(spooled, tmp_path_factory) -> dict[str, dict[str, list[dict[str, Any]]]
     return {name: delivered(way, spooled, tmp_path_factory.mktemp(name) / "home") for name, way in WAYS.items()}
 
 
-def delivered(way: Callable[[Path, Server], None], spooled: Path, home: Path) -> dict[str, list[dict[str, Any]]]:
+def delivered(way: Callable[[Path, CollectorProcess], None], spooled: Path, home: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of every table once the collector has applied all that came."""
     home.mkdir()
-    with collector(home) as server:
+    server = CollectorProcess(home, home.with_suffix(".log"), ROTA_GRPC="127.0.0.1:0").start()
+    try:
         shutil.copytree(spooled, home / "spool")
         way(home, server)
         assert not left(home)
         assert not (home / "spool/bad").exists()
-        poll(lambda: is_applied(server), "the collector did not apply everything", server.log)
+        assert server.applied().stop() == 0, server.stderr
+    finally:
+        server.close()
     with duckdb.connect(str(home / "telemetry.duckdb"), read_only=True) as database:
         return {table: in_order(database.sql(f"SELECT * FROM {table}")) for table in TABLES}
 
@@ -144,12 +148,6 @@ def delivered(way: Callable[[Path, Server], None], spooled: Path, home: Path) ->
 def left(home: Path) -> list[Path]:
     """What has not been carried."""
     return [file for place in ("left", "live") for file in (home / "spool" / place).glob("*.jsonl")]
-
-
-def is_applied(server: Server) -> bool:
-    """Whether both followers have read the journal to its end."""
-    lag = server.ask("/readyz").json()
-    return bool(lag["telemetry_lag_bytes"] == 0 and lag["control_lag_bytes"] == 0)
 
 
 def in_order(table: Any) -> list[dict[str, Any]]:

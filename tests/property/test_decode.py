@@ -12,11 +12,14 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otlp_messages import log, logs, record, span, traces
 
+from rota.wire import names
 from rota_collector import decode
 from rota_collector.errors import Malformed
 from rota_collector.journal import Signal
+from rota_collector.store import batch
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(['"', "\\", "\x00", "\n", "null", "{}", "é\u2028"])
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXT | st.binary(max_size=8)
@@ -53,7 +56,7 @@ def same(left: Any, right: Any) -> bool:
     return left == right and repr(left) == repr(right)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SPANS)
 def test_attributes_are_read_back_equal(trees: list[dict[str, Any]]) -> None:
     """Any tree of attribute values is read back from the database as it was sent."""
@@ -62,7 +65,7 @@ def test_attributes_are_read_back_equal(trees: list[dict[str, Any]]) -> None:
     assert same(found, [as_read(tree) for tree in trees])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SPANS, ATTRIBUTES, ATTRIBUTES)
 def test_both_encodings_give_equal_spans(trees: list[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> None:
     """A trace request gives the same rows from protobuf and from JSON."""
@@ -71,7 +74,7 @@ def test_both_encodings_give_equal_spans(trees: list[dict[str, Any]], resource: 
     assert tables[0].equals(tables[1])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(SPANS, VALUES)
 def test_both_encodings_give_equal_logs(trees: list[dict[str, Any]], body: Any) -> None:
     """A logs request gives the same rows from protobuf and from JSON, whatever the body is."""
@@ -82,7 +85,7 @@ def test_both_encodings_give_equal_logs(trees: list[dict[str, Any]], body: Any) 
     assert tables[0].equals(tables[1])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from([Signal.TRACES_PROTO, Signal.TRACES_JSON, Signal.LOGS_PROTO, Signal.LOGS_JSON]))
 def test_what_is_accepted_can_be_decoded(data: st.DataObject, signal: Signal) -> None:
     """However a body was mutated: it is refused at the door, or it is decoded without an error."""
@@ -105,7 +108,64 @@ def test_what_is_accepted_can_be_decoded(data: st.DataObject, signal: Signal) ->
         decode.run_events([mutated])
 
 
-@settings(max_examples=200, deadline=None)
+UINT64, UINT32, INT32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(-(2**31), 2**31 - 1)
+ODD_SPAN = st.fixed_dictionaries(
+    {
+        "start_time_unix_nano": UINT64,
+        "end_time_unix_nano": UINT64,
+        "kind": INT32,
+        "flags": UINT32,
+        "dropped_attributes_count": UINT32,
+        "dropped_links_count": UINT32,
+        "parent_span_id": st.binary(max_size=9),
+        "trace_state": TEXT,
+        "status": st.builds(Status, message=TEXT, code=INT32),
+        "events": st.lists(st.builds(Span.Event, time_unix_nano=UINT64, name=TEXT), max_size=2),
+        "links": st.lists(st.builds(Span.Link, trace_id=st.binary(max_size=17), span_id=st.binary(max_size=9)), max_size=2),
+    }
+)
+ODD_LOG = st.fixed_dictionaries(
+    {
+        "time_unix_nano": UINT64,
+        "observed_time_unix_nano": UINT64,
+        "severity_number": INT32,
+        "flags": UINT32,
+        "trace_id": st.binary(max_size=17),
+        "span_id": st.binary(max_size=9),
+        "event_name": TEXT | st.just(names.RUN_STATE_EVENT),
+    }
+)
+ODD_EVENT = st.dictionaries(
+    st.sampled_from([names.RUN_ID, names.STATE, names.ATTEMPT, names.SLOT, names.TAGS, names.PROCESS_EXIT_CODE, names.EVENT_ID]),
+    VALUES,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(ODD_SPAN, min_size=1, max_size=3))
+def test_odd_spans_are_rows(fields: list[dict[str, Any]]) -> None:
+    """Whatever numbers, ids and texts the fields of a span have, it becomes a row, equal in both encodings."""
+    request = traces(*(span(number, **odd) for number, odd in enumerate(fields, 1)))
+    tables = [decode.spans([record(request, signal)]) for signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)]
+    assert tables[0].equals(tables[1])
+    assert len(through_duckdb(tables[0])) == len(fields)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(ODD_LOG, ODD_EVENT), min_size=1, max_size=3))
+def test_odd_logs_are_rows(fields: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Whatever a log record says, it becomes a row, and at most one event that stores can take."""
+    request = logs(*(log(number, about, **odd) for number, (odd, about) in enumerate(fields, 1)))
+    both = [record(request, signal) for signal in (Signal.LOGS_PROTO, Signal.LOGS_JSON)]
+    tables = [decode.logs([one]) for one in both]
+    assert tables[0].equals(tables[1])
+    assert len(through_duckdb(tables[0])) == len(fields)
+    events = [decode.run_events([one]) for one in both]
+    assert events[0] == events[1]
+    assert batch.run_events(events[0]).num_rows == len(events[0]) <= len(fields)
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(list(Signal)))
 def test_noise_is_refused_and_nothing_else(payload: bytes, signal: Signal) -> None:
     """Random bytes either pass the check or raise Malformed; nothing else comes out."""

@@ -127,8 +127,8 @@ def test_durations_have_two_units_at_most(seconds, shown):
 def test_what_runs_shows_how_long_it_has_been_running():
     """A running run has no duration yet; one that ended at an unknown time has none at all."""
     started = (NOW - timedelta(seconds=75)).isoformat().replace("+00:00", "Z")
-    assert _text.took({"duration_seconds": None, "started_at": started, "ended_at": None}, NOW).text == "1 min 15 s so far"
-    assert _text.took({"duration_seconds": None, "started_at": started, "ended_at": started}, NOW).text == ""
+    assert _text.took({"state": "running", "duration_seconds": None, "started_at": started}, NOW).text == "1 min 15 s so far"
+    assert _text.took({"state": "ended", "duration_seconds": None, "started_at": started}, NOW).text == ""
 
 
 def test_json_is_what_json_reads(capsys):

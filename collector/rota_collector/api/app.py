@@ -138,7 +138,8 @@ def _runs(stores: Stores) -> APIRouter:
     @router.get("/{run_id}/tasks", response_model=models.Items[models.Task])
     def list_tasks(run_id: str) -> Response:
         """The tasks of a run, running ones included."""
-        return answer({"items": stores.telemetry.run_tasks(_find(stores.control, run_id).run_id), "next": None})
+        run = _find(stores.control, run_id)
+        return answer({"items": shape.task_items(run, stores.telemetry.run_tasks(run.run_id)), "next": None})
 
     @router.get("/{run_id}/spans", response_model=models.Items[models.Span])
     def list_spans(run_id: str) -> Response:

@@ -51,7 +51,7 @@ class Task(BaseModel):
     span_id: str
     parent_span_id: str | None
     name: str
-    state: str = Field(description="running, succeeded or failed")
+    state: str = Field(description="running, succeeded, failed; ended: its run is over, and its own end was never told")
     started_at: AwareDatetime | None
     ended_at: AwareDatetime | None
     duration_seconds: float | None

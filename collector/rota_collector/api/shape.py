@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from rota.rules.fold import Run, error_of
+from rota.rules.fold import TERMINAL, Run, error_of
 from rota.rules.level import level
 from rota_collector.store.control_queries import Page, Workflow
 
@@ -48,7 +48,14 @@ def run_item(run: Run) -> dict[str, Any]:
 
 def run_detail(run: Run, tasks: list[dict[str, Any]]) -> dict[str, Any]:
     """A run on its own, with its tasks."""
-    return {**run_item(run), "error_stack": error_of(run)[2], "tasks": tasks}
+    return {**run_item(run), "error_stack": error_of(run)[2], "tasks": task_items(run, tasks)}
+
+
+def task_items(run: Run, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks of a run. One whose end was never told, in a run that is over, is over too, and how it ended nobody knows."""
+    if run.state not in TERMINAL:
+        return tasks
+    return [{**task, "state": "ended"} if task["state"] == "running" else task for task in tasks]
 
 
 def duration_seconds(run: Run) -> float | None:

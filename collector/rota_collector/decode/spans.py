@@ -99,7 +99,8 @@ def _table(rows: Rows) -> pa.Table:
 
 def _duration(started_ns: pa.Int64Array, ended: pa.UInt64Array) -> pa.Int64Array:
     """Null when the end is not told."""
-    return pc.if_else(pc.equal(ended, 0), None, pc.subtract(nanoseconds(ended), started_ns))
+    ended_ns = nanoseconds(ended)
+    return pc.if_else(pc.equal(ended_ns, 0), None, pc.subtract(ended_ns, started_ns))
 
 
 def _dropped(spans: pa.StructArray) -> pa.UInt32Array:

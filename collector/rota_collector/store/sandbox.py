@@ -39,7 +39,7 @@ class Rows(NamedTuple):
 def run(cursor: duckdb.DuckDBPyConnection, query: str, *, timeout_seconds: float, max_rows: int) -> Rows:
     """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""
     try:
-        statement = _only_select(query)
+        statement = _only_select(cursor, query)
         _refuse_functions(cursor, query)
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         try:
@@ -60,8 +60,9 @@ def run(cursor: duckdb.DuckDBPyConnection, query: str, *, timeout_seconds: float
     return Rows(columns, rows[:max_rows], len(rows) > max_rows)
 
 
-def _only_select(query: str) -> duckdb.Statement:
-    statements = duckdb.extract_statements(query)
+def _only_select(cursor: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+    # Parsed by the locked database: for IMPORT DATABASE the parser itself reads files.
+    statements = cursor.extract_statements(query)
     if len(statements) != 1:
         raise QueryRefused(f"exactly one SELECT may be sent, not {len(statements)} statements")
     if statements[0].type != duckdb.StatementType.SELECT:

@@ -8,6 +8,8 @@ import sys
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from rota.rules.fold import NONTERMINAL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Sequence
@@ -169,7 +171,7 @@ def duration(seconds: float | None) -> str:
 def took(item: dict[str, object], now: datetime | None = None) -> Cell:
     """How long a run or task took, or has been running."""
     seconds, started = item.get("duration_seconds"), parse_time(item.get("started_at"))  # type: ignore[arg-type]
-    if seconds is None and started is not None and item.get("ended_at") is None:
+    if seconds is None and started is not None and item["state"] in NONTERMINAL:
         so_far = ((now or datetime.now(timezone.utc)) - started).total_seconds()
         return Cell("%s so far" % duration(max(0.0, so_far)), None, True)
     return Cell(duration(seconds), None, True)  # type: ignore[arg-type]

@@ -153,7 +153,7 @@ def _other(given: object, depth: int) -> str:
     if issubclass(kind, int):  # a subclass of int, such as an IntEnum
         return _integer(int.__int__(given))  # type: ignore[arg-type]
     if issubclass(kind, str):
-        return value(str.__str__(given))  # type: ignore[arg-type]
+        return value(str.__str__(given))
     if issubclass(kind, float):
         return _double(float.__float__(given))  # type: ignore[arg-type]
     if kind in (list, tuple, set, frozenset) and depth < 4:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-
 from scripts import Outcome, run_script
 
 SCRIPT = "import rota\nrota.watch()\nwith rota.task('t'):\n    rota.record(rows=3)\n"

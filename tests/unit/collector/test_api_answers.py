@@ -115,6 +115,17 @@ def test_a_run_has_the_fields_that_others_rely_on(stores, ask):
     assert detail == {**item, "error_stack": "where", "tasks": [TASK]}
 
 
+def test_a_task_that_never_ended_in_a_run_that_did_is_not_running(stores, ask, monkeypatch):
+    """How it ended nobody knows, and nobody says: it is `ended`. While its run goes on, it runs."""
+    running = {**TASK, "state": "running", "ended_at": None, "duration_seconds": None}
+    monkeypatch.setattr(stores.telemetry, "run_tasks", lambda run_id: [TASK, running])
+    told(stores, "crashed")
+    assert [task["state"] for task in ask("GET", f"/api/v1/runs/{RUN}").json()["tasks"]] == ["succeeded", "ended"]
+    told(stores, "running", run_id=RUN[:-1] + "2")
+    items = ask("GET", f"/api/v1/runs/{RUN[:-1]}2/tasks").json()["items"]
+    assert [task["state"] for task in items] == ["succeeded", "running"]
+
+
 def test_a_workflow_has_the_fields_that_others_rely_on(stores, ask):
     """The item of a workflow; without a policy it observes, and nothing is due."""
     told(stores)

@@ -238,9 +238,9 @@ def test_a_run_event_is_decoded_whole(signal: Signal) -> None:
     """Every attribute of a run event has its field, ids are in their usual spelling, the rest comes from above."""
     about = {
         names.EVENT_ID: EVENT.upper(), names.RUN_ID: RUN.replace("-", "").upper(), names.STATE: "failed",
-        names.REASON: "exception", names.ATTEMPT: 2, names.SOURCE: "exec", names.PROCESS_EXIT_CODE: 3, names.ERROR_TYPE: "ValueError",
-        names.EXCEPTION_MESSAGE: "no", names.EXCEPTION_STACK: "Traceback", names.RUN_STARTED: T0, names.SLOT: T0 - 1,
-        names.PARENT_RUN_ID: RUN, names.TAGS: ["a", "b"], names.RAW_STATE: "F",
+        names.REASON: "exception", names.ATTEMPT: 2, names.SOURCE: "exec", names.PROCESS_EXIT_CODE: 3,
+        names.ERROR_TYPE: "ValueError", names.EXCEPTION_MESSAGE: "no", names.EXCEPTION_STACK: "Traceback",
+        names.RUN_STARTED: T0, names.SLOT: T0 - 1, names.PARENT_RUN_ID: RUN, names.TAGS: ["a", "b"], names.RAW_STATE: "F",
     }  # fmt: skip
     request = logs(
         log(9, about, event_name=names.RUN_STATE_EVENT, trace_id=TRACE, span_id=bytes(range(8))),
@@ -395,7 +395,7 @@ def test_what_is_no_otlp_json_is_malformed(payload: bytes, field: str) -> None:
     [
         {"startTimeUnixNano": "5", "endTimeUnixNano": 6}, {"startTimeUnixNano": 5.0, "endTimeUnixNano": "6"},
         {"traceId": TRACE.hex().upper(), "startTimeUnixNano": 5, "endTimeUnixNano": 6},
-        {"startTimeUnixNano": 5, "endTimeUnixNano": 6, "parentSpanId": None, "attributes": None, "status": None, "new": [{"x": 1}]},
+        {"startTimeUnixNano": 5, "endTimeUnixNano": 6, "parentSpanId": None, "attributes": None, "new": [{"x": 1}]},
     ],
     ids=["string", "float", "upper-case hex", "null and unknown"],
 )  # fmt: skip

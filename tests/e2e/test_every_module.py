@@ -1,0 +1,180 @@
+"""The whole path, as its users walk it, and nothing beside it: every module of the tree is on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from collectors import until
+from scripts import PYTHONS
+from servers import environment_of, serve
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {"rota": "sdk", "rota_collector": "collector", "rota_dashboard": "dashboard", "rota_integrations": "integrations"}
+# Found by every interpreter that starts below a test: at its end it notes which modules it used.
+NOTING = """
+import atexit, os, sys
+def note():
+    with open(os.environ["USED_MODULES"], "a") as file:
+        file.write("".join(name + chr(10) for name in list(sys.modules) if name.startswith("rota")))
+atexit.register(note)
+"""
+
+# Two lines, and everything else that the SDK offers.
+JOB = """
+import asyncio, sys
+import rota
+def extract(): rota.record(rows=3)
+def main():
+    extract()
+    with rota.run("inner"):
+        pass
+    if sys.argv[1:] == ["fail"]:
+        raise ValueError("row 7")
+if __name__ == "__main__":
+    rota.watch("job", tasks=["extract"])
+    main()
+"""
+BRIDGED = """
+import rota, rota.otel
+from opentelemetry.sdk.trace import TracerProvider
+rota.watch("bridged")
+provider = TracerProvider()
+rota.otel.install(provider)
+with provider.get_tracer("mine").start_as_current_span("own"):
+    pass
+"""
+PAGES = """
+from streamlit.testing.v1 import AppTest
+import rota_dashboard.app
+page = AppTest.from_file(rota_dashboard.app.__file__, default_timeout=60).run()
+assert not page.exception, page.exception
+page.query_params["run"] = {run!r}
+assert not page.run().exception, page.exception
+"""
+
+
+class Up(NamedTuple):
+    """A running ``rota up``: the environment of its users, and all that its processes printed."""
+
+    environment: dict[str, str]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Where its collector listens."""
+        return "http://" + self.environment["ROTA_HTTP"]
+
+    def runs(self, **filters: str) -> list[dict[str, Any]]:
+        """The runs that the API lists now."""
+        items: list[dict[str, Any]] = httpx.get(self.url + "/api/v1/runs", params=filters, trust_env=False).json()["items"]
+        return items
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """`rota up`; its processes and those of its users note which modules they use."""
+    (tmp_path / "noting").mkdir()
+    (tmp_path / "noting" / "sitecustomize.py").write_text(NOTING)
+    noting = {"PYTHONPATH": str(tmp_path / "noting"), "USED_MODULES": str(tmp_path / "used")}
+    made = Up(environment_of(tmp_path / "home", **noting), tmp_path / "up.log")
+    with serve([sys.executable, "-m", "rota", "up"], made.environment, made.log, made.url + "/readyz"):
+        until((tmp_path / "home" / "agent.sock").exists, "the agent's start")
+        yield made
+
+
+class User:
+    """Runs programs beside it."""
+
+    def __init__(self, up: Up, folder: Path) -> None:
+        self.up, self.folder = up, folder
+
+    def runs(self, source: str, *arguments: str, status: int = 0, **settings: str) -> str:
+        """A script of the user's; returns its stdout."""
+        script = self.folder / "script.py"
+        script.write_text(source)
+        return self._run([sys.executable, str(script), *arguments], status, settings)
+
+    def types(self, *words: str, status: int = 0, **settings: str) -> str:
+        """``rota WORDS…``; returns its stdout."""
+        return self._run([sys.executable, "-m", "rota", *words], status, settings)
+
+    def _run(self, command: list[str], status: int, settings: dict[str, str]) -> str:
+        environment = self.up.environment | settings
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == status, done.stderr[-3000:]
+        return done.stdout
+
+    def sees(self, workflow: str) -> dict[str, Any]:
+        """The last run of a workflow, once it is over."""
+        found: list[dict[str, Any]] = until(
+            lambda: [run for run in self.up.runs(workflow=workflow) if run["ended_at"]], f"the end of a run of {workflow}"
+        )
+        return found[0]
+
+
+def modules() -> set[str]:
+    """Every module of the tree but those that are only ever run as programs."""
+    found = set()
+    for package, folder in SOURCES.items():
+        for path in (ROOT / folder / package).rglob("*.py"):
+            name = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
+            found.add(name.removesuffix(".__init__"))
+    return {name for name in found if not name.endswith("__main__")}
+
+
+def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path) -> None:
+    """From the two lines to the page, by every way that facts can take; and every module of the tree has a part in it."""
+    user = User(up, tmp_path)
+    user.runs(JOB)
+    assert user.sees("job")["state"] == "succeeded"
+    user.runs(JOB, "fail", status=1)
+    user.runs(BRIDGED)
+    alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
+    user.runs(JOB.replace('"job"', '"alone"'), **alone)
+    user.runs(JOB.replace('"job"', '"by_grpc"'), **alone, ROTA_HOME=str(tmp_path / "other"), **grpc(up))
+    user.types("agent", "--once", ROTA_HOME=str(tmp_path / "other"), **grpc(up))
+    for workflow in ("bridged", "alone", "by_grpc", "inner"):
+        assert user.sees(workflow)["state"] == "succeeded"
+    assert httpx.post(up.url + "/v1/metrics", json={"resourceMetrics": []}, trust_env=False).status_code == 200
+
+    run = user.sees("job")["id"]
+    assert "job" in user.types("ls")
+    assert run[:18] in user.types("runs", "job")
+    assert "extract" in user.types("show", run)
+    assert json.loads(user.types("logs", run, "--json"))
+    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 5
+    user.types("doctor")
+    user.types("collector", status=1)  # there is one already
+    user.types("collector", "--help")
+    user.types("dashboard", "--help")
+    user.runs(PAGES.format(run=run))
+    user.types("demo", "--exit")
+
+    rooms_to_come = {"rota_integrations", "rota_collector.domain"}
+    assert modules() - set((tmp_path / "used").read_text().split()) == rooms_to_come
+
+
+def grpc(up: Up) -> dict[str, str]:
+    """Settings of a user whose collector takes gRPC only."""
+    return {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + up.environment["ROTA_GRPC"]}
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_two_lines_become_a_row_on_every_python(up: Up, version: str, tmp_path: Path) -> None:
+    """A script under any supported CPython, with nothing installed but the SDK, is a run in the table."""
+    script = tmp_path / "job.py"
+    script.write_text("import rota\nrota.watch()\n")
+    environment = up.environment | {"PYTHONPATH": str(ROOT / "sdk")}
+    done = subprocess.run([PYTHONS[version], str(script)], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    listed = until(lambda: [r for r in up.runs() if r["ended_at"]], "the end of the run")
+    assert [(r["workflow"], r["state"], r["exit_code"]) for r in listed] == [("job", "succeeded", 0)]
+    assert os.listdir(tmp_path / "home" / "spool" / "live") == []
