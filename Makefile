@@ -23,7 +23,7 @@ soak: .venv/.stamp
 	$(PYTEST) tests/chaos -m "soak or not soak" $(ARGS)
 
 docs: .venv/.stamp
-	$(BIN)/mkdocs build --strict --quiet $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
 
 lock: .venv/.stamp
 	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --group docs --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \

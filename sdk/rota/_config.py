@@ -34,7 +34,7 @@ SETTINGS = (
     Setting("ROTA_DETACH", "on", "`off`: never start a detached `rota agent --once` when a script ends."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),
-    Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. Any but `http/json` is the agent's work."),
+    Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. All but `http/json` is for the agent."),
     Setting("OTEL_EXPORTER_OTLP_CERTIFICATE", "", "CA file for https; carried by the agent, as all that follow."),
     Setting("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "", "Client certificate for mutual TLS."),
     Setting("OTEL_EXPORTER_OTLP_CLIENT_KEY", "", "Its key."),

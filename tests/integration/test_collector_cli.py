@@ -170,7 +170,7 @@ def test_rota_collector_is_the_collector_itself(new_collector, monkeypatch):
 
 @pytest.fixture
 def up(tmp_path):
-    """`rota up` on free ports, with everything it said in ``log``; ended by a signal at the latest after the test."""
+    """`rota up` on free ports, with everything it said in ``up.log``; ended by a signal at the latest after the test."""
     environment = clean_environment(
         ROTA_HOME=str(tmp_path / "home"),
         ROTA_HTTP="127.0.0.1:0",
@@ -181,7 +181,6 @@ def up(tmp_path):
     log = tmp_path / "up.log"
     with log.open("wb") as file:
         process = subprocess.Popen([*ROTA, "up"], env=environment, stdout=file, stderr=file)
-    process.log = log
     until(lambda: "rota is up" in log.read_text() or process.poll() is not None, "rota up")
     assert process.poll() is None, log.read_text()
     yield process
@@ -211,12 +210,12 @@ def test_up_runs_three_parts_and_stops_them_all(up, tmp_path, number):
 
 
 @pytest.mark.parametrize("part", ["collector", "agent", "dashboard"])
-def test_when_a_part_dies_up_says_which_and_stops_the_rest(up, part):
+def test_when_a_part_dies_up_says_which_and_stops_the_rest(up, tmp_path, part):
     """Exit status 1, so that a supervisor starts everything again."""
     parts = until(lambda: len(children(up)) == 3 and children(up), "three parts")
     os.kill(parts[part], signal.SIGKILL)
     assert up.wait(30) == 1
-    assert f"the {part} ended (SIGKILL); stopping the rest" in up.log.read_text()
+    assert f"the {part} ended (SIGKILL); stopping the rest" in (tmp_path / "up.log").read_text()
     assert [name for name, pid in parts.items() if os.path.exists(f"/proc/{pid}")] == []
 
 

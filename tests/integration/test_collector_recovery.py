@@ -72,15 +72,18 @@ def test_a_death_between_the_two_commits_is_made_up_for(stopped, ahead):
     """One store has applied everything and the other nothing of the last records: nothing is lost, nothing is there twice."""
     collector, before = stopped
     journal = Journal(collector.home / "journal", clock=SystemClock())
+    records = journal.read(0, 1 << 30)
     if ahead == "control":
-        store = Control(collector.home / "control.sqlite")
-        records = journal.read(0, 1 << 30)
-        store.apply(decode.run_events(records), records[-1].next_offset)
+        control = Control(collector.home / "control.sqlite")
+        control.apply(decode.run_events(records), records[-1].next_offset)
+        reached = control.offset()
+        control.close()
     else:
-        store = Telemetry.open(collector.home / "telemetry.duckdb")
-        store.apply(journal.read(store.offset(), 1 << 30) or journal.read(0, 1 << 30))
-    assert store.offset() == journal.durable_end
-    store.close()
+        telemetry = Telemetry.open(collector.home / "telemetry.duckdb")
+        telemetry.apply(journal.read(telemetry.offset(), 1 << 30) or records)
+        reached = telemetry.offset()
+        telemetry.close()
+    assert reached == journal.durable_end
     journal.close()
     collector.start()
     assert answers(collector) == before

@@ -11,7 +11,7 @@ import pytest
 
 from rota.cli import _text
 from rota.cli.runs import moment
-from rota.cli.show import tree
+from rota.cli.show import print_tasks, tree
 from rota.errors import UsageError
 
 NOW = datetime(2026, 11, 23, 14, 0, 0, tzinfo=UTC)
@@ -176,3 +176,22 @@ def test_every_outcome_has_a_mark():
     """Good, bad, under way, and neither."""
     assert _text.marks(["succeeded", "failed", "running", "cancelled", "skipped", "queued"]) == "✓✗…-·…"
     assert os.linesep not in _text.marks(["succeeded"])
+
+
+def test_of_very_many_tasks_the_first_are_printed_and_the_rest_counted(capsys):
+    """A run of ten thousand tasks does not fill the terminal; how many more there are, and how to see them, is said."""
+    at = "2026-05-05T02:00:%02d.000000Z"
+    task = {
+        "parent_span_id": None,
+        "name": "t",
+        "error_type": None,
+        "error_message": None,
+        "duration_seconds": 1.0,
+        "ended_at": at,
+    }
+    states = ["succeeded"] * 99 + ["failed"]
+    tasks = [{**task, "span_id": str(n), "started_at": at % (n // 2), "state": state} for n, state in enumerate(states)]
+    print_tasks({"id": "abc", "tasks": tasks}, 60)
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 1 + 60 + 1
+    assert out[-1] == "… and 40 more, of which 1 failed: rota show abc --all"

@@ -46,7 +46,7 @@ class Attributes:
         mask = pc.equal(self._keys.indices, index)
         rows = pc.list_parent_indices(self._lists).filter(mask)
         texts = _child(self._entries.field("value"), "string_value").filter(mask)
-        every = pa.array(range(len(self._lists)), rows.type)
+        every = pa.arange(0, len(self._lists)).cast(rows.type)
         return texts if rows.equals(every) else texts.take(pc.index_in(every, value_set=rows))
 
 

@@ -8,6 +8,7 @@ field 2 of a scope its records.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from rota_collector.errors import Malformed
@@ -24,44 +25,64 @@ def pieces(payload: bytes | bytearray, limit: int) -> Iterator[bytes | bytearray
     if len(payload) <= limit:
         yield payload
         return
-    for resource in _items(memoryview(payload), _RESOURCES):
-        about_resource, scopes = _split(resource)
-        for scope in scopes:
-            about_scope, records = _split(scope)
+    request = memoryview(payload)
+    for number, wire_type, _, body, end in _fields(request):
+        if number == _RESOURCES and wire_type == _BYTES:
+            yield from _of_resource(request[body:end], limit)
+
+
+def _of_resource(resource: memoryview, limit: int) -> Iterator[bytes]:
+    about_resource, scopes = _split(resource)
+    for start, end in scopes:
+        for _, _, _, body, _ in _fields(resource[start:end]):
+            about_scope, records = _split(scope := resource[start + body : end])
             # What is repeated must stay small beside what is not, or a huge resource would be multiplied.
             room = max(limit, 4 * (len(about_resource) + len(about_scope)))
-            for run in _runs(records, room) if records else [b""]:
-                yield _field(_RESOURCES, about_resource + _field(_INNER, about_scope + run))
-        if not scopes:
-            yield _field(_RESOURCES, about_resource)
+            for first, last in _runs(records, room):
+                yield _field(_RESOURCES, about_resource + _field(_INNER, about_scope + bytes(scope[first:last])))
+    if not scopes:
+        yield _field(_RESOURCES, about_resource)
 
 
-def _split(message: memoryview) -> tuple[bytes, list[memoryview]]:
-    """(all other fields as they are, the bodies of field 2)."""
-    others, inner = [], []
-    for number, wire_type, start, body, end in _fields(message):
+class _Places:
+    """Where fields lie. Plain numbers: a request may have very many, and the garbage collector would walk over tuples."""
+
+    def __init__(self) -> None:
+        self._starts, self._ends = array("q"), array("q")
+
+    def add(self, start: int, end: int) -> None:
+        self._starts.append(start)
+        self._ends.append(end)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._starts, self._ends, strict=True)
+
+
+def _split(message: memoryview) -> tuple[bytes, _Places]:
+    """(all other fields as they are, where each field 2 is with its tag)."""
+    others, inner = [], _Places()
+    for number, wire_type, start, _, end in _fields(message):
         if number == _INNER and wire_type == _BYTES:
-            inner.append(message[body:end])
+            inner.add(start, end)
         else:
             others.append(message[start:end])
     return b"".join(others), inner
 
 
-def _items(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    return (message[body:end] for number, wire_type, _, body, end in _fields(message) if number == wanted and wire_type == _BYTES)
-
-
-def _runs(records: list[memoryview], room: int) -> Iterator[bytes]:
-    """Records as fields, joined until they fill ``room``."""
-    run: list[bytes | memoryview] = []
-    size = 0
-    for record in records:
-        if run and size + len(record) > room:
-            yield b"".join(run)
-            run, size = [], 0
-        run += (_prefix(_INNER, len(record)), record)
-        size += len(record)
-    yield b"".join(run)
+def _runs(records: _Places, room: int) -> Iterator[tuple[int, int]]:
+    """Stretches of records that lie together and fill ``room``; an empty one when there is no record."""
+    first = last = 0
+    for start, end in records:
+        if last > first and (start != last or end - first > room):
+            yield first, last
+            first = start
+        elif last == first:
+            first = start
+        last = end
+    yield first, last
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int, int]]:

@@ -91,7 +91,7 @@ def firsts(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The rows without those whose key came earlier in the same batch. A row without a key is no repetition."""
     if not keys or rows.num_rows < 2:
         return rows
-    columns = {key: _plain(rows.column(key)) for key in keys} | {"row": pa.array(range(rows.num_rows), pa.int64())}
+    columns = {key: _plain(rows.column(key)) for key in keys} | {"row": pa.arange(0, rows.num_rows)}
     keyed = pa.table(columns)
     nameless = keyed.filter(pc.is_null(keyed.column(keys[0]))).column("row")
     firsts_of = (

@@ -32,7 +32,7 @@ __all__ = ["Rows", "Telemetry"]
 _SQL = queries("telemetry.sql")
 _RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 8 << 20
 
 T = TypeVar("T")
 

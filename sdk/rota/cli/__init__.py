@@ -5,6 +5,7 @@ A command's module has ``HELP`` (one line), ``add_arguments(parser)`` and ``run(
 
 from __future__ import annotations
 
+import os
 import sys
 
 from rota.errors import RotaError
@@ -20,9 +21,18 @@ _INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status (0 well, 1 not, 2 wrong usage)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] not in COMMANDS:
-        return _without_command(words)
-    return _guarded(words[0], words[1:])
+    try:
+        status = _run(words[0], words[1:]) if words and words[0] in COMMANDS else _without_command(words)
+        sys.stdout.flush()
+        return status
+    except RotaError as error:
+        print("rota: %s" % error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # `rota runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return 0
 
 
 def _without_command(words: list[str]) -> int:
@@ -43,7 +53,7 @@ def _without_command(words: list[str]) -> int:
     return 0 if asked else 2
 
 
-def _guarded(name: str, words: list[str]) -> int:
+def _run(name: str, words: list[str]) -> int:
     import argparse
 
     command = _command(name)
@@ -51,18 +61,8 @@ def _guarded(name: str, words: list[str]) -> int:
     command.add_arguments(parser)
     args = parser.parse_args(words)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ✓ shows ?
-    try:
-        status: int = command.run(args)
-        sys.stdout.flush()
-        return status
-    except RotaError as error:
-        print("rota: %s" % error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:  # `rota runs | head`
-        sys.stderr.close()  # and nothing of it when Python flushes stdout
-        return 0
+    status: int = command.run(args)
+    return status
 
 
 def _command(name: str) -> Any:

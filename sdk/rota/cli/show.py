@@ -10,11 +10,13 @@ if TYPE_CHECKING:
 
 HELP = "show a run: its end, its error with the stack, its tasks"
 _INDENT = "  "
+_ENOUGH = 50  # tasks that a person reads
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``rota show``."""
     parser.add_argument("run", metavar="RUN", help="a run id or its beginning, `last`, or a workflow (its last run)")
+    parser.add_argument("--all", action="store_true", help="print every task, not the first %d" % _ENOUGH)
     parser.add_argument("--json", action="store_true", help="print the API's item")
 
 
@@ -28,7 +30,7 @@ def run(args: Namespace) -> int:
     print_error(found)
     if found["tasks"]:
         print()
-        print_tasks(found)
+        print_tasks(found, None if args.all else _ENOUGH)
     return 0
 
 
@@ -64,9 +66,13 @@ def print_error(run: _api.Item) -> None:
             print(_text.clean_lines(run["error_stack"]))
 
 
-def print_tasks(run: _api.Item) -> None:
-    """Print the tasks of a run, each under the one that called it."""
-    _text.table(("TASK", "STATE", "TOOK", "ERROR"), [_task_row(task, depth) for task, depth in tree(run["tasks"])])
+def print_tasks(run: _api.Item, most: int | None = _ENOUGH) -> None:
+    """Print the tasks of a run, each under the one that called it; of more than ``most``, say how many there are."""
+    tasks = tree(run["tasks"])
+    _text.table(("TASK", "STATE", "TOOK", "ERROR"), [_task_row(task, depth) for task, depth in tasks[:most]])
+    if most is not None and len(tasks) > most:
+        bad = sum(task["state"] == "failed" for task, _ in tasks[most:])
+        print("… and %d more, of which %d failed: rota show %s --all" % (len(tasks) - most, bad, run["id"]))
 
 
 def _task_row(task: _api.Item, depth: int) -> list[object]:

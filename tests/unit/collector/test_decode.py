@@ -439,7 +439,7 @@ def test_deep_nesting_that_is_accepted_is_decoded() -> None:
 
 
 def test_a_known_field_of_another_wire_type_is_ignored() -> None:
-    """Protobuf that the validating parser reads as an unknown field does not stop the decoder that is stricter."""
+    """What the validating parser takes for an unknown field is none for the decoder either, and stops nothing."""
     good = traces(span(1)).SerializeToString()
     strange = good + b"\x08\x05"  # field 1 of the request as a number
     assert decode.check(Signal.TRACES_PROTO, strange).rejected == 0

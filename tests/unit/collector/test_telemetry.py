@@ -236,9 +236,9 @@ def test_the_state_key_is_that_of_the_fold(store: Telemetry) -> None:
 def test_a_run_event_survives_the_table(store: Telemetry) -> None:
     """Each field of a run event is in its column."""
     told = RunEvent(
-        event_id=str(uuid.UUID(int=1)), run_id=RUN, workflow="etl", state="failed", at_ns=T0, attempt=2, source="exec", reason="r",
-        raw_state="raw", started_ns=T0 - 1, slot_ns=T0 - 2, exit_code=3, error_type="E", error_message="m", error_stack="s",
-        host="h", trace_id=TRACE.hex(), span_id="ffffffffffffffff", parent_run_id=RUN, tags=("a",),
+        event_id=str(uuid.UUID(int=1)), run_id=RUN, workflow="etl", state="failed", at_ns=T0, attempt=2, source="exec",
+        reason="r", raw_state="raw", started_ns=T0 - 1, slot_ns=T0 - 2, exit_code=3, error_type="E", error_message="m",
+        error_stack="s", host="h", trace_id=TRACE.hex(), span_id="f" * 16, parent_run_id=RUN, tags=("a",),
     )  # fmt: skip
     row = batch.run_events([told]).to_pylist()[0]
     assert (row["span_id"], row["trace_id"], row["parent_run_id"]) == (2**64 - 1, uuid.UUID(bytes=TRACE), uuid.UUID(RUN))
@@ -420,7 +420,7 @@ while records := journal.read(telemetry.offset(), 2000):
 
 
 def test_killed_at_any_moment_each_record_is_there_once(tmp_path: Path) -> None:
-    """kill -9 while applying, again and again, and reading the journal on from the stored offset: nothing lost, nothing twice."""
+    """kill -9 while applying, again and again, and reading on from the stored offset: nothing is lost, nothing twice."""
     journal = Journal(tmp_path / "journal", clock=ManualClock())
     for n in range(300):
         journal.append_blocking(Signal.LOGS_PROTO, logs(log(n), event(n, "running", n)).SerializeToString())

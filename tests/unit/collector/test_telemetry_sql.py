@@ -52,7 +52,8 @@ def test_a_select_is_answered(store: Telemetry, query: str, rows: list[tuple[obj
         "COPY spans FROM '/etc/passwd'",
         "EXPORT DATABASE '/tmp/stolen'",
         "IMPORT DATABASE '/tmp'",
-        "ATTACH '/tmp/other.duckdb'", "ATTACH ':memory:' AS m", "DETACH telemetry", "USE memory", "CHECKPOINT", "FORCE CHECKPOINT",
+        "ATTACH '/tmp/other.duckdb'", "ATTACH ':memory:' AS m", "DETACH telemetry", "USE memory", "CHECKPOINT",
+        "FORCE CHECKPOINT",
         "SET memory_limit = '100GB'",
         "SET GLOBAL enable_external_access = true", "RESET memory_limit", "PRAGMA enable_profiling",
         "PRAGMA database_list", "INSTALL httpfs", "LOAD httpfs", "CALL pragma_version()", "BEGIN", "COMMIT", "ROLLBACK",
@@ -60,6 +61,7 @@ def test_a_select_is_answered(store: Telemetry, query: str, rows: list[tuple[obj
         "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_text('/etc/passwd')",
         "SELECT * FROM read_blob('/etc/passwd')",
         "SELECT * FROM read_json('/etc/passwd')", "SELECT * FROM parquet_scan('/etc/passwd')", "SELECT * FROM glob('/*')",
+
         "SELECT * FROM sniff_csv('/etc/passwd')", "SELECT * FROM duckdb_secrets()", "SELECT * FROM duckdb_settings()",
         "SELECT * FROM query('SELECT 1')", "SELECT * FROM query_table(['spans'])", "SELECT * FROM checkpoint()",
         "SELECT * FROM force_checkpoint()",
