@@ -10,19 +10,6 @@ from rota import _config
 from rota._spool import lock_is_free
 
 FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
-_FOREIGN_FILES = 64  # how many other files in live/ are looked at on the way out
-
-
-def others_wait(spool_path: str) -> bool:
-    """Whether something of an earlier or a dead process waits. ``left/`` is never listed: it may hold a day of files."""
-    try:
-        with os.scandir(spool_path + "/left") as left:
-            if next(left, None) is not None:
-                return True
-    except OSError:
-        pass
-    with os.scandir(spool_path + "/live") as live:
-        return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
 
 
 def start_shipper(spool_path: str) -> None:

@@ -12,6 +12,7 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
+from rota._spool import others_wait
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -61,11 +62,11 @@ class HttpCarrier:
         for file in self._files:
             file.finish()
         self._disconnect()
-        from rota._detach import others_wait, start_shipper
-
         is_local = self._address[0].startswith("127.")  # a silent one here would be as silent to a shipper
         needs_shipper = others_wait(self._spool.path) if is_delivered else timed_out and not (is_silent and is_local)
         if needs_shipper:
+            from rota._detach import start_shipper
+
             start_shipper(self._spool.path)
 
     def forget(self) -> None:

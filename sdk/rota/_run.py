@@ -21,7 +21,7 @@ class Run:
     def __init__(self, owner: Process, workflow: str, kind: str, parent: Run | None = None) -> None:
         owner.clock.resync()
         self.owner = owner
-        self.monotonic_ns, self.new_span_id = owner.clock.monotonic_ns, owner.ids.span_id
+        self.new_span_id = owner.ids.span_id
         self.workflow = workflow
         self.kind = kind  # "process" or "inner"
         self.run: Run = self

@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import os
 from _collections import deque  # type: ignore[import-not-found]
+from time import monotonic_ns
 
 from rota._guard import note
 from rota.wire.events import spans_line
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Callable
 
 LOGS, TRACES = "logs", "traces"
 FLUSH_SPANS = 64
 FLUSH_AFTER_NS = 1_000_000_000
 ROTATE_BYTES = 8 << 20
 KEEP_SPAN_FILES, KEEP_LOG_FILES = 8, 64
+_FOREIGN_FILES = 64  # how many files of others in live/ are looked at on the way out
 MEMORY_BYTES = 1 << 20  # of lines kept in memory when the home cannot be written
 
 
@@ -42,6 +40,18 @@ def lock_is_free(path: str, flags: int) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def others_wait(spool_path: str) -> bool:
+    """Whether something of an earlier or a dead process waits. ``left/`` is never listed: it may hold a day of files."""
+    try:
+        with os.scandir(spool_path + "/left") as left:
+            if next(left, None) is not None:
+                return True
+    except OSError:
+        pass
+    with os.scandir(spool_path + "/live") as live:
+        return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
 
 
 class SpoolFile:
@@ -175,8 +185,7 @@ class SpoolFile:
 class Spool:
     """The two files of this process, and the spans that wait to be written."""
 
-    def __init__(self, home: str, stem: str, resource: str, now_ns: Callable[[], int]) -> None:
-        self._now_ns = now_ns  # the process's monotonic clock
+    def __init__(self, home: str, stem: str, resource: str) -> None:
         self.path = home + "/spool"
         self.stem = stem
         self.resource = resource  # JSON of the OTLP resource of everything this process writes
@@ -185,17 +194,17 @@ class Spool:
         self.written_at = 0  # monotonic ns of the last write of any kind
         self.eager = False  # write spans at once when no task is open (in children that may end without atexit)
         self._waiting: deque[tuple[str, str]] = deque()
-        self._flushed_at = now_ns()
+        self._flushed_at = monotonic_ns()
 
     def write_logs(self, line: str) -> None:
         """Append an ExportLogsServiceRequest line now."""
         self.logs.append(line.encode("ascii"))
-        self.written_at = self._now_ns()
+        self.written_at = monotonic_ns()
 
     def write_spans_line(self, line: bytes, spans: int) -> None:
         """Append a ready ExportTraceServiceRequest line now."""
         self.traces.append(line, spans)
-        self.written_at = self._now_ns()
+        self.written_at = monotonic_ns()
 
     def add_span(self, scope: str, span: str, now_ns: int) -> None:
         """Keep one finished span; write all that wait when they are many or the last write is long ago."""
@@ -214,7 +223,7 @@ class Spool:
                 break
             by_scope.setdefault(scope, []).append(span)
             count += 1
-        self._flushed_at = self._now_ns()
+        self._flushed_at = monotonic_ns()
         if count:
             self.write_spans_line(spans_line(self.resource, by_scope).encode("ascii"), count)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic_ns
+
 from rota._current import CURRENT, enter, leave
 from rota._guard import note
 from rota._run import Run, process_run
@@ -29,7 +31,7 @@ class Task:
         self.run: Run = parent.run
         self.facts: dict[str, object] | None = None
         self.span_id: str = self.run.new_span_id()
-        self.started_ns: int = self.run.monotonic_ns()  # by the process's own clock, until it is written
+        self.started_ns = monotonic_ns()  # becomes Unix time when it is written
 
     @property
     def run_id(self) -> str:
@@ -49,7 +51,7 @@ class Task:
 
     def finish(self, error: BaseException | None) -> None:
         """Write the span."""
-        run, label, ended_ns = self.run, self.label, self.run.monotonic_ns()
+        run, label, ended_ns = self.run, self.label, monotonic_ns()
         offset_ns = run.owner.clock.offset_ns
         inner, tail = label.attributes, ""
         if self.facts:
