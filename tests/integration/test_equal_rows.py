@@ -74,7 +74,7 @@ def spooled(tmp_path_factory) -> Path:
 
 def by_the_sdk(home: Path, server: CollectorProcess) -> None:
     """The script's own forwarder, over a spool of a process that wrote these lines."""
-    spool = Spool(str(home / "sdk"), "1-00ff", "{}", lambda: 0)
+    spool = Spool(str(home / "sdk"), "1-00ff", "{}")
     for file in (home / "spool/left").iterdir():
         write = spool.logs.append if ".logs." in file.name else spool.traces.append
         for line in file.read_bytes().splitlines(keepends=True):

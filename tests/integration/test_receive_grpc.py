@@ -42,7 +42,7 @@ def channel(journal: Journal) -> Iterator[grpc.Channel]:
 
 def raw_export(channel: grpc.Channel) -> Callable[[bytes], Any]:
     """Calls Export with any bytes."""
-    export: Callable[[bytes], Any] = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    export: Any = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
     return lambda payload: export(payload, timeout=10)
 
 
@@ -61,7 +61,7 @@ def failure_of(call: Callable[[], Any]) -> tuple[grpc.StatusCode, Status]:
 
 def test_all_services_keep_what_they_are_sent(channel: grpc.Channel, journal: Journal) -> None:
     """Traces, logs and metrics are answered without a partial success, and the journal has their bytes."""
-    requests = [
+    requests: list[tuple[Any, Any]] = [
         (TraceServiceStub, traces(span(1))),
         (LogsServiceStub, logs(log(1))),
         (MetricsServiceStub, ExportMetricsServiceRequest()),

@@ -23,6 +23,8 @@ from rota_collector.journal import Record, Signal
 
 PIECE_BYTES = 1 << 19  # ptars holds the interpreter for a whole call: 3-4 ms for this much
 _BATCH_BYTES = 1 << 23  # Arrow's kernels do not, and each call has a price of its own: the more rows, the less a row
+MOST_CHARACTERS, MOST_JSON_BYTES = 1_000, 8_192  # of what stands above a record and is repeated in each
+SHARED_JSON = pa.dictionary(pa.int32(), pa.json_())
 LAST_NS = 2**63 - 2  # the last TIMESTAMP_NS; the number after it means infinity
 
 
@@ -35,10 +37,10 @@ class Rows(NamedTuple):
     workflow: pa.StringArray  # likewise
     service: pa.StringArray
     host: pa.StringArray
-    resource: pa.StringArray  # attributes as JSON text
     scope: pa.StringArray
     scope_version: pa.StringArray
-    scope_attributes: pa.StringArray
+    scope_attributes: pa.DictionaryArray  # JSON; null without any
+    resource: pa.DictionaryArray  # attributes as JSON
 
 
 class Requests:
@@ -86,19 +88,19 @@ class Requests:
         about_scope = Attributes(pc.struct_field(scopes, ["scope", "attributes"]))
 
         def above(name: str) -> pa.StringArray:
-            return pc.coalesce(about_scope.first(name), about_resource.first(name).take(resource_of)).take(scope_of)
+            return pc.coalesce(short(about_scope.first(name)), short(about_resource.first(name)).take(resource_of)).take(scope_of)
 
         return Rows(
             records=lists.flatten(),
             received_ns=received_ns.take(request_of).take(resource_of_record),
             run_id=above(names.RUN_ID),
             workflow=above(names.WORKFLOW),
-            service=about_resource.first(names.SERVICE_NAME).take(resource_of_record),
-            host=about_resource.first(names.HOST_NAME).take(resource_of_record),
-            resource=about_resource.objects().take(resource_of_record),
-            scope=pc.struct_field(scopes, ["scope", "name"]).take(scope_of),
-            scope_version=pc.struct_field(scopes, ["scope", "version"]).take(scope_of),
-            scope_attributes=about_scope.objects().take(scope_of),
+            service=short(about_resource.first(names.SERVICE_NAME)).take(resource_of_record),
+            host=short(about_resource.first(names.HOST_NAME)).take(resource_of_record),
+            scope=short(pc.struct_field(scopes, ["scope", "name"])).take(scope_of),
+            scope_version=short(pc.struct_field(scopes, ["scope", "version"])).take(scope_of),
+            scope_attributes=_shared(nonempty(about_scope.objects(), "{}"), scope_of),
+            resource=_shared(about_resource.objects(), resource_of_record),
         )
 
 
@@ -123,6 +125,29 @@ def kept(rows: Rows, mask: pa.BooleanArray) -> Rows:
     if pc.all(mask).as_py() or not len(mask):
         return rows
     return Rows(*(column.filter(mask) for column in rows))
+
+
+def short(texts: pa.StringArray) -> pa.StringArray:
+    """Texts that are repeated in each record below, cut: megabytes of them, times a million records, would be the end."""
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    return texts if longest <= MOST_CHARACTERS else pc.utf8_slice_codeunits(texts, 0, MOST_CHARACTERS)
+
+
+def left_out(size: int) -> str:
+    """Stands for attributes of a resource or scope that are too large to be repeated in each record."""
+    return f'{{"rota.dropped.bytes":{size}}}'
+
+
+def _shared(texts: pa.StringArray, rows: pa.Array) -> pa.DictionaryArray:
+    """JSON texts of resources or scopes, each there once, for the records below them."""
+    sizes = pc.fill_null(pc.binary_length(texts), 0)
+    if (pc.max(sizes).as_py() or 0) > MOST_JSON_BYTES:
+        kept = [
+            text if size <= MOST_JSON_BYTES else left_out(size)
+            for text, size in zip(texts.to_pylist(), sizes.to_pylist(), strict=True)
+        ]
+        texts = pa.array(kept, pa.string())
+    return pa.DictionaryArray.from_arrays(rows.cast(pa.int32()), json_column(texts))
 
 
 def identified(ids: pa.BinaryArray, size: int) -> pa.BooleanArray:

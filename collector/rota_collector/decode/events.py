@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector.decode import otlp_json
-from rota_collector.decode.columns import LAST_NS, PIECE_BYTES, uuid_of
+from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
 from rota_collector.decode.json_pieces import PATHS, json_pieces
 from rota_collector.decode.pieces import pieces
 from rota_collector.journal import Record, Signal
@@ -48,7 +48,7 @@ def _of_record(record: Record) -> Iterator[RunEvent]:
     reader = _JSON if record.signal == Signal.LOGS_JSON else _PROTOBUF
     for request in reader.requests(record.payload):
         for resource, scope, log in _run_state_logs(request):
-            above = _attributes(reader, resource.resource) | _attributes(reader, scope.scope)
+            above = _cut(_attributes(reader, resource.resource) | _attributes(reader, scope.scope))
             event = _event(_attributes(reader, log), above, log, reader.id_hex, record.received_ns)
             if event is not None:
                 yield event
@@ -67,6 +67,11 @@ def _attributes(reader: _Reader, message: Any) -> dict[str, Any]:
     if message is None:
         return {}
     return {item.key: reader.value(item.value) for item in reversed(message.attributes or ()) if item.value is not None}
+
+
+def _cut(above: Attributes) -> Attributes:
+    """What stands above is repeated in each event below: long texts of it are cut, as they are for all records."""
+    return {name: value[:MOST_CHARACTERS] if isinstance(value, str) else value for name, value in above.items()}
 
 
 def _event(own: Attributes, above: Attributes, log: Any, id_hex: Callable[[Any], str], received_ns: int) -> RunEvent | None:

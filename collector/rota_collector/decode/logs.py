@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from rota.wire import names
 from rota_collector.decode.attributes import Attributes, strings
 from rota_collector.decode.columns import (
+    SHARED_JSON,
     Requests,
     Rows,
     concat,
@@ -45,8 +46,8 @@ SCHEMA = pa.schema(
         ("flags", pa.uint8()),
         ("scope", pa.string()),
         ("scope_version", pa.string()),
-        ("scope_attributes", pa.json_()),
-        ("resource", pa.json_()),
+        ("scope_attributes", SHARED_JSON),
+        ("resource", SHARED_JSON),
     ]
 )
 REQUESTS = Requests(ExportLogsServiceRequest, Signal.LOGS_JSON, ("resource_logs", "scope_logs", "log_records"))
@@ -79,8 +80,8 @@ def _table(rows: Rows) -> pa.Table:
         "flags": pc.bit_wise_and(logs.field("flags"), pa.scalar(255, pa.uint32())).cast(pa.uint8()),
         "scope": nonempty(rows.scope),
         "scope_version": nonempty(rows.scope_version),
-        "scope_attributes": json_column(nonempty(rows.scope_attributes, "{}")),
-        "resource": json_column(rows.resource),
+        "scope_attributes": rows.scope_attributes,
+        "resource": rows.resource,
     }
     return pa.table(columns, schema=SCHEMA)
 

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from rota.wire import names
 from rota_collector.decode.attributes import object_text
-from rota_collector.decode.columns import LAST_NS, Requests, uuid_of
+from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, MOST_JSON_BYTES, Requests, left_out, uuid_of
 from rota_collector.journal import Record, Signal
 
 SCHEMA = pa.schema(
@@ -63,13 +63,14 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 def _rows(request: Any, received_ns: int) -> Iterator[dict[str, Any]]:
     for resource in request.resource_metrics:
         above = _strings(resource.resource)
-        about = {"resource": object_text(resource.resource.attributes)}
+        text = object_text(resource.resource.attributes)
+        about = {"resource": text if len(text) <= MOST_JSON_BYTES else left_out(len(text))}
         for scope in resource.scope_metrics:
             inherited = above | _strings(scope.scope)
             for metric in scope.metrics:
                 kind = metric.WhichOneof("data")
                 for point in getattr(metric, kind).data_points if kind else ():
-                    yield about | _row(metric, kind, point, inherited, received_ns) | {"scope": scope.scope.name or None}
+                    yield about | _row(metric, kind, point, inherited, received_ns) | {"scope": _short(scope.scope.name)}
 
 
 def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received_ns: int) -> dict[str, Any]:
@@ -78,8 +79,8 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
     number = point.WhichOneof("value") if kind in ("gauge", "sum") else None
     return {
         "measured_at": min(point.time_unix_nano or received_ns, LAST_NS),
-        "name": metric.name,
-        "unit": metric.unit or None,
+        "name": metric.name[:MOST_CHARACTERS],
+        "unit": _short(metric.unit),
         "kind": kind,
         "value": float(getattr(point, number)) if number else None,
         "count": None if kind in ("gauge", "sum") else point.count,
@@ -94,8 +95,13 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
 
 
 def _strings(message: Any) -> dict[str, str]:
-    """String attributes by name; of duplicates the first."""
-    return {item.key: item.value.string_value for item in reversed(message.attributes) if item.value.HasField("string_value")}
+    """String attributes by name, cut; of duplicates the first."""
+    told = (item for item in reversed(message.attributes) if item.value.HasField("string_value"))
+    return {item.key: item.value.string_value[:MOST_CHARACTERS] for item in told}
+
+
+def _short(text: str) -> str | None:
+    return text[:MOST_CHARACTERS] or None
 
 
 def _rest(metric: Any, kind: str, point: Any) -> str | None:

@@ -11,6 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from rota.wire import names
 from rota_collector.decode.attributes import Attributes, joined, quoted
 from rota_collector.decode.columns import (
+    SHARED_JSON,
     Requests,
     Rows,
     concat,
@@ -51,8 +52,8 @@ SCHEMA = pa.schema(
         ("flags", pa.uint8()),
         ("scope", pa.string()),
         ("scope_version", pa.string()),
-        ("scope_attributes", pa.json_()),
-        ("resource", pa.json_()),
+        ("scope_attributes", SHARED_JSON),
+        ("resource", SHARED_JSON),
     ]
 )
 _REQUESTS = Requests(ExportTraceServiceRequest, Signal.TRACES_JSON, ("resource_spans", "scope_spans", "spans"))
@@ -91,8 +92,8 @@ def _table(rows: Rows) -> pa.Table:
         "flags": pc.bit_wise_and(spans.field("flags"), pa.scalar(255, pa.uint32())).cast(pa.uint8()),
         "scope": nonempty(rows.scope),
         "scope_version": nonempty(rows.scope_version),
-        "scope_attributes": json_column(nonempty(rows.scope_attributes, "{}")),
-        "resource": json_column(rows.resource),
+        "scope_attributes": rows.scope_attributes,
+        "resource": rows.resource,
     }
     return pa.table(columns, schema=SCHEMA)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -14,6 +14,7 @@ from rota_collector.decode import uuid_of
 
 _HOUR_NS = 3_600 * 10**9
 _MOST_STRETCHES = 50
+_PART_BYTES = 64 << 20
 
 
 class Table(NamedTuple):
@@ -85,6 +86,18 @@ def _column(values: Sequence[object], field: pa.Field) -> pa.Array:
         ids = [None if value is None else uuid_of(str(value)).bytes for value in values]
         return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(ids, pa.binary(16)))
     return pa.array(values, field.type)
+
+
+def parts(rows: pa.Table) -> Iterator[pa.Table]:
+    """The rows in parts that are not much larger than they look once what they share is written out in each of them."""
+    size = rows.nbytes + sum(_written_out(column) for column in rows.columns if pa.types.is_dictionary(column.type))
+    length = max(1, rows.num_rows * _PART_BYTES // max(size, _PART_BYTES))
+    return (rows.slice(start, length) for start in range(0, rows.num_rows, length))
+
+
+def _written_out(column: pa.ChunkedArray) -> int:
+    sizes = ((chunk.indices, pc.binary_length(chunk.dictionary.storage)) for chunk in column.chunks)
+    return sum(pc.sum(length.take(indices).cast(pa.int64())).as_py() or 0 for indices, length in sizes)
 
 
 def firsts(rows: pa.Table, keys: Sequence[str]) -> pa.Table:

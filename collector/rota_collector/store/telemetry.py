@@ -85,7 +85,8 @@ class Telemetry:
         with self._transaction() as cursor:
             for tables in _ahead(map(_decoded, _chunks(new))):
                 for table, rows in tables:
-                    _insert(cursor, table, rows)
+                    for part in batch.parts(batch.firsts(rows, table.keys)):
+                        _insert(cursor, table, part)
             forgotten = self._remember(cursor, hashes)
             cursor.execute(_SQL["advance"], [records[-1].next_offset])
         self._offset = records[-1].next_offset
@@ -197,9 +198,6 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Table) -> None:
-    rows = batch.firsts(rows, table.keys)
-    if not rows.num_rows:
-        return
     stretches = batch.stretches(rows, table) if table.keys else []
     if not stretches:
         batch.run(cursor, _SQL["append"].format(table=table.name, time=table.time), rows)

@@ -438,6 +438,42 @@ def test_deep_nesting_that_is_accepted_is_decoded() -> None:
     assert only(decode.logs([record(payload, Signal.LOGS_JSON)]))["body"] == "[" * 40 + "null" + "]" * 40
 
 
+def field(number: int, body: bytes) -> bytes:
+    """A field of bytes as protobuf writes it."""
+    length, rest = len(body) & 0x7F, len(body) >> 7
+    return bytes([number << 3 | 2, *([length | 0x80, rest] if rest else [length])]) + body
+
+
+@pytest.mark.parametrize("depth", [1, 20, 45, 46, 47, 48, 60])
+def test_deep_protobuf_is_refused_or_decoded(depth: int) -> None:
+    """Whatever depth of nesting the check lets through, in a body or in attributes of a record or resource, is decoded whole."""
+    value = field(1, b"end")  # an AnyValue
+    for _ in range(depth):
+        value = field(5, field(1, value))  # the one element of an array
+    attribute = field(1, b"k") + field(2, value)
+    record_bytes = field(5, value) + field(6, attribute)
+    payload = field(1, field(1, field(1, attribute)) + field(2, field(2, record_bytes)))
+    try:
+        decode.check(Signal.LOGS_PROTO, payload)
+    except Malformed:
+        assert depth > 40
+        return
+    assert depth < 50
+    row = decode.logs([Record(0, 1, Signal.LOGS_PROTO, 0, payload)]).to_pylist()[0]
+    assert {row["body"], row["attributes"][5:-1], row["resource"][5:-1]} == {"[" * depth + '"end"' + "]" * depth}
+
+
+@BOTH
+def test_what_is_huge_above_is_not_repeated_in_each_row(signal: Signal) -> None:
+    """Attributes of a resource or scope above 8 KiB are replaced by a note of their size, long names in it are cut."""
+    huge = {"big": "x" * 10_000, names.WORKFLOW: "w" * 5000}
+    request = traces(span(1), span(2), resource={"service.name": "s" * 5000, "small": 1}, scope=huge)
+    first, second = rows(decode.spans([record(request, signal)]))
+    assert list(first["scope_attributes"]) == ["rota.dropped.bytes"]
+    assert first["scope_attributes"]["rota.dropped.bytes"] > 15_000
+    assert (first["workflow"], second["service"], second["resource"]["small"]) == ("w" * 1000, "s" * 1000, 1)
+
+
 def test_a_known_field_of_another_wire_type_is_ignored() -> None:
     """What the validating parser takes for an unknown field is none for the decoder either, and stops nothing."""
     good = traces(span(1)).SerializeToString()
@@ -457,7 +493,7 @@ def test_large_protobuf_is_cut_between_records(limit: int) -> None:
     assert len(parts) > 1
     assert max(map(len, parts)) <= max(limit + 300, 1000)
     cut = decode.spans([record(part, Signal.TRACES_PROTO) for part in parts])
-    assert cut.equals(decode.spans([record(payload, Signal.TRACES_PROTO)]))
+    assert rows(cut) == rows(decode.spans([record(payload, Signal.TRACES_PROTO)]))
 
 
 @pytest.mark.parametrize("limit", [1, 200, 1000, 5000])
@@ -476,7 +512,7 @@ def test_large_json_is_cut_between_records(limit: int, indent: int | None) -> No
     parts = [bytes(piece) for piece in json_pieces(payload, PATHS["traces"], limit)]
     assert len(parts) > 1
     cut = decode.spans([record(part, Signal.TRACES_JSON) for part in parts])
-    assert cut.equals(decode.spans([record(payload, Signal.TRACES_JSON)]))
+    assert rows(cut) == rows(decode.spans([record(payload, Signal.TRACES_JSON)]))
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,13 @@ def test_large_batches_are_cut_and_kept_whole(store: Telemetry, monkeypatch: pyt
     assert one(store, "SELECT count(*) FROM logs") == 80
 
 
+def test_a_request_that_would_grow_beyond_memory_is_stored(store: Telemetry) -> None:
+    """Very many small spans under one large resource need no more memory than is allowed, and are all stored."""
+    small = [Span(trace_id=TRACE, span_id=n.to_bytes(8, "big")) for n in range(1, 40_001)]
+    store.apply([trace_record(0, *small, resource={"large": "x" * 8000})])
+    assert store.sql("SELECT count(*), min(length(resource)), max(length(resource)) FROM spans").rows == [(40_000, 8012, 8012)]
+
+
 HISTORIES = [
     [("running", 0, {}), ("succeeded", 10, {"process_exit_code": 0})],
     [("succeeded", 10, {"run_started": T0 - 10**9}), ("running", 0, {})],
@@ -353,7 +360,8 @@ def test_many_threads_read_while_one_applies(store: Telemetry) -> None:
 def test_a_second_process_is_refused(store: Telemetry, tmp_path: Path) -> None:
     """A database that another process has open raises StoreLocked, and is left alone."""
     code = (
-        "import sys, pathlib\nfrom rota_collector.store.telemetry import Telemetry\nfrom rota_collector.errors import StoreLocked\n"
+        "import sys, pathlib\nfrom rota_collector.store.telemetry import Telemetry\n"
+        "from rota_collector.errors import StoreLocked\n"
         "try: Telemetry.open(pathlib.Path(sys.argv[1]))\nexcept StoreLocked: sys.exit(42)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "telemetry.duckdb")], check=False).returncode == 42
@@ -420,7 +428,7 @@ while records := journal.read(telemetry.offset(), 2000):
 
 
 def test_killed_at_any_moment_each_record_is_there_once(tmp_path: Path) -> None:
-    """kill -9 while applying, again and again, and reading on from the stored offset: nothing is lost, nothing twice."""
+    """kill -9 while applying, again and again, and reading on from the stored offset: nothing lost, nothing twice."""
     journal = Journal(tmp_path / "journal", clock=ManualClock())
     for n in range(300):
         journal.append_blocking(Signal.LOGS_PROTO, logs(log(n), event(n, "running", n)).SerializeToString())
