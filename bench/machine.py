@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import environments, processes
 
-_PACKAGES = ("duckdb", "pyarrow", "granian")
+_PACKAGES = ("duckdb", "pyarrow", "uvicorn")
 
 
 def described() -> dict[str, Any]:

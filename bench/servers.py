@@ -92,8 +92,8 @@ def nothing() -> Iterator[int]:
     """The collector's HTTP server with an application that reads a request, throws it away and answers 200; its port."""
     with reserved() as port:
         pass
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--no-ws", "--log-level", "error", "--working-dir", str(_PROGRAMS), "nothing:app"]
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(_PROGRAMS), "--port", str(port), "--http", "httptools"]
+    command += ["--loop", "uvloop", "--lifespan", "off", "--no-access-log", "--log-level", "error", "nothing:app"]
     with running(command, inherited(), Path(os.devnull)) as process:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), "the empty server does not answer", process)
         yield port

@@ -1,47 +1,75 @@
-"""granian inside this process: the HTTP server, on a socket that we bound ourselves."""
+"""uvicorn inside this process: the HTTP server, on a socket that we bound ourselves."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from granian._granian import SocketHolder
-from granian.constants import Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rota_collector.ports import BACKLOG
 
 App = Callable[..., Awaitable[None]]
 
-_HEADER_TIMEOUT_MS = 10_000  # who has not sent a request's head by then is not going to
+_HEAD_SECONDS = 10.0  # who has not sent a request's head by then is not going to
+_IDLE_SECONDS = 75  # a kept connection; longer than exporters pause between two exports
 
-_STDERR = {"formatter": "generic", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
 
+class HttpServer(uvicorn.Server):
+    """Serves ``app`` on ``listener``. ``run_until_stopped`` ends after ``stop``, when requests under way are answered."""
 
-class HttpServer(Server):
-    """Serves ``app`` on ``listener``. ``serve()`` runs until ``stop()``, which lets requests under way finish."""
-
-    def __init__(self, app: App, listener: socket.socket) -> None:
-        super().__init__(
-            app,
-            interface=Interfaces.ASGINL,
-            websockets=False,
-            backlog=BACKLOG,
-            http1_settings=HTTP1Settings(header_read_timeout=_HEADER_TIMEOUT_MS),
-            log_level=LogLevels.error,
-            log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
-        )
+    def __init__(self, app: App, listener: socket.socket, drain_seconds: float) -> None:
+        config = uvicorn.Config(
+            app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            backlog=BACKLOG, timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=int(drain_seconds),
+        )  # fmt: skip
+        super().__init__(config)
         self._listener = listener
 
-    def _init_shared_socket(self) -> None:
-        # granian would bind with SO_REUSEPORT, so that a second collector on the port would not be refused, and could
-        # not say which port it got for 0. The descriptor is its own from here on.
-        holder: Any = SocketHolder
-        self._ssp, self._shd = None, holder(self._listener.detach(), False, BACKLOG)
+    async def run_until_stopped(self) -> None:
+        """Serve."""
+        await self.serve(sockets=[self._listener])
 
     def stop(self) -> None:
-        """Accept nothing more; ``serve()`` returns when the requests under way are answered."""
-        super().stop()  # type: ignore[no-untyped-call]
+        """Take no more connections, and end when the open requests have been answered."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are ours: there is more to stop than the HTTP server."""
+        yield
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 with a deadline for the head of a request, from the connection or from its first byte on (slowloris)."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def on_message_begin(self) -> None:
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._forget_deadline()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(_HEAD_SECONDS, self.transport.close)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -15,7 +15,9 @@ from typing import Protocol
 from rota_collector.clock import Clock
 from rota_collector.journal import Record
 
-BATCH_BYTES = 8 << 20  # of payload in one transaction
+BATCH_BYTES = 32 << 20  # of payload in one transaction
+GATHER_SECONDS = 0.1  # how long the first small request waits for others: a transaction costs more than its rows
+_WORTH_IT_BYTES = 1 << 20  # of payload, from which on nothing waits
 EXIT_STATUS_FATAL = 70  # EX_SOFTWARE: a supervisor should start us again
 _IDLE_SECONDS = 0.25  # how long a stop may go unnoticed by a follower that waits
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 30.0
@@ -90,9 +92,13 @@ class Follower(threading.Thread):
 
     def _step(self) -> bool:
         """Whether there was something to apply."""
+        if not self._journal.wait_beyond(self._offset, _IDLE_SECONDS):
+            return False
+        if self.lag_bytes < _WORTH_IT_BYTES:
+            self._stopping.wait(GATHER_SECONDS)
         records = self._journal.read(self._offset, BATCH_BYTES)
         if not records:
-            return self._journal.wait_beyond(self._offset, _IDLE_SECONDS)
+            return True
         self._apply(records)
         self._offset = records[-1].next_offset
         return True

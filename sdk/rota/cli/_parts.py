@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
 # What each part needs beyond the standard library. Looked for, not imported.
 NEEDS = {
-    "collector": ("duckdb", "pyarrow", "ptars", "granian", "fastapi", "msgspec", "grpc", "sqlalchemy", "opentelemetry.proto"),
+    "collector": (
+        "duckdb",
+        "pyarrow",
+        "ptars",
+        "uvicorn",
+        "httptools",
+        "uvloop",
+        "fastapi",
+        "msgspec",
+        "grpc",
+        "sqlalchemy",
+        "opentelemetry.proto",
+    ),
     "dashboard": ("streamlit", "httpx"),
     "agent": (),
 }
