@@ -24,8 +24,8 @@ class HttpServer(uvicorn.Server):
 
     def __init__(self, app: App, listener: socket.socket, drain_seconds: float) -> None:
         config = uvicorn.Config(
-            app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-            backlog=BACKLOG, timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=int(drain_seconds),
+            app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            proxy_headers=False, backlog=BACKLOG, timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=int(drain_seconds),
         )  # fmt: skip
         super().__init__(config)
         self._listener = listener
