@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rota._spool import Spool, SpoolFile
 
 EXIT_SECONDS = 0.2
-ESTABLISH_SECONDS = 0.005  # at exit, on top of the time since the start: a dropped SYN must not cost the script more
+ESTABLISH_SECONDS = 0.003  # at exit, on top of the time since the start: a dropped SYN must not cost the script more
 SILENT_SECONDS = 30  # how long an endpoint that did not answer is left alone
 RETRY_SECONDS = 1.0
 REQUEST_BYTES = 256 * 1024

@@ -122,3 +122,14 @@ def test_peers_are_pinned_by_version_alone():
     pins = [line for file in (TOP / "bench" / "peers").glob("*.txt") for line in file.read_text().splitlines()]
     assert len(pins) > 10
     assert [pin for pin in pins if not pin.replace("==", "").replace(".", "").replace("-", "").replace("_", "").isalnum()] == []
+
+
+def test_without_arguments_everything_is_measured_in_full():
+    """`make bench` takes no argument to measure all; a name or --quick narrows it; an unknown name is refused."""
+    from bench import __main__ as program
+
+    parse = program._parser().parse_args
+    assert (parse([]).measurements, parse([]).effort) == ([], 1.0)
+    assert (parse(["--quick", "ingest"]).measurements, parse(["--quick"]).effort) == (["ingest"], program.QUICK)
+    with pytest.raises(SystemExit):
+        parse(["nonsense"])
