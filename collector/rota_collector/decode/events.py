@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from rota.rules.fold import RunEvent
+from rota.rules.declared import Declared
 from rota.wire import names
 from rota_collector.decode import otlp_json
 from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
@@ -16,6 +17,7 @@ from rota_collector.decode.pieces import pieces
 from rota_collector.journal import Record, Signal
 
 _NAME = names.RUN_STATE_EVENT.encode()
+_DECLARED = (names.SCHEDULE_SPEC, names.SCHEDULE_TZ, names.SCHEDULE_GRACE, names.MAX_DURATION, names.NAME_SOURCE)  # as in Declared
 _ESCAPED = b"\\u00"  # JSON may spell any character of the name this way
 
 Attributes = Mapping[str, Any]
@@ -106,7 +108,14 @@ def _event(own: Attributes, above: Attributes, log: Any, id_hex: Callable[[Any],
         span_id=span_id,
         parent_run_id=_canonical(parent) if parent else None,
         tags=_texts(own, names.TAGS),
+        declared=_declared(own),
     )
+
+
+def _declared(own: Attributes) -> Declared | None:
+    """What the code says about its workflow; only the event that begins a run says anything."""
+    said = Declared(*(_text(own, name) for name in _DECLARED))
+    return said if any(said) else None
 
 
 def _text(attributes: Attributes, name: str) -> str | None:

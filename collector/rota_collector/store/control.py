@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, func, select, union_all, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, select, union_all, update
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
 from rota_collector.errors import StoreError
 from rota_collector.store import control_queries as queries
-from rota_collector.store.control_schema import cursor, metadata, policies, run_tags, runs, workflow_days, workflows
+from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, workflow_days, workflows
 from rota_collector.store.dialect import driver_sql, json_array, open_sqlite, upsert
 
 OUTCOMES = 30  # how many runs a workflow's rollup holds
@@ -70,15 +70,29 @@ class _Change(NamedTuple):
     new: Run
 
 
+class Observer(Protocol):
+    """Who has to know in the same transaction that runs changed."""
+
+    def note(self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run]) -> Any:
+        """Write what follows from it."""
+
+    def learn(self, noted: Any) -> None:
+        """The transaction in which ``note`` said this is through."""
+
+    def reload(self) -> None:
+        """It is not: forget what was not read from the database."""
+
+
 class Control:
     """The control store in the file ``path``. One thread applies; any thread reads. Raises StoreError when it cannot be used."""
 
     def __init__(self, path: Path) -> None:
-        self._engine: Engine = open_sqlite(path)
-        self._writer = self._engine.execution_options(writes=True)
+        self.engine: Engine = open_sqlite(path)
+        self._writer = self.engine.execution_options(writes=True)
+        self.observer: Observer | None = None
         try:
             with self._writer.begin() as connection:
-                self._policy_versions = _prepare(connection)
+                _prepare(connection)
         except DBAPIError as error:
             raise StoreError(
                 f"cannot open {path}: {error.orig}. Free or repair what it names; a damaged file may be moved away, "
@@ -87,7 +101,7 @@ class Control:
 
     def offset(self) -> int:
         """The journal position (bytes) up to which every event is in this store."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return int(connection.execute(select(cursor.c.offset)).scalar_one())
 
     def apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
@@ -98,6 +112,17 @@ class Control:
             self._apply([_storable(event) for event in events], next_offset)
 
     def _apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
+        try:
+            noted = self._write(events, next_offset)
+        except Exception:
+            if self.observer is not None:
+                self.observer.reload()
+            raise
+        if self.observer is not None:
+            self.observer.learn(noted)
+
+    def _write(self, events: Sequence[RunEvent], next_offset: int) -> Any:
+        noted = None
         with self._writer.begin() as connection:
             changes = list(_fold_into(connection, events))
             if changes:
@@ -105,49 +130,47 @@ class Control:
                 _move_tags(connection, changes)
                 _count(connection, changes)
                 _roll_up(connection, {run.workflow for change in changes for run in change if run is not None})
+            if self.observer is not None:
+                noted = self.observer.note(connection, events, [change.new for change in changes])
             connection.execute(_advance, {"next": next_offset})
+        return noted
 
     def runs(self, filters: queries.RunFilter, page: str | None = None, limit: int = 100) -> queries.Page[Run]:
         """Runs, the last started first, one page of them; ``page`` is the ``next`` of the page before. Raises BadCursor."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return queries.runs_page(connection, filters, page, limit)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id, or None."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             row = connection.execute(_find_runs, {"ids": [run_id]}).first()
         return queries.to_run(row) if row else None
 
     def runs_starting_with(self, prefix: str, limit: int = 2) -> list[str]:
         """Up to ``limit`` ids of runs that begin with ``prefix``."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return queries.ids_starting_with(connection, prefix, limit)
 
     def workflows(self, now_ns: int, page: str | None = None, limit: int = 1000) -> queries.Page[queries.Workflow]:
         """Workflows by name. ``now_ns`` (Unix ns) ends the 30 days of the success rate. Raises BadCursor."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return queries.workflows_page(connection, now_ns // NS_A_DAY, page, limit)
 
     def workflow(self, name: str, now_ns: int) -> queries.Workflow | None:
         """The workflow of this name, or None when none of its runs was ever seen."""
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return queries.workflow(connection, name, now_ns // NS_A_DAY)
-
-    def policy_versions(self) -> int:
-        """How many policy versions are stored (0: nothing is asked of any run)."""
-        return self._policy_versions
 
     def close(self) -> None:
         """Let go of the file."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
-def _prepare(connection: Connection) -> int:
-    """Make the tables that are missing; returns the number of policy versions."""
+def _prepare(connection: Connection) -> None:
+    """Make the tables that are missing."""
     metadata.create_all(connection)
     if connection.execute(select(cursor)).first() is None:
         connection.execute(cursor.insert().values(name="journal", offset=0))
-    return int(connection.execute(select(func.count()).select_from(policies)).scalar_one())
 
 
 def _storable(event: RunEvent) -> RunEvent:

@@ -44,7 +44,7 @@ class Workflow(NamedTuple):
     """A workflow with its last run, the states of its last runs (oldest first) and its success rate (0–1; None: no data)."""
 
     name: str
-    last_run: Run
+    last_run: Run | None  # None: it has a policy, and never ran
     outcomes: list[str]
     success_rate_30d: float | None
 
@@ -73,10 +73,10 @@ def runs_page(connection: Connection, filters: RunFilter, page: str | None, limi
         query = query.join(run_tags, run_tags.c.run_id == runs.c.run_id).where(run_tags.c.tag == filters.tag)
     query = _filtered(query, filters, key[0])
     if page is not None:
-        query = query.where(tuple_(*key) < tuple_(*_decode(page, int, str)))
+        query = query.where(tuple_(*key) < tuple_(*page_parts(page, int, str)))
     query = query.order_by(key[0].desc(), key[1].desc()).limit(limit + 1)
     items = [to_run(row) for row in connection.execute(query)]
-    return _page(items, limit, lambda run: (listed_ns(run), run.run_id))
+    return page_of(items, limit, lambda run: (listed_ns(run), run.run_id))
 
 
 def _filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]:
@@ -101,10 +101,10 @@ def workflows_page(connection: Connection, today: int, page: str | None, limit: 
     """One page of the workflows, by name; ``today`` counts days since 1970."""
     query = _workflows().order_by(workflows.c.name).limit(limit + 1)
     if page is not None:
-        query = query.where(workflows.c.name > _decode(page, str)[0])
+        query = query.where(workflows.c.name > page_parts(page, str)[0])
     rows = connection.execute(query).all()
     rates = _rates(connection, [row.name for row in rows], today)
-    return _page([_to_workflow(row, rates) for row in rows], limit, lambda workflow: (workflow.name,))
+    return page_of([_to_workflow(row, rates) for row in rows], limit, lambda workflow: (workflow.name,))
 
 
 def workflow(connection: Connection, name: str, today: int) -> Workflow | None:
@@ -114,11 +114,13 @@ def workflow(connection: Connection, name: str, today: int) -> Workflow | None:
 
 
 def _workflows() -> Select[Any]:
-    return select(*_listed_columns, workflows.c.name, workflows.c.outcomes).join(runs, runs.c.run_id == workflows.c.last_run_id)
+    last_run = workflows.outerjoin(runs, runs.c.run_id == workflows.c.last_run_id)
+    return select(*_listed_columns, workflows.c.name, workflows.c.outcomes).select_from(last_run)
 
 
 def _to_workflow(row: Row[Any], rates: dict[str, float]) -> Workflow:
-    return Workflow(row.name, to_run(row), json.loads(row.outcomes)[::-1], rates.get(row.name))
+    last_run = None if row.run_id is None else to_run(row)
+    return Workflow(row.name, last_run, json.loads(row.outcomes)[::-1], rates.get(row.name))
 
 
 def _rates(connection: Connection, names: Sequence[str], today: int) -> dict[str, float]:
@@ -132,7 +134,8 @@ def _rates(connection: Connection, names: Sequence[str], today: int) -> dict[str
     return {name: good / (good + bad) for name, good, bad in connection.execute(query) if good + bad}
 
 
-def _page(items: list[Item], limit: int, key: Any) -> Page[Item]:
+def page_of(items: list[Item], limit: int, key: Any) -> Page[Item]:
+    """``limit`` of ``items`` (one more was read, if there is one) and the cursor after them; ``key(item)`` orders them."""
     return Page(items[:limit], _encode(*key(items[limit - 1])) if len(items) > limit else None)
 
 
@@ -140,7 +143,8 @@ def _encode(*parts: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-def _decode(page: str, *types: type) -> list[Any]:
+def page_parts(page: str, *types: type) -> list[Any]:
+    """The key in a cursor that ``page_of`` made. Raises BadCursor."""
     try:
         parts = json.loads(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
     except (ValueError, binascii.Error):

@@ -1,4 +1,4 @@
-"""The tables of control state: what is true now, derived from the journal, plus what only people decide (policies)."""
+"""The tables of control state: what is true now, derived from the journal."""
 
 from __future__ import annotations
 
@@ -58,12 +58,13 @@ run_tags = Table(
     sqlite_with_rowid=False,
 )
 
-# The rollup of a workflow: its last run and the states of its last 30 (a JSON array, newest first).
+# The rollup of a workflow: its last run (NULL: it has a policy, and never ran) and the states of its last 30 (a JSON
+# array, newest first).
 workflows = Table(
     "workflows",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("last_run_id", Text, nullable=False),
+    Column("last_run_id", Text),
     Column("outcomes", Text, nullable=False),
 )
 
@@ -77,16 +78,4 @@ workflow_days = Table(
     Column("failed", Integer, nullable=False),
     Column("other", Integer, nullable=False),
     sqlite_with_rowid=False,
-)
-
-# Every version of every policy document, with who and why. Nothing writes it yet.
-policies = Table(
-    "policies",
-    metadata,
-    Column("workflow", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("document", Text, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("reason", Text),
-    Column("created_ns", BigInteger, nullable=False),
 )

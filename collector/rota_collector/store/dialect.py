@@ -66,6 +66,16 @@ def upsert(table: Table, *, adding: tuple[str, ...] = ()) -> Insert:
     return statement.on_conflict_do_update(index_elements=keys, set_=changes)
 
 
+def do_nothing(table: Table) -> Insert:
+    """INSERT that leaves a row of the same primary key as it is."""
+    return insert(table).on_conflict_do_nothing()
+
+
+def least(*values: Any) -> Function[Any]:
+    """The smallest of several values of one row."""
+    return func.min(*values)
+
+
 def json_array(column: ColumnElement[Any]) -> Function[Any]:
     """The values of a column as one JSON array, in the order in which the rows come."""
     return func.json_group_array(column)

@@ -56,7 +56,13 @@ class Telemetry:
         A file that DuckDB cannot open is moved aside with its write-ahead log, and a new one begins at offset 0: the
         journal fills it again. Raises ``StoreLocked`` when another process has it open, ``StoreError`` when it cannot be used.
         """
-        return cls(*database.open_or_renew(path, _SQL["schema"], memory_limit, threads))
+        connection, set_aside = database.open_or_renew(path, _SQL["schema"], memory_limit, threads)
+        try:
+            connection.execute(_SQL["views"])
+        except duckdb.Error as error:
+            connection.close()
+            raise StoreError(f"cannot make the views of {path}: {error}") from error
+        return cls(connection, set_aside)
 
     def offset(self) -> int:
         """The journal offset up to which everything is in the tables."""
@@ -151,6 +157,11 @@ class Telemetry:
     def run_tasks(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
         """The API's task items of a run: those that ended, and those that have only begun."""
         return self._items("run_tasks", run_id, limit)
+
+    def last_sign(self, run_id: str) -> int:
+        """When something was last heard of a run (Unix ns); 0: never."""
+        with self.reader() as cursor:
+            return int(_one(cursor.execute(_SQL["last_sign"], [decode.uuid_of(run_id)])))
 
     def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
         """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""

@@ -102,9 +102,12 @@ INSERT INTO progress VALUES (0);
 -- Hashes of the latest requests, to leave out those that were sent again.
 CREATE TABLE requests (hash UUID NOT NULL, journal_offset UBIGINT NOT NULL);
 
+-- name: views
+-- Made anew at each start, so that an older file shows what this version can tell.
+
 -- Each run as its events tell it so far: rota.rules.fold in SQL. Registers are taken from the event with the greatest
 -- key, what is known first from the earliest event. An error under a success, or of an earlier attempt, is history.
-CREATE VIEW runs AS
+CREATE OR REPLACE VIEW runs AS
 WITH folded AS (
     SELECT
         run_id,
@@ -150,7 +153,7 @@ SELECT
 FROM told;
 
 -- Each task that has ended, from its span, and each that has only begun, from its start event.
-CREATE VIEW tasks AS
+CREATE OR REPLACE VIEW tasks AS
 SELECT
     run_id,
     workflow,
@@ -178,6 +181,42 @@ FROM logs
 WHERE event_name = 'rota.task.state'
   AND (trace_id, span_id) NOT IN (SELECT (trace_id, span_id) FROM spans WHERE task IS NOT NULL)
 GROUP BY run_id, workflow, task, trace_id, span_id;
+
+-- What became of slots: a row each time one was judged, so of a slot the row with the greatest revision holds. Anybody
+-- may send a record of that name: what is no number is NULL, and hides no other row.
+CREATE OR REPLACE VIEW slot_events AS
+SELECT
+    logged_at AS happened_at,
+    event_id,
+    workflow,
+    attributes ->> 'rota.instance.host' AS host,              -- NULL: the workflow, wherever it runs
+    make_timestamp_ns(TRY_CAST(attributes ->> 'rota.slot' AS BIGINT)) AS due_at,
+    make_timestamp_ns(TRY_CAST(attributes ->> 'rota.slot.deadline' AS BIGINT)) AS deadline_at,
+    attributes ->> 'rota.slot.verdict' AS verdict,
+    attributes ->> 'rota.state.reason' AS reason,
+    TRY_CAST(attributes ->> 'rota.slot.revision' AS INTEGER) AS revision,
+    run_id,
+    TRY_CAST(attributes ->> 'rota.policy.version' AS INTEGER) AS policy_version
+FROM logs
+WHERE event_name = 'rota.slot.verdict';
+
+-- What happened to incidents: a row a transition.
+CREATE OR REPLACE VIEW incident_events AS
+SELECT
+    logged_at AS happened_at,
+    event_id,
+    TRY_CAST(attributes ->> 'rota.incident.id' AS UUID) AS incident_id,
+    attributes ->> 'rota.incident.kind' AS kind,
+    workflow,                                                 -- NULL: of several, see group_id
+    attributes ->> 'rota.instance.host' AS host,
+    attributes ->> 'rota.incident.transition' AS transition,
+    attributes ->> 'rota.incident.summary' AS summary,
+    make_timestamp_ns(TRY_CAST(attributes ->> 'rota.incident.opened' AS BIGINT)) AS opened_at,
+    run_id,
+    TRY_CAST(attributes ->> 'rota.incident.group' AS UUID) AS group_id,  -- of the incident that speaks for it
+    attributes ->> 'rota.incident.by' AS "by"
+FROM logs
+WHERE event_name = 'rota.incident';
 
 -- name: insert
 -- New rows of one batch, sorted so that a workflow's rows lie together. The keys that are stored already are known.
@@ -245,6 +284,15 @@ FROM logs
 WHERE run_id = ? :: UUID
 ORDER BY logged_at
 LIMIT ?;
+
+-- name: last_sign
+-- When something was last heard of a run, Unix ns: its spans and its records, but not what the collector says of it.
+SELECT coalesce(max(at_ns), 0) FROM (
+    SELECT max(epoch_ns(started_at) + coalesce(duration_ns, 0)) AS at_ns FROM spans WHERE run_id = $1 :: UUID
+    UNION ALL
+    SELECT max(epoch_ns(logged_at)) FROM logs
+    WHERE run_id = $1 :: UUID AND coalesce(event_name, '') NOT IN ('rota.slot.verdict', 'rota.incident')
+);
 
 -- name: run_tasks
 -- All tasks of a run, running ones too, in order of their start.

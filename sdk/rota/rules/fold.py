@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rota.rules.declared import Declared
+
 NONTERMINAL = ("scheduled", "queued", "blocked", "starting", "running", "paused", "retry_wait", "cancelling")
 TERMINAL = ("succeeded", "failed", "timed_out", "crashed", "cancelled", "skipped", "upstream_failed", "ended")
 STATES = NONTERMINAL + TERMINAL
@@ -56,6 +58,7 @@ class RunEvent(NamedTuple):
     span_id: str | None = None
     parent_run_id: str | None = None
     tags: tuple[str, ...] = ()
+    declared: Declared | None = None  # what the code says about its workflow; no part of the run's state
 
 
 class Run(NamedTuple):

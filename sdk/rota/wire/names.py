@@ -8,6 +8,8 @@ SCOPE = "rota"  # the instrumentation scope of everything the SDK writes
 # Events: log records with a top-level event_name.
 RUN_STATE_EVENT = "rota.run.state"
 TASK_STATE_EVENT = "rota.task.state"
+SLOT_EVENT = "rota.slot.verdict"  # what became of a slot; written by the collector, as is the next
+INCIDENT_EVENT = "rota.incident"
 
 # The run (CI/CD conventions, then ours).
 WORKFLOW = "cicd.pipeline.name"
@@ -30,6 +32,20 @@ SCHEDULE_SPEC = "rota.schedule.spec"
 SCHEDULE_TZ = "rota.schedule.tz"
 SCHEDULE_GRACE = "rota.schedule.grace"
 MAX_DURATION = "rota.expect.max_duration"
+
+# The slot and the incident, as the collector tells them.
+SLOT_DEADLINE = "rota.slot.deadline"  # Unix time in ns, as rota.slot
+SLOT_VERDICT = "rota.slot.verdict"
+SLOT_REVISION = "rota.slot.revision"  # how often the slot was judged by then, from 1
+POLICY_VERSION = "rota.policy.version"
+INSTANCE_HOST = "rota.instance.host"  # of an instance that is a workflow on one host
+INCIDENT_ID = "rota.incident.id"
+INCIDENT_KIND = "rota.incident.kind"
+INCIDENT_TRANSITION = "rota.incident.transition"
+INCIDENT_SUMMARY = "rota.incident.summary"
+INCIDENT_OPENED = "rota.incident.opened"  # Unix time in ns
+INCIDENT_GROUP = "rota.incident.group"  # id of the incident that speaks for it: of its host, its upstream, or our downtime
+INCIDENT_BY = "rota.incident.by"  # the person who acted
 
 # The task.
 TASK_NAME = "cicd.pipeline.task.name"

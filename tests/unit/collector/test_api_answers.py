@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import decimal
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
-import httpx
 import jsonschema
 import pytest
+from asking import SECOND, T0, Api, Telemetry, new_stores
 
 from rota.rules.fold import RunEvent
-from rota_collector.api.app import Stores, create
 from rota_collector.api.shape import duration_seconds, iso, run_item
-from rota_collector.clock import ManualClock
 from rota_collector.errors import QueryFailed, QueryRefused, QueryTimeout
-from rota_collector.store.control import Control
 
-SECOND = 10**9
-T0 = 1_790_000_000 * SECOND
 RUN = "01990000-0000-7000-8000-000000000001"
 
 TASK = {
@@ -31,55 +25,17 @@ TASK = {
 }  # fmt: skip
 
 
-class Telemetry:
-    """Answers as the DuckDB store does; ``answer`` is what a query gives, or the error it raises."""
-
-    answer: object = SimpleNamespace(columns=["n"], rows=[(1,)], truncated=False)
-
-    def run_tasks(self, run_id):
-        return [TASK] if run_id == RUN else []
-
-    def run_spans(self, run_id):
-        return []
-
-    def run_logs(self, run_id):
-        return []
-
-    def sql(self, query):
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-class Progress:
-    def __init__(self) -> None:
-        self.lag_bytes, self.trouble, self.alive = 0, None, True
-
-    def is_alive(self):
-        return self.alive
-
-
 @pytest.fixture
 def stores(tmp_path):
-    control = Control(tmp_path / "control.sqlite")
-    yield Stores(control, Telemetry(), Progress(), Progress(), ManualClock(T0))
-    control.close()
+    made = new_stores(tmp_path, Telemetry({RUN: [TASK]}))
+    yield made
+    made.control.close()
 
 
 @pytest.fixture
 def ask(stores):
     """Send one request to the API; returns the answer."""
-    app = create(stores, "1.2.3")
-
-    def request(method, path, host="127.0.0.1:4318", **options) -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
-
-    return request
+    return Api(stores)
 
 
 def told(stores, state="succeeded", run_id=RUN, workflow="etl.nightly", **fields) -> None:
@@ -133,7 +89,7 @@ def test_a_workflow_has_the_fields_that_others_rely_on(stores, ask):
     assert item.pop("last_run")["id"] == RUN
     assert item == {
         "name": "etl.nightly", "level": "observe", "state": "succeeded", "next_due_at": None, "verdict": None,
-        "success_rate_30d": 1.0, "tags": ["nightly"], "outcomes": ["succeeded"],
+        "paused": False, "open_incidents": 0, "success_rate_30d": 1.0, "tags": ["nightly"], "outcomes": ["succeeded"],
     }  # fmt: skip
     assert ask("GET", "/api/v1/workflows").json()["items"][0]["name"] == "etl.nightly"
 

@@ -53,7 +53,6 @@ def test_a_new_store_begins_at_the_start_of_the_journal(control):
     assert control.offset() == 0
     assert control.runs(EVERY).items == []
     assert control.workflows(T0).items == []
-    assert control.policy_versions() == 0
 
 
 def test_a_file_that_cannot_be_used_is_said(tmp_path):

@@ -1,0 +1,99 @@
+"""Slots as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Engine, bindparam, func, select, tuple_
+
+from rota_collector.domain.slots import Slot
+from rota_collector.store.control_queries import Page, page_of, page_parts
+from rota_collector.store.expectations_schema import incidents, quiet_times, slots, watches
+
+_columns = [slots.c.workflow, slots.c.host, *(slots.c[name] for name in Slot._fields)]
+_of_runs = select(slots.c.run_id, slots.c.due_ns).where(slots.c.run_id.in_(bindparam("ids", expanding=True)))
+_outlooks = (
+    select(watches.c.workflow, func.min(watches.c.next_due_ns), func.max(watches.c.verdict))
+    .where(watches.c.workflow.in_(bindparam("names", expanding=True)))
+    .group_by(watches.c.workflow)
+)
+_open_incidents = (
+    select(incidents.c.workflow, func.count())
+    .where(incidents.c.closed_ns.is_(None), incidents.c.workflow.in_(bindparam("names", expanding=True)))
+    .group_by(incidents.c.workflow)
+)
+_paused = select(quiet_times.c.workflow).where(
+    quiet_times.c.kind == "pause",
+    quiet_times.c.workflow.in_(bindparam("names", expanding=True)),
+    (quiet_times.c.until_ns.is_(None)) | (quiet_times.c.until_ns > bindparam("now")),
+)
+
+
+class SlotFilter(NamedTuple):
+    """Which slots; None: any. Times are Unix ns."""
+
+    workflow: str | None = None
+    since_ns: int | None = None  # inclusive
+    until_ns: int | None = None  # exclusive
+    verdict: str | None = None
+
+
+class SlotRow(NamedTuple):
+    """A slot and whose it is; ``host`` is empty where an instance spans all hosts."""
+
+    workflow: str
+    host: str
+    slot: Slot
+
+
+class Outlook(NamedTuple):
+    """What is ahead of a workflow, and what is wrong with it; ``verdict`` is that of its last judged slot."""
+
+    next_due_ns: int | None
+    verdict: str | None
+    paused: bool
+    open_incidents: int
+
+
+class Slots:
+    """The slots in the control database ``engine``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def page(self, filters: SlotFilter, page: str | None = None, limit: int = 100) -> Page[SlotRow]:
+        """Slots, the last due first; also those that lie ahead. Raises BadCursor."""
+        query = select(*_columns)
+        for condition, value in (
+            (slots.c.workflow == filters.workflow, filters.workflow),
+            (slots.c.due_ns >= filters.since_ns, filters.since_ns),
+            (slots.c.due_ns < filters.until_ns, filters.until_ns),
+            (slots.c.verdict == filters.verdict, filters.verdict),
+        ):
+            query = query.where(condition) if value is not None else query
+        key = (slots.c.due_ns, slots.c.workflow, slots.c.host)
+        if page is not None:
+            query = query.where(tuple_(*key) < tuple_(*page_parts(page, int, str, str)))
+        query = query.order_by(*(column.desc() for column in key)).limit(limit + 1)
+        with self._engine.begin() as connection:
+            found = [SlotRow(row[0], row[1], Slot._make(row[2:])) for row in connection.execute(query)]
+        return page_of(found, limit, lambda row: (row.slot.due_ns, row.workflow, row.host))
+
+    def of_runs(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Run id → due time (Unix ns) of the slot that it fills."""
+        with self._engine.begin() as connection:
+            return {row[0]: row[1] for row in connection.execute(_of_runs, {"ids": list(run_ids)})}
+
+    def outlooks(self, names: Sequence[str], now_ns: int) -> dict[str, Outlook]:
+        """Workflow → what is ahead of it; one of which nothing is expected and nothing is wrong is absent."""
+        given = {"names": list(names)}
+        with self._engine.begin() as connection:
+            ahead = {row[0]: (row[1], row[2]) for row in connection.execute(_outlooks, given)}
+            wrong = {row[0]: row[1] for row in connection.execute(_open_incidents, given)}
+            paused = set(connection.execute(_paused, {**given, "now": now_ns}).scalars())
+        return {
+            name: Outlook(*ahead.get(name, (None, None)), name in paused, wrong.get(name, 0))
+            for name in names
+            if name in ahead or name in wrong or name in paused
+        }
