@@ -6,21 +6,26 @@ length does not depend on daylight saving time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from oncalendar import OnCalendar, OnCalendarError
+from cronsim import CronSim, CronSimError
+from oncalendar import OnCalendarError, TzIterator
 
 from rota.rules.durations import seconds, words
 from rota.rules.policy import when_of
 from rota_collector.domain import cron
+from rota_collector.domain.zones import END
 
 _SECOND = 10**9
-_LAST_NS = 4_102_444_800 * _SECOND * 2  # 2230: beyond, every schedule has ended
 SHORTEST_PERIOD_SECONDS = 1.0
+LONGEST_PERIOD_SECONDS = 400 * 86_400.0
+_OCCURRENCES_COMPARED = 24  # with the grace: enough for the hours of a day
 
 
 class BadSchedule(ValueError):
@@ -38,7 +43,7 @@ class Schedule(NamedTuple):
     """When a workflow should run. ``kind``: cron, interval, calendar, after."""
 
     kind: str
-    spec: str  # as text: what ``parse`` takes
+    spec: str  # as text
     tz: str = "UTC"
     period_ns: int | None = None  # of an interval
     after_workflow: str | None = None  # of ``after``
@@ -51,7 +56,9 @@ class Schedule(NamedTuple):
         if self.kind == "cron":
             found = cron.parse(self.spec).next_after(at_ns // _SECOND, self.tz)
             return None if found is None else found * _SECOND
-        return _next_on_calendar(self.spec, self.tz, at_ns) if self.kind == "calendar" else None
+        if self.kind == "calendar":
+            return min((each for line in self.spec.split("\n") if (each := _next_on_line(line, self.tz, at_ns))), default=None)
+        return None
 
     def words(self) -> str:
         """For people: the schedule with its zone."""
@@ -59,7 +66,19 @@ class Schedule(NamedTuple):
             return f"every {words((self.period_ns or 0) / _SECOND)}"
         if self.kind == "after":
             return f"within {words((self.within_ns or 0) / _SECOND)} after {self.after_workflow}"
-        return f"{self.spec} ({self.tz})"
+        return f"{_in_words(self.kind, self.spec)} ({self.tz})"
+
+
+@lru_cache(maxsize=4096)
+def _in_words(kind: str, spec: str) -> str:
+    """``At 02:00 every day``; a calendar, and what cannot be said so, speaks for itself."""
+    if kind != "cron":
+        return spec.replace("\n", "; ")
+    try:
+        said: str = CronSim(cron.FORMS.get(spec, spec), datetime(2000, 1, 1, tzinfo=UTC)).explain()
+    except CronSimError:  # 30 February
+        return spec
+    return said
 
 
 def parse(spec: str | Mapping[str, Any], tz: str | None = None) -> Schedule:
@@ -67,9 +86,9 @@ def parse(spec: str | Mapping[str, Any], tz: str | None = None) -> Schedule:
     when = when_of(spec) if isinstance(spec, str) else spec
     zone = _zone(str(when.get("tz") or tz or "UTC"))
     if when.get("cron"):
-        return _cron(str(when["cron"]).strip(), zone)
+        return _cron(" ".join(str(when["cron"]).lower().split()), zone)
     if when.get("every"):
-        return _interval(str(when["every"]).strip(), zone)
+        return _interval("".join(str(when["every"]).split()), zone)
     if when.get("on_calendar"):
         lines = when["on_calendar"]
         return _calendar(lines if isinstance(lines, str) else "\n".join(map(str, lines)), zone)
@@ -79,7 +98,7 @@ def parse(spec: str | Mapping[str, Any], tz: str | None = None) -> Schedule:
 
 
 def _cron(spec: str, zone: str) -> Schedule:
-    if spec.lower() == "@reboot":
+    if spec == "@reboot":
         raise BadSchedule("@reboot has no time: nobody can say when it is missed. Name the times at which it should run")
     try:
         cron.parse(spec)
@@ -95,10 +114,10 @@ def _after(after: Mapping[str, Any], zone: str) -> Schedule:
 
 
 def _interval(text: str, zone: str) -> Schedule:
-    length = _duration(text.strip())
-    if length < SHORTEST_PERIOD_SECONDS:
-        raise BadSchedule(f"every {text!r} is too often: the shortest interval is 1s")
-    return Schedule("interval", f"every {text.strip()}", zone, round(length * _SECOND))
+    length = _duration(text)
+    if not SHORTEST_PERIOD_SECONDS <= length <= LONGEST_PERIOD_SECONDS:
+        raise BadSchedule(f"every {text!r} is not between 1s and 400d. Example: every 5m")
+    return Schedule("interval", f"every {text}", zone, round(length * _SECOND))
 
 
 def _duration(text: str) -> float:
@@ -109,22 +128,28 @@ def _duration(text: str) -> float:
 
 
 def _calendar(spec: str, zone: str) -> Schedule:
-    lines = "\n".join(line.strip() for line in spec.replace(";", "\n").splitlines() if line.strip())
+    lines = [" ".join(line.split()) for line in spec.replace(";", "\n").splitlines() if line.strip()]
     try:
-        OnCalendar(lines, datetime(2000, 1, 1, tzinfo=UTC))
-    except OnCalendarError as error:
+        for line in lines:
+            TzIterator(line, datetime(2000, 1, 1, tzinfo=UTC))
+    except (OnCalendarError, ValueError, OSError) as error:  # OSError: a zone that is a folder, like Europe
         raise BadSchedule(
             f"{spec!r} is no schedule ({error}). Write cron (0 2 * * *), an interval (every 5m) or a calendar (Mon..Fri 02:00)"
         ) from None
-    return Schedule("calendar", lines, zone)
+    if not lines:
+        raise BadSchedule(f"{spec!r} is no schedule: it is empty. Example: 0 2 * * *")
+    return Schedule("calendar", "\n".join(lines), zone)
 
 
-def _next_on_calendar(lines: str, zone: str, at_ns: int) -> int | None:
-    if at_ns >= _LAST_NS:
+def _next_on_line(line: str, zone: str, at_ns: int) -> int | None:
+    """``oncalendar`` counts on the local clock, on which an hour comes twice: what is not after ``at_ns`` is passed over."""
+    at = max(at_ns // _SECOND, 0)
+    if at >= END:
         return None
-    start = datetime.fromtimestamp(at_ns // _SECOND, ZoneInfo(zone))
-    found = next(OnCalendar(lines, start), None)
-    return None if found is None else round(found.timestamp()) * _SECOND
+    for found in TzIterator(line, datetime.fromtimestamp(at, ZoneInfo(zone))):
+        if found.timestamp() > at:
+            return round(found.timestamp()) * _SECOND
+    return None
 
 
 @lru_cache(maxsize=1024)
@@ -132,7 +157,8 @@ def _zone(tz: str) -> str:
     try:
         ZoneInfo(tz)
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise BadSchedule(f"{tz!r} is no time zone: write a name such as Europe/Berlin or UTC") from None
+        near = get_close_matches(tz, available_timezones(), 1)
+        raise BadSchedule(f"{tz!r} is no time zone: write a name such as {near[0] if near else 'Europe/Berlin'} or UTC") from None
     return tz
 
 
@@ -140,16 +166,19 @@ def problems(schedule: Schedule, grace_ns: int | None, from_ns: int) -> list[Pro
     """What is wrong with a schedule as seen from ``from_ns`` (Unix ns), with this grace."""
     if schedule.kind == "after":
         return []
-    first = schedule.next_after(from_ns)
-    if first is None:
+    coming = list(islice(_occurrences(schedule, from_ns), _OCCURRENCES_COMPARED))
+    if not coming:
         return [Problem("error", f"{schedule.spec!r} never comes (looked 40 years ahead)")]
-    second = schedule.next_after(first)
-    if grace_ns is None or second is None or grace_ns < second - first:
+    gap_ns = min((after - before for before, after in pairwise(coming)), default=None)
+    if grace_ns is None or gap_ns is None or grace_ns < gap_ns:
         return []
-    grace, gap = words(grace_ns / _SECOND), words((second - first) / _SECOND)
-    return [
-        Problem(
-            "warning",
-            f"the grace of {grace} is not shorter than the {gap} between two runs: a miss is told only after the next is due",
-        )
-    ]
+    grace, gap = words(grace_ns / _SECOND), words(gap_ns / _SECOND)
+    said = f"the grace of {grace} is not shorter than the {gap} between two runs: a miss is told only after the next is due"
+    return [Problem("warning", said)]
+
+
+def _occurrences(schedule: Schedule, at_ns: int) -> Iterator[int]:
+    following = schedule.next_after(at_ns)
+    while following is not None:
+        yield following
+        following = schedule.next_after(following)

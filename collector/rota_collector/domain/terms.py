@@ -39,12 +39,12 @@ def terms(document: Mapping[str, Any]) -> Terms:
     """The terms of a valid policy document. Raises ValueError for one that is not."""
     when, expect = document.get("schedule") or {}, document.get("expect") or {}
     schedule = parse({key: value for key, value in when.items() if key not in ("grace", "early")}) if when else None
-    is_after = schedule is not None and schedule.kind == "after"
-    grace_ns = schedule.within_ns if schedule is not None and is_after else _ns(when.get("grace"))
+    after = schedule.after_workflow if schedule is not None else None
+    grace_ns = schedule.within_ns if schedule is not None and after else _ns(when.get("grace"))
     failures = expect.get("failures", 1)
     return Terms(
         Expectation(
-            None if is_after else schedule,
+            None if after else schedule,
             Limits(grace_ns, _ns(when.get("early")), 0),
             _ns(expect.get("max_duration")),
             _ns(expect.get("min_duration")),
@@ -53,8 +53,8 @@ def terms(document: Mapping[str, Any]) -> Terms:
             int(expect.get("successes", 1)),
         ),
         _alerting(document.get("alert") or {}),
-        tuple(dict.fromkeys([*expect.get("upstream", ()), *([schedule.after_workflow] if schedule and is_after else [])])),
-        schedule.after_workflow if schedule is not None and is_after else None,
+        tuple(dict.fromkeys([*expect.get("upstream", ()), *([after] if after else [])])),
+        after,
         document.get("per") == "host",
         schedule,
     )  # fmt: skip

@@ -1,49 +1,46 @@
 """Time zones as stretches of a constant offset: the arithmetic of schedules then needs no datetime. Pure.
 
-A transition is found once for each zone and year, by looking at every day's offset and halving the day in which it changed.
+A zone's transitions are found once for each span of about a year, by looking at every day's offset and halving the day in
+which it changed. (No zone changed twice within a day since 1970.)
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 _DAY = 86_400
-FIRST_YEAR, LAST_YEAR = 1971, 2199  # what ``datetime`` and every zone's rules can say without overflow
+SPAN = 388 * _DAY  # seconds; how much of a zone is looked at in one go
+END = 7_258_118_400  # 2200, in Unix seconds: beyond, no schedule has occurrences
 
 
 class Stretch(NamedTuple):
-    """From ``start`` until ``end`` (Unix seconds) local time is ``offset`` seconds ahead of UTC; it was ``before`` until then."""
+    """From ``start`` until ``end`` (Unix seconds) local time is ``offset`` seconds ahead of UTC; at ``start`` it jumped."""
 
     start: int
     end: int
     offset: int
-    before: int
+    jump: int  # by so many seconds; 0: nothing changed, we only began to look there
 
 
-@lru_cache(maxsize=4096)
-def stretches(zone: str, year: int) -> tuple[Stretch, ...]:
-    """The stretches of a UTC year, in order; the first begins with the year, the last ends with it. ``year``: 1971 to 2199."""
+@lru_cache(maxsize=8192)
+def stretches(zone: str, span: int) -> tuple[Stretch, ...]:
+    """The stretches of the ``span``-th ``SPAN`` since 1970, in order, and of the day before: a jump has effects for hours."""
     info = ZoneInfo(zone)
-    start, end = _new_year(year), _new_year(year + 1)
+    start, end = span * SPAN - _DAY, (span + 1) * SPAN
+    offset, jump = _offset(info, start), 0
     found: list[Stretch] = []
-    first, offset = start, _offset(info, start)
-    before = _offset(info, start - 1)
     for day in range(start, end, _DAY):
-        following = min(day + _DAY, end)
-        while _offset(info, following - 1) != offset:
-            at = _changes(info, max(day, first), following - 1, offset)
-            found.append(Stretch(first, at, offset, before))
-            first, before, offset = at, offset, _offset(info, at)
-    found.append(Stretch(first, end, offset, before))
+        last = min(day + _DAY, end - 1)
+        following = _offset(info, last)
+        if following != offset:
+            at = _changes(info, day, last, offset)
+            found.append(Stretch(start, at, offset, jump))
+            start, offset, jump = at, following, following - offset
+    found.append(Stretch(start, end, offset, jump))
     return tuple(found)
-
-
-def year_of(at: int) -> int:
-    """The UTC year of a Unix time in seconds."""
-    return datetime.fromtimestamp(at, UTC).year
 
 
 def _changes(info: ZoneInfo, low: int, high: int, offset: int) -> int:
@@ -57,8 +54,4 @@ def _changes(info: ZoneInfo, low: int, high: int, offset: int) -> int:
 def _offset(info: ZoneInfo, at: int) -> int:
     found = datetime.fromtimestamp(at, info).utcoffset()
     assert found is not None
-    return round(found.total_seconds())
-
-
-def _new_year(year: int) -> int:
-    return int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    return found.days * _DAY + found.seconds

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
 
 from rota.rules import policy as documents
+from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
 from rota_collector.domain import terms
 from rota_collector.domain.schedule import BadSchedule, parse
 from rota_collector.domain.schedule import problems as problems_of
 from rota_collector.domain.slots import LONGEST_GRACE_NS
-from rota_collector.store.dialect import upsert
+from rota_collector.store.control_schema import workflows
+from rota_collector.store.dialect import do_nothing, upsert
 from rota_collector.store.expectations_schema import policies, policy_versions, watches
 from rota_collector.store.watches import begin_watching
 
@@ -25,6 +27,7 @@ _versions = (
     select(policy_versions).where(policy_versions.c.workflow == bindparam("name")).order_by(policy_versions.c.version.desc())
 )
 _stored_versions = select(func.count()).select_from(policy_versions).where(policy_versions.c.origin == "stored")
+_list = do_nothing(workflows)
 _new_anchor = (
     update(watches).where(watches.c.workflow == bindparam("name")).values(anchor_ns=bindparam("anchor"), next_ns=0)
 )  # fmt: skip
@@ -58,7 +61,7 @@ class PolicyVersion(NamedTuple):
 class Known(NamedTuple):
     """What is remembered of a policy, to see at a glance that a run declares nothing new."""
 
-    declared: documents.Declared | None
+    declared: Declared | None
     declared_ns: int
     is_per_host: bool
     document: str
@@ -85,7 +88,7 @@ class Policies:
             for row in rows:
                 self._remember(row.workflow, row.document, None, row.declared_ns)
 
-    def _remember(self, workflow: str, document: str, declared: documents.Declared | None, declared_ns: int) -> None:
+    def _remember(self, workflow: str, document: str, declared: Declared | None, declared_ns: int) -> None:
         if workflow in self.known:
             for dependents in self.dependents.values():
                 dependents.discard(workflow)
@@ -138,7 +141,7 @@ class Policies:
     ) -> dict[str, Any]:  # fmt: skip
         row = connection.execute(_find, {"name": workflow}).first()
         declared = json.loads(row.declared) if row and row.declared else None
-        values = {
+        values: dict[str, Any] = {
             "workflow": workflow,
             "version": row.version + 1 if row else 1,
             "document": _text(documents.merge(declared or {}, document)),
@@ -174,7 +177,7 @@ class Policies:
         if row is None and not document and not problems:
             return None
         changed = row is None or row.declared != declared
-        values = {
+        values: dict[str, Any] = {
             "workflow": event.workflow,
             "version": (row.version if row else 0) + changed,
             "document": _text(documents.merge(document, json.loads(row.stored) if row and row.stored else {})),
@@ -232,6 +235,7 @@ def _write(
 def _watch(connection: Connection, workflow: str, document: str, anchor_ns: int, now_ns: int) -> None:
     """Let the instances be judged by the policy as it is now. One that spans all hosts need not have run yet."""
     connection.execute(_new_anchor, {"name": workflow, "anchor": anchor_ns})
+    connection.execute(_list, {"name": workflow, "last_run_id": None, "outcomes": "[]"})
     if not terms.of_text(document).is_per_host and document != "{}":
         begin_watching(connection, [(workflow, "", anchor_ns, "")], now_ns)
 

@@ -65,13 +65,14 @@ class Slots:
     def page(self, filters: SlotFilter, page: str | None = None, limit: int = 100) -> Page[SlotRow]:
         """Slots, the last due first; also those that lie ahead. Raises BadCursor."""
         query = select(*_columns)
-        for condition, value in (
-            (slots.c.workflow == filters.workflow, filters.workflow),
-            (slots.c.due_ns >= filters.since_ns, filters.since_ns),
-            (slots.c.due_ns < filters.until_ns, filters.until_ns),
-            (slots.c.verdict == filters.verdict, filters.verdict),
-        ):
-            query = query.where(condition) if value is not None else query
+        if filters.workflow is not None:
+            query = query.where(slots.c.workflow == filters.workflow)
+        if filters.verdict is not None:
+            query = query.where(slots.c.verdict == filters.verdict)
+        if filters.since_ns is not None:
+            query = query.where(slots.c.due_ns >= filters.since_ns)
+        if filters.until_ns is not None:
+            query = query.where(slots.c.due_ns < filters.until_ns)
         key = (slots.c.due_ns, slots.c.workflow, slots.c.host)
         if page is not None:
             query = query.where(tuple_(*key) < tuple_(*page_parts(page, int, str, str)))

@@ -28,7 +28,8 @@ def words(length: float) -> str:
     """Seconds for people, in the two largest units: ``1 h 30 min``, ``45 s``, ``2 d``."""
     if length < 1:
         return "%d ms" % round(length * 1000)
-    left, shown = round(length), []
+    left = round(length)
+    shown: list[str] = []
     for name, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
         if left >= size and len(shown) < 2:
             shown.append("%d %s" % (left // size, name))

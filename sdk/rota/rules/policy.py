@@ -126,7 +126,7 @@ def when_of(text: str) -> dict[str, Any]:
 
 
 def _mapping(path: str, given: Mapping[Any, Any], problems: list[str]) -> dict[str, Any]:
-    kept = {}
+    kept: dict[str, Any] = {}
     for key, value in given.items():
         # YAML 1.1 reads an unquoted on, off, yes or no as a boolean
         name = str(key) if not isinstance(key, bool) else "on" if key else "off"
