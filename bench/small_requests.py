@@ -1,4 +1,4 @@
-"""Requests of one event each, JSON, on 32 kept connections: how many a second are on disk and acknowledged, and how soon."""
+"""Requests of one event each on 32 kept connections, OTLP as JSON and pings: how many a second are on disk, and how soon."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ EMPTY = "the same HTTP server, empty"
 def measure(effort: float) -> list[Figure]:
     """The collector and an empty server in turn, under the same client."""
     count = share(_REQUESTS, effort, least=200)
-    ours, floor = [], []
+    ours, pings, floor = [], [], []
     with processes.scratch() as work, servers.collector(work / "server") as collector, servers.nothing() as port:
+        path = str(collector.ask("/api/v1/keys", {"scope": "ping", "workflow": "bench.pings"})["path"])
         for _ in range(share(_ROUNDS, effort) + 1):
             floor.append(load(port, "events", count, CONNECTIONS))
             ours.append(load(collector.port, "events", count, CONNECTIONS))
-    return _figures(ours[1:], floor[1:], count)  # the first round is the warm-up
+            pings.append(load(collector.port, path, count, CONNECTIONS))
+    # The first round is the warm-up.
+    return [*_figures("", ours[1:], floor[1:], count, "small."), *_figures("pings: ", pings[1:], floor[1:], count, None)]
 
 
 def load(port: int, kind: str, requests: int, connections: int) -> dict[str, Any]:
@@ -35,7 +38,9 @@ def load(port: int, kind: str, requests: int, connections: int) -> dict[str, Any
     return found
 
 
-def _figures(ours: list[dict[str, Any]], floor: list[dict[str, Any]], count: int) -> list[Figure]:
+def _figures(
+    what: str, ours: list[dict[str, Any]], floor: list[dict[str, Any]], count: int, budget: str | None
+) -> list[Figure]:  # fmt: skip
     def rates(runs: list[dict[str, Any]]) -> tuple[float, ...]:
         return tuple(count / run["seconds"] for run in runs)
 
@@ -44,8 +49,9 @@ def _figures(ours: list[dict[str, Any]], floor: list[dict[str, Any]], count: int
 
     busy = max(run["cpu_seconds"] / run["seconds"] for run in ours)
     note = f"{count:,} requests a round, {CONNECTIONS} clients; the client used at most {busy:.0%} of a core"
+    rate, p99 = (f"{budget}rate", f"{budget}p99") if budget else (None, None)
     return [
-        Figure("acknowledged", "rota", "/s", rates(ours), EMPTY, rates(floor), "ratio", "small.rate", False, note),
-        Figure("p50", "rota", "ms", times(ours, "p50_ms"), EMPTY, times(floor, "p50_ms"), "ratio", None, False),
-        Figure("p99", "rota", "ms", times(ours, "p99_ms"), EMPTY, times(floor, "p99_ms"), "ratio", "small.p99", False),
+        Figure(f"{what}acknowledged", "rota", "/s", rates(ours), EMPTY, rates(floor), "ratio", rate, False, note),
+        Figure(f"{what}p50", "rota", "ms", times(ours, "p50_ms"), EMPTY, times(floor, "p50_ms"), "ratio", None, False),
+        Figure(f"{what}p99", "rota", "ms", times(ours, "p99_ms"), EMPTY, times(floor, "p99_ms"), "ratio", p99, False),
     ]

@@ -2,18 +2,22 @@
 
 - docs/reference/settings.md from the SETTINGS table of each package
 - docs/reference/cli.md from the commands of `rota` and their arguments
+- docs/reference/policy.md and policy.schema.json from rota.rules.policy.FIELDS
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 from rota import cli
+from rota.rules.policy import FIELDS, LATER
+from rota.rules.policy_schema import schema
 
 REFERENCE = Path(__file__).parent / "reference"
 TABLES = {
@@ -37,6 +41,32 @@ Commands that print a table print the API's JSON with `--json`.
 
 <!-- Written by docs/generate.py from rota.cli: change that, then run it. -->
 """
+POLICY_HEAD = """\
+# Policy document
+
+YAML or JSON. A file holds one document or several (`---` between them, in JSON a list), each with its `workflow`. The same keys
+as a [JSON Schema](policy.schema.json), for editors and pipelines. [Policies](../policies.md) tells what they are for.
+
+<!-- Written by docs/generate.py from rota.rules.policy.FIELDS: change that, then run it. -->
+
+| key | value | meaning |
+|---|---|---|
+"""
+POLICY_TAIL = """
+A duration is `90s`, `15m`, `2h`, `1h30m`, `1d`, `1w`, or a number of seconds; 400 days at most. Every key may be `null`: a stored
+`null` takes away what code declares. What is stored overrides code key by key, in `expect` and `alert` part by part, a `schedule`
+as a whole.
+
+A key that is not in the table is an error that names the nearest one. These are part of the design and are refused until they
+do something: {later}.
+"""
+VALUES = {
+    "length": "duration, above 0",
+    "count": "number from 1",
+    "count or false": "number from 1, or `false`",
+    "texts": "text, or a list of texts",
+    "steps": "list",
+}
 
 
 class Setting(Protocol):
@@ -69,9 +99,37 @@ def command_section(name: str) -> str:
     command = importlib.import_module(f"rota.cli.{name}")
     parser = argparse.ArgumentParser(add_help=False)
     command.add_arguments(parser)
-    rows = "".join(f"| `{spelled(action)}` | {cell(described(action))} |\n" for action in parser._actions)
+    rows = "".join(f"| `{spelling}` | {cell(meaning)} |\n" for spelling, meaning in arguments(parser))
     table = f"\n| argument | meaning |\n|---|---|\n{rows}" if rows else ""
     return f"\n## rota {name}\n\n{sentence(command.HELP)}\n{table}"
+
+
+def arguments(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    """The arguments of a command as they are typed, and what each means; actions with their own."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {choice.dest: choice.help for choice in action._choices_actions}
+            for name, below in action.choices.items():
+                yield name, sentence(helps.get(name) or "")
+                yield from ((f"{name} {spelling}", meaning) for spelling, meaning in arguments(below))
+        elif not isinstance(action, argparse._HelpAction):
+            yield spelled(action), described(action)
+
+
+def policy_page() -> str:
+    """The keys of the policy document."""
+    rows = "".join(f"| `{each.path}` | {value_of(each.kind)} | {cell(each.help)} |\n" for each in FIELDS)
+    return POLICY_HEAD + rows + POLICY_TAIL.format(later=", ".join(f"`{name}`" for name in LATER))
+
+
+def value_of(kind: str) -> str:
+    """What a key takes, for people."""
+    return VALUES.get(kind) or (kind if "|" not in kind else " or ".join(f"`{word}`" for word in kind.split("|")))
+
+
+def policy_schema() -> str:
+    """The policy document as a JSON Schema."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 def spelled(action: argparse.Action) -> str:
@@ -102,7 +160,12 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-PAGES = {REFERENCE / "settings.md": settings_page, REFERENCE / "cli.md": cli_page}
+PAGES = {
+    REFERENCE / "settings.md": settings_page,
+    REFERENCE / "cli.md": cli_page,
+    REFERENCE / "policy.md": policy_page,
+    REFERENCE / "policy.schema.json": policy_schema,
+}
 
 
 def main() -> int:

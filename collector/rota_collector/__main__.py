@@ -20,12 +20,18 @@ from rota_collector.clock import SystemClock
 from rota_collector.config import Address, Config
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record
-from rota_collector.receive import grpc, otlp
+from rota_collector.notify.worker import Worker
+from rota_collector.receive import grpc, otlp, pings
 from rota_collector.server import App, HttpServer
+from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
+from rota_collector.store.expectations import Expectations
 from rota_collector.store.fatal import FATAL
 from rota_collector.store.telemetry import Telemetry
 from rota_collector.watch.followers import Follower
+from rota_collector.watch.monitor import Monitor
+from rota_collector.watch.outbox import Sender
+from rota_collector.watch.tick import Tools
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
@@ -69,6 +75,8 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     telemetry = _open_telemetry(config.home, opened)
     control = Control(config.home / "control.sqlite")
     opened.callback(control.close)
+    expectations = Expectations(control.engine, clock)
+    control.observer = expectations
 
     def fold(records: Sequence[Record]) -> None:
         control.apply(decode.run_events(records), records[-1].next_offset)
@@ -78,13 +86,19 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     opened.callback(_stop_followers, journal, [to_telemetry, to_control])
     for follower in (to_telemetry, to_control):
         follower.start()
+    alerts = Alerts(control.engine)
+    sender = _start_sender(alerts, config, clock, opened)
+    tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
+    _start_monitor(Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
 
     grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
-    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=control.policy_versions)
+    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions)
     opened.callback(receiver.close)
-    api = create(Stores(control, telemetry, to_control, to_telemetry, clock), __version__)
+    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender)
+    pinged = pings.Receiver(journal, stores.keys, control, clock)
+    api = create(stores, __version__)
     http = str(ports.bound(listener))
-    server = HttpServer(_route(receiver, api), listener, DRAIN_SECONDS)
+    server = HttpServer(_route(receiver, pinged, api), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
@@ -116,6 +130,23 @@ def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
     return telemetry
 
 
+def _start_sender(alerts: Alerts, config: Config, clock: SystemClock, opened: ExitStack) -> Sender:
+    sender = Sender(alerts, Worker(allow_private=config.allow_private), clock)
+    opened.callback(sender.stop, CATCH_UP_SECONDS)
+    sender.start()
+    return sender
+
+
+def _start_monitor(monitor: Monitor, expectations: Expectations, opened: ExitStack) -> None:
+    def stop() -> None:
+        monitor.stop()
+        monitor.join(CATCH_UP_SECONDS)
+
+    opened.callback(stop)  # before the journal closes: what it decides goes there
+    expectations.changed = monitor.wake
+    monitor.start()
+
+
 def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: ExitStack) -> str:
     """Listen for gRPC; returns where."""
     try:
@@ -138,11 +169,13 @@ async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asynci
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
 
 
-def _route(receiver: App, api: App) -> App:
-    """Requests under /v1 are telemetry; everything else is the API's."""
+def _route(receiver: App, pinged: App, api: App) -> App:
+    """Requests under /v1 are telemetry, under /ping pings; everything else is the API's."""
 
     async def route(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        await (receiver if scope["path"].startswith("/v1/") else api)(scope, receive, send)
+        path = scope["path"]
+        app = receiver if path.startswith("/v1/") else pinged if path.startswith("/ping/") else api
+        await app(scope, receive, send)
 
     return route
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from rota.rules.durations import seconds
 from rota_collector.errors import ConfigError
 
 
@@ -25,6 +26,11 @@ SETTINGS = (
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where HTTP listens: OTLP, API, health. Port 0 takes a free one."),
     Setting("ROTA_GRPC", "127.0.0.1:4317", "Where OTLP over gRPC listens; `off` disables it."),
     Setting("ROTA_MAX_BODY", "67108864", "Largest request, in bytes after decompression; a larger one is answered 413."),
+    Setting("ROTA_DASHBOARD_URL", "http://$ROTA_DASHBOARD", "Where the links in alerts lead: the dashboard as people reach it."),
+    Setting(
+        "ROTA_SETTLE", "2m", "After the collector was down: how long news from then may come before what is missing is missed."
+    ),
+    Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
@@ -47,6 +53,9 @@ class Config:
     http: Address
     grpc: Address | None
     max_body: int
+    dashboard_url: str = "http://127.0.0.1:8501"
+    allow_private: bool = False  # addresses, for channels
+    settle_ns: int = 120 * 10**9
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -54,7 +63,13 @@ class Config:
         values = {name: environ.get(name) or default for name, default in _DEFAULTS.items()}
         grpc = None if values["ROTA_GRPC"].lower() == "off" else _address("ROTA_GRPC", values["ROTA_GRPC"])
         return cls(
-            _home(environ), _address("ROTA_HTTP", values["ROTA_HTTP"]), grpc, _bytes("ROTA_MAX_BODY", values["ROTA_MAX_BODY"])
+            _home(environ),
+            _address("ROTA_HTTP", values["ROTA_HTTP"]),
+            grpc,
+            _bytes("ROTA_MAX_BODY", values["ROTA_MAX_BODY"]),
+            _dashboard_url(environ),
+            _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
+            _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
         )
 
 
@@ -91,3 +106,25 @@ def _bytes(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise ConfigError(f"{name}={value!r} is not a number of bytes above 0. Example: {name}={_DEFAULTS[name]}")
     return int(value)
+
+
+def _dashboard_url(environ: Mapping[str, str]) -> str:
+    given = environ.get("ROTA_DASHBOARD_URL")
+    if not given:
+        return f"http://{environ.get('ROTA_DASHBOARD') or '127.0.0.1:8501'}"
+    if not given.startswith(("http://", "https://")) or not given.isprintable() or " " in given:
+        raise ConfigError(f"ROTA_DASHBOARD_URL={given!r} is no address. Example: ROTA_DASHBOARD_URL=https://rota.example.org")
+    return given.rstrip("/")
+
+
+def _switch(name: str, value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ConfigError(f"{name}={value!r} is neither 0 nor 1. Example: {name}=1")
+    return value == "1"
+
+
+def _duration_ns(name: str, value: str) -> int:
+    try:
+        return round(seconds(value) * 1e9)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None

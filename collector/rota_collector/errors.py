@@ -13,6 +13,9 @@ CollectorError
  ├── Malformed               a body that is not what its content type says
  ├── StoreError              a database of the collector
  │    └── StoreLocked        another process has the database open
+ ├── ChannelError            an alert or its channel
+ │    ├── ChannelExists      there is a channel of that name already
+ │    └── ChannelRefused     its address cannot be used
  └── QueryError              a query sent by a user
       ├── BadCursor          a page cursor that this collector did not make
       ├── QueryRefused       not exactly one SELECT, or it reaches outside the database
@@ -77,6 +80,18 @@ class StoreError(CollectorError):
 
 class StoreLocked(StoreError):
     """Another process has the database open."""
+
+
+class ChannelError(CollectorError):
+    """Something about an alert or its channel."""
+
+
+class ChannelExists(ChannelError):
+    """There is a channel of that name already."""
+
+
+class ChannelRefused(ChannelError):
+    """The address of a channel cannot be used. The message says why, without its passwords."""
 
 
 class QueryError(CollectorError):

@@ -7,6 +7,7 @@ the only argument, and what is printed here is what people see. Exit status: 0 w
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -16,17 +17,24 @@ from zoneinfo import ZoneInfo
 from rota.rules.durations import seconds
 from rota_collector.api import documents
 from rota_collector.domain.schedule import BadSchedule, Schedule, parse, problems
+from rota_collector.domain.zones import END
 
 _SECOND = 10**9
 
 
 def main(asked: dict[str, Any]) -> int:
     """Answer one question: ``next``, ``check`` or ``policy``."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # as the command line does
     try:
-        return {"next": _next, "check": _check, "policy": _policy}[asked["ask"]](asked)
-    except (BadSchedule, documents.Unreadable, OSError) as error:
-        _complain(str(error))
+        status = {"next": _next, "check": _check, "policy": _policy}[asked["ask"]](asked)
+        sys.stdout.flush()
+        return status
+    except (BadSchedule, documents.Unreadable) as error:
+        _complain(f"rota: {error}")
         return 1
+    except BrokenPipeError:  # `rota schedule next … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _next(asked: dict[str, Any]) -> int:
@@ -34,13 +42,16 @@ def _next(asked: dict[str, Any]) -> int:
     slots = _coming(schedule, _moment_ns(asked["from"], schedule.tz), asked["count"])
     if asked["json"]:
         print(json.dumps(slots, indent=2))
-        return 0
+    else:
+        _print(slots)
     if not slots:
-        _complain(_why_none(schedule))
-        return 1
+        raise BadSchedule(_why_none(schedule))
+    return 0
+
+
+def _print(slots: list[dict[str, str]]) -> None:
     for slot in slots:
         print(f"{slot['utc']}  {slot['local']}")
-    return 0
 
 
 def _moment_ns(text: str | None, zone: str) -> int:
@@ -51,6 +62,8 @@ def _moment_ns(text: str | None, zone: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise BadSchedule(f"{text!r} is no time. Examples: 2026-01-31T02:00, 2026-01-31T02:00Z") from None
+    if not 1970 < at.year < 2200:
+        raise BadSchedule(f"{text!r} is not between 1971 and 2199")
     return round((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * _SECOND)
 
 
@@ -58,7 +71,7 @@ def _coming(schedule: Schedule, at_ns: int, count: int) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     while len(found) < count:
         following = schedule.next_after(at_ns)
-        if following is None:
+        if following is None or following >= END * _SECOND:
             break
         at_ns = following
         found.append({"utc": _iso(at_ns, "UTC").replace("+00:00", "Z"), "local": _iso(at_ns, schedule.tz)})
@@ -73,16 +86,16 @@ def _iso(at_ns: int, zone: str) -> str:
 def _why_none(schedule: Schedule) -> str:
     if schedule.kind == "after":
         return f"{schedule.spec!r} has no times of its own: it is due when {schedule.after_workflow} succeeds"
-    return f"{schedule.spec!r} never comes (looked 40 years ahead)"
+    return f"{schedule.spec!r} never comes. Check the day and the month"
 
 
 def _check(asked: dict[str, Any]) -> int:
     schedule = parse(asked["schedule"], asked["tz"])
     grace_ns = _grace_ns(asked["grace"])
+    now_ns = time.time_ns()
+    found = problems(schedule, grace_ns, now_ns)
     print(schedule.words())
-    for slot in _coming(schedule, time.time_ns(), 3):
-        print(f"  {slot['local']}")
-    found = problems(schedule, grace_ns, time.time_ns())
+    _print(_coming(schedule, now_ns, 3))
     for problem in found:
         _complain(f"{problem.severity}: {problem.text}")
     return int(any(problem.severity == "error" for problem in found))
@@ -98,26 +111,38 @@ def _grace_ns(text: str | None) -> int | None:
 
 
 def _policy(asked: dict[str, Any]) -> int:
-    with open(asked["file"], "rb") if asked["file"] != "-" else sys.stdin.buffer as file:
-        found = documents.examine_all(documents.read(file.read(), is_json=False), time.time_ns())
+    found = documents.examine_all(_documents(asked["file"]), time.time_ns())
     if not found:
-        raise documents.Unreadable(f"{asked['file']}: there is no document in it")
+        raise documents.Unreadable(f"{asked['file']}: there is no document in it; each begins with `workflow: NAME`")
     for one in found:
-        name = one.workflow or "(no name)"
         for text in one.problems:
-            _complain(f"{name}: {text}")
+            _complain(f"{one.workflow or '(no name)'}: {text}")
         for text in one.warnings:
-            _complain(f"{name}: warning: {text}")
-    wrong = sum(bool(one.problems) for one in found)
-    if not wrong:
-        print(
-            f"{len(found)} {'policy is' if len(found) == 1 else 'policies are'} well: {', '.join(one.workflow for one in found)}"
-        )
-    return int(bool(wrong))
+            _complain(f"{one.workflow or '(no name)'}: warning: {text}")
+    if any(one.problems for one in found):
+        return 1
+    said = "1 policy is well" if len(found) == 1 else f"{len(found)} policies are well"
+    print(f"{said}: {', '.join(one.workflow for one in found)}")
+    return 0
+
+
+def _documents(file: str) -> list[object]:
+    """The documents of a file (``-``: stdin); a list in it is as good as several. Raises Unreadable."""
+    try:
+        with open(file, "rb") if file != "-" else sys.stdin.buffer as opened:
+            body = opened.read()
+    except OSError as error:
+        raise documents.Unreadable(f"cannot read {file}: {error.strerror}") from None
+    try:
+        found = documents.read(body, is_json=file.endswith(".json"))
+    except documents.Unreadable as error:
+        raise documents.Unreadable(f"{file}: {error}") from None
+    return [each for document in found for each in (document if isinstance(document, list) else [document])]
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    """On stderr, where no character of a file moves the cursor."""
+    print("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def headline(workflows: Sequence[Item]) -> str:
 
 def summary(workflows: Sequence[Item]) -> str:
     """How many there are, and how many run now."""
-    live = sum(item["state"] not in TERMINAL for item in workflows)
+    live = sum(item["state"] is not None and item["state"] not in TERMINAL for item in workflows)
     return f"{len(workflows)} workflow{'s' if len(workflows) != 1 else ''} · {live} running now"
 
 
@@ -92,8 +92,10 @@ def error_text(run: Item) -> str:
 
 
 def state(item: Item) -> str:
-    """The state with its shape and, where somebody gave one, its reason."""
-    name = item["state"] or "unknown"
+    """The state with its shape and, where somebody gave one, its reason. A workflow that has a policy and never ran has none."""
+    if item["state"] is None:
+        return "never ran"
+    name = item["state"]
     words = name.replace("_", " ") + (f" ({item['reason']})" if item.get("reason") else "")
     return f"{GLYPHS.get(name, '▷')} {words}"
 

@@ -32,7 +32,8 @@ def start_shipper(spool_path: str) -> None:
     closed = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable_descriptors()]
     environment = {k: v for k, v in os.environ.items() if k not in ("TRACEPARENT", "TRACESTATE", "BAGGAGE")}
     environment["ROTA_DISABLED"] = "1"
-    os.posix_spawn(sys.executable, [sys.executable, "-I", "-c", code], environment, file_actions=null + closed, setsid=True)
+    command = [sys.executable, "-I", "-c", code]
+    os.posix_spawn(command[0], command, environment, file_actions=null + closed, setsid=True, setsigmask=())
 
 
 def _inheritable_descriptors() -> list[int]:

@@ -84,7 +84,7 @@ class Process:
         self.resource = _resource(service_name)
         self.spool = Spool(self.home, _stem(), self.resource)
         self.carrier = choose(self.spool, self.home)
-        atexit.register(guarded(self._end))
+        atexit.register(guarded(self.end))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=guarded(self.spool_flush), after_in_child=guarded(self._after_fork_in_child))
 
@@ -107,7 +107,8 @@ class Process:
         self.spool.eager = True
         self.carrier = choose(self.spool, self.home)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The last words, and their way out. Called by ``atexit``, or by who leaves without it."""
         if self.at_end is not None:
             self.at_end()
         self.spool.flush()

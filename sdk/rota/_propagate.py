@@ -6,7 +6,7 @@ import os
 
 from rota._config import parse_pairs
 
-RUN_ID_KEY, WORKFLOW_KEY = "rota.run.id", "rota.workflow"
+RUN_ID_KEY, WORKFLOW_KEY, EXEC_KEY = "rota.run.id", "rota.workflow", "rota.exec"
 
 
 def inherited() -> tuple[str, str]:
@@ -30,15 +30,22 @@ def traceparent(trace_id: str, span_id: str) -> str:
     return "00-%s-%s-01" % (trace_id, span_id)
 
 
+def inherited_exec() -> str:
+    """The spool's stem of the ``rota exec`` whose command this process may be; empty without one."""
+    return parse_pairs(os.environ.get("BAGGAGE", "")).get(EXEC_KEY, "")
+
+
 def announce(trace_id: str, span_id: str, run_id: str, workflow: str) -> None:
-    """Put this process's run into the environment, so that every child is linked to it. Other baggage is kept."""
-    others = [
-        pair
-        for pair in os.environ.get("BAGGAGE", "").split(",")
-        if pair and pair.partition("=")[0].strip() not in (RUN_ID_KEY, WORKFLOW_KEY)
-    ]
-    os.environ["TRACEPARENT"] = traceparent(trace_id, span_id)
-    os.environ["BAGGAGE"] = ",".join([*others, "%s=%s" % (RUN_ID_KEY, run_id), "%s=%s" % (WORKFLOW_KEY, _quoted(workflow))])
+    """Put this process's run into the environment, so that every child is linked to it."""
+    os.environ.update(context(trace_id, span_id, run_id, workflow))
+
+
+def context(trace_id: str, span_id: str, run_id: str, workflow: str, exec_stem: str = "") -> dict[str, str]:
+    """``TRACEPARENT`` and ``BAGGAGE`` for children of a run. Other baggage is kept; ``exec_stem`` is for a command's own."""
+    ours = {RUN_ID_KEY: run_id, WORKFLOW_KEY: _quoted(workflow), EXEC_KEY: exec_stem}
+    pairs = [pair for pair in os.environ.get("BAGGAGE", "").split(",") if pair and pair.partition("=")[0].strip() not in ours]
+    pairs += ["%s=%s" % (key, value) for key, value in ours.items() if value]
+    return {"TRACEPARENT": traceparent(trace_id, span_id), "BAGGAGE": ",".join(pairs)}
 
 
 def _quoted(name: str) -> str:

@@ -17,13 +17,14 @@ class Run:
     """One run and what it says of itself. ``run_id`` is a UUIDv7; ids of trace and span are hex."""
 
     is_task = False
+    source = "sdk"  # who says its states
 
     def __init__(self, owner: Process, workflow: str, kind: str, parent: Run | None = None) -> None:
         owner.clock.resync()
         self.owner = owner
         self.new_span_id = owner.ids.span_id
         self.workflow = workflow
-        self.kind = kind  # "process" or "inner"
+        self.kind = kind  # "process", "inner" or "part"
         self.run: Run = self
         self.attempt = 1
         self.started_ns = owner.clock.now_ns()
@@ -85,7 +86,7 @@ class Run:
             names.RUN_ID: self.run_id,
             names.STATE: state,
             names.ATTEMPT: self.attempt,
-            names.SOURCE: "sdk",
+            names.SOURCE: self.source,
             names.RUN_SCOPE: self.kind,
             names.PARENT_RUN_ID: self.parent_run_id or None,
             "cicd.pipeline.run.state": _PHASE.get(state, "finalizing"),

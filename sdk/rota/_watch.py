@@ -7,7 +7,7 @@ import sys
 
 from rota import _config, _propagate
 from rota._guard import guarded, note
-from rota._process import process
+from rota._process import Process, process
 from rota._run import Run, process_run, set_process_run
 from rota.wire import names
 
@@ -27,7 +27,8 @@ def watch(
     functions of the calling module (shell patterns allowed) to observe as tasks: call ``watch`` below their definitions.
     Returns the run, or None when rota is disabled.
 
-    In a child made by multiprocessing or fork it joins the parent's run. A second call returns the run there is. Never raises.
+    In a child made by multiprocessing or fork it joins the parent's run; in a script that ``rota exec`` runs it joins that run,
+    unless ``name`` is another. A second call returns the run there is. Never raises.
     """
     try:
         if _config.disabled():
@@ -50,16 +51,26 @@ def _begin(name: str | None, **declared: object) -> Run:
         owner.spool.eager = True
         set_process_run(run)
         return run
-    run = Run(owner, workflow, "process")
-    run.declared = _declaration(name, declared)
+    run = _under_exec(owner, name) or Run(owner, workflow, "process")
+    run.declared = _declaration(name, run.kind, declared)
     run.start()
     from rota._ending import Ending
 
     ending = Ending()
     owner.at_end = guarded(lambda: run.finish(**ending.outcome()))
-    _propagate.announce(run.trace_id, run.span_id, run.run_id, workflow)
+    _propagate.announce(run.trace_id, run.span_id, run.run_id, run.workflow)
     set_process_run(run)
     return run
+
+
+def _under_exec(owner: Process, name: str | None) -> Run | None:
+    """The run of the ``rota exec`` that runs this script, unless ``name`` asks for a run of its own."""
+    stem = _propagate.inherited_exec()
+    if not stem:
+        return None
+    from rota.exec.part import part_of
+
+    return part_of(owner, name, stem)
 
 
 def script_name() -> str:
@@ -81,10 +92,10 @@ def _is_worker() -> bool:
     return getattr(multiprocessing, "_parent_process", None) is not None
 
 
-def _declaration(name: str | None, declared: dict[str, object]) -> dict[str, object]:
+def _declaration(name: str | None, kind: str, declared: dict[str, object]) -> dict[str, object]:
     main = sys.modules.get("__main__")
     return {
-        names.NAME_SOURCE: "given" if name else "script",
+        names.NAME_SOURCE: None if kind == "part" else "given" if name else "script",
         names.CODE_FILE: getattr(main, "__file__", None),
         names.SCHEDULE_SPEC: declared["schedule"],
         names.SCHEDULE_TZ: declared["tz"],

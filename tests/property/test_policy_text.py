@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota.rules.policy import FIELDS
+from rota.rules.policy import FIELDS, Field
 from rota_collector.api.documents import Unreadable, examine_all, read
 
 NOW = 1_790_000_000 * 10**9
@@ -50,11 +50,31 @@ def placed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
+GOOD: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.sampled_from(["a", "UTC", "0 2 * * *", "Europe/Berlin", "0 0 30 2 *"]),
+    "duration": st.sampled_from(["1s", "15m", "2h", "1d", 90]),
+    "texts": st.sampled_from(["Mon 02:00", ["ops"], ["Mon 02:00", "Tue 03:00"], []]),
+    "steps": st.lists(st.fixed_dictionaries({"after": st.just("1h"), "to": st.just("ops")}), max_size=2),
+    "count": st.integers(1, 1000),
+    "count or false": st.integers(1, 1000) | st.just(False),
+    "mapping": st.none(),
+}
+
+
+def of_field(field: Field) -> st.SearchStrategy[tuple[str, Any]]:
+    """A value that may stand at a field, or none."""
+    words = st.sampled_from(field.kind.split("|"))
+    return st.tuples(st.just(field.path), st.none() | GOOD.get(field.kind, words))
+
+
+LIKELY = st.lists(st.sampled_from([field for field in FIELDS if field.kind != "mapping"]).flatmap(of_field), max_size=4).map(
+    placed
+)
 PATHS = st.sampled_from([field.path for field in FIELDS])
 DOCUMENTS = st.lists(st.tuples(PATHS, VALUES | st.lists(STEP, max_size=2)), max_size=6).map(placed)
 
 
-@given(st.lists(DOCUMENTS | VALUES, max_size=3))
+@given(st.lists(LIKELY | DOCUMENTS | VALUES, max_size=3))
 @settings(max_examples=300, deadline=None)
 def test_every_document_is_usable_or_refused(documents):
     """In any form: what has no problem can be stored, and its name is a name."""

@@ -98,6 +98,17 @@ def test_the_overview_shows_each_workflow_with_state_strip_duration_and_rate(api
     assert (row["Duration"], row["Success, 30 days"], row["Level"]) == ("2.5 s", "98%", "observe")
 
 
+def test_a_workflow_that_never_ran_is_a_row_too(api):
+    """It has a policy and no run: its state says so, and it is neither bad nor running."""
+    api["/api/v1/workflows"] = {
+        "items": [a_workflow(state=None, last_run=None, success_rate_30d=None, outcomes=[], level="expect")]
+    }
+    page = overview()
+    row = page.dataframe[0].value.iloc[0]
+    assert (row["State"], row["Last run (UTC)"], row["Duration"], row["Success, 30 days"]) == ("never ran", "–", "–", "–")
+    assert [page.header[0].value, page.caption[0].value] == ["Nothing needs you.", "1 workflow · 0 running now"]
+
+
 def test_the_overview_lists_the_newest_runs(api):
     """Below the workflows stand the runs, a failed one with its error."""
     api["/api/v1/runs"] = {"items": [FAILED, a_run()]}

@@ -19,7 +19,7 @@ NAMES = sorted(path.name for path in (EXAMPLES / "before").glob("*.py"))
 def test_every_example_has_a_before_and_an_after():
     """Each script stands twice, so that a reader can compare the two."""
     assert sorted(path.name for path in (EXAMPLES / "after").glob("*.py")) == NAMES
-    assert {"etl_airports.py", "flaky_report.py", "stuck_sync.py"} <= set(NAMES)
+    assert {"disk_check.py", "etl_airports.py", "flaky_report.py", "stuck_sync.py"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,8 +34,8 @@ def test_after_is_before_plus_two_lines(name):
 
 @pytest.mark.parametrize(
     ("name", "arguments", "status"),
-    [("etl_airports.py", (), 0), ("flaky_report.py", ("1",), 0), ("flaky_report.py", ("10",), 1)],
-    ids=["etl", "report of a whole feed", "report of a broken feed"],
+    [("disk_check.py", (), 0), ("etl_airports.py", (), 0), ("flaky_report.py", ("1",), 0), ("flaky_report.py", ("10",), 1)],
+    ids=["disk", "etl", "report of a whole feed", "report of a broken feed"],
 )
 def test_it_leaves_output_and_exit_status_as_they_were(name, arguments, status, lonely_environment):
     """Standard output, standard error and exit status are byte-identical with and without rota.

@@ -100,10 +100,12 @@ class Workflow(BaseModel):
 
     name: str
     level: Literal["observe", "expect", "retry", "gate", "orchestrate"]
-    state: str = Field(description="of its last run")
-    last_run: Run
-    next_due_at: AwareDatetime | None
-    verdict: str | None
+    state: str | None = Field(description="of its last run; null: it has a policy and never ran")
+    last_run: Run | None
+    next_due_at: AwareDatetime | None = Field(description="the next slot; null: nothing is scheduled")
+    verdict: str | None = Field(description="of its last slot: on_time, early, late, missed, skipped, unknown")
+    paused: bool
+    open_incidents: int
     success_rate_30d: float | None = Field(description="succeeded / (succeeded + failed) of 30 days; null without either")
     tags: list[str]
     outcomes: list[str] = Field(description="states of the last 30 runs, the oldest first")

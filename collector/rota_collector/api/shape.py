@@ -8,9 +8,15 @@ from typing import Any, TypeVar
 
 from rota.rules.fold import TERMINAL, Run, error_of
 from rota.rules.level import level
+from rota_collector.domain.incident import Incident
 from rota_collector.store.control_queries import Page, Workflow
+from rota_collector.store.policies import PolicyVersion, PolicyView
+from rota_collector.store.quiet import QuietTime
+from rota_collector.store.slots import Outlook, SlotRow
 
 Row = TypeVar("Row")
+
+NOTHING_AHEAD = Outlook(None, None, False, 0)
 
 
 def iso(at_ns: int | None) -> str | None:
@@ -65,18 +71,123 @@ def duration_seconds(run: Run) -> float | None:
     return (run.ended_ns - run.started_ns) / 1e9
 
 
-def workflow_item(workflow: Workflow) -> dict[str, Any]:
-    """A workflow as lists show it. Nothing knows schedules yet: no slot is due, and none has a verdict."""
+def workflow_item(workflow: Workflow, outlook: Outlook | None = None, reached: str = "observe") -> dict[str, Any]:
+    """A workflow as lists show it; ``reached`` is the level of its policy. One that never ran has no state."""
+    last, ahead = workflow.last_run, outlook or NOTHING_AHEAD
     return {
         "name": workflow.name,
-        "level": level({}),
-        "state": workflow.last_run.state,
-        "last_run": run_item(workflow.last_run),
-        "next_due_at": None,
-        "verdict": None,
+        "level": reached,
+        "state": last.state if last else None,
+        "last_run": run_item(last) if last else None,
+        "next_due_at": iso(ahead.next_due_ns),
+        "verdict": ahead.verdict,
+        "paused": ahead.paused,
+        "open_incidents": ahead.open_incidents,
         "success_rate_30d": workflow.success_rate_30d,
-        "tags": list(workflow.last_run.tags),
+        "tags": list(last.tags) if last else [],
         "outcomes": workflow.outcomes,
+    }
+
+
+def slot_item(row: SlotRow) -> dict[str, Any]:
+    """A slot. Its host is null where the workflow is expected once, wherever it runs."""
+    slot = row.slot
+    return {
+        "workflow": row.workflow,
+        "host": row.host or None,
+        "due_at": iso(slot.due_ns),
+        "deadline_at": iso(slot.deadline_ns),
+        "verdict": slot.verdict,
+        "reason": slot.reason,
+        "run_id": slot.run_id,
+        "started_at": iso(slot.started_ns),
+        "revision": slot.revision,
+        "policy_version": slot.version,
+    }
+
+
+def policy_item(view: PolicyView, warnings: list[str]) -> dict[str, Any]:
+    """A policy, and for each of its keys who set it."""
+    return {
+        "workflow": view.workflow,
+        "version": view.version,
+        "level": level(view.in_force),
+        "policy": view.in_force,
+        "stored": view.stored,
+        "declared": view.declared,
+        "source": {key: _source(view.stored or {}, key, value) for key, value in view.in_force.items()},
+        "problems": view.problems,
+        "warnings": warnings,
+    }
+
+
+def _source(stored: dict[str, Any], key: str, value: Any) -> str:
+    if stored.get(key) is None:
+        return "code"
+    return "both" if isinstance(value, dict) and not value.keys() <= stored[key].keys() else "stored"
+
+
+def version_item(version: PolicyVersion) -> dict[str, Any]:
+    """One version of a policy."""
+    return {
+        "version": version.version,
+        "origin": version.origin,
+        "policy": version.document,
+        "author": version.author,
+        "reason": version.reason,
+        "created_at": iso(version.created_ns),
+    }
+
+
+def incident_item(incident: Incident, now_ns: int) -> dict[str, Any]:
+    """An incident as lists show it. One that speaks for several has no workflow; one of no single host has none either."""
+    return {
+        "id": incident.id,
+        "kind": incident.kind,
+        "state": incident_state(incident, now_ns),
+        "workflow": incident.workflow or None,
+        "host": incident.host or None,
+        "summary": incident.summary,
+        "opened_at": iso(incident.opened_ns),
+        "since_at": iso(incident.since_ns),
+        "closed_at": iso(incident.closed_ns),
+        "reason": incident.reason,
+        "run_id": incident.run_id,
+        "due_at": iso(incident.due_ns),
+        "error": incident.error,
+        "acked_by": incident.acked_by if incident.acked_ns is not None else None,
+        "snoozed_until": iso(incident.snoozed_until_ns),
+        "group_id": incident.group_id,
+        "suppressed_by": incident.suppressed_by,
+        "told_at": iso(incident.told_ns),
+    }
+
+
+def incident_state(incident: Incident, now_ns: int) -> str:
+    """Of its facts, the one that says most about who has to do what."""
+    if incident.closed_ns is not None:
+        return "closed"
+    if incident.acked_ns is not None:
+        return "acknowledged"
+    return "snoozed" if incident.snoozed_until_ns is not None and incident.snoozed_until_ns > now_ns else "open"
+
+
+def incident_detail(incident: Incident, members: list[Incident], now_ns: int) -> dict[str, Any]:
+    """An incident on its own, with those that it speaks for."""
+    return {**incident_item(incident, now_ns), "members": [incident_item(each, now_ns) for each in members]}
+
+
+def quiet_item(quiet: QuietTime) -> dict[str, Any]:
+    """A pause or a maintenance window."""
+    return {
+        "id": quiet.id,
+        "kind": quiet.kind,
+        "workflow": quiet.workflow,
+        "host": quiet.host,
+        "from_at": iso(quiet.from_ns),
+        "until_at": iso(quiet.until_ns),
+        "reason": quiet.reason or None,
+        "by": quiet.by,
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from rota.rules.fold import RunEvent
 from rota.rules.declared import Declared
+from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector.decode import otlp_json
 from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
@@ -17,7 +17,13 @@ from rota_collector.decode.pieces import pieces
 from rota_collector.journal import Record, Signal
 
 _NAME = names.RUN_STATE_EVENT.encode()
-_DECLARED = (names.SCHEDULE_SPEC, names.SCHEDULE_TZ, names.SCHEDULE_GRACE, names.MAX_DURATION, names.NAME_SOURCE)  # as in Declared
+_DECLARED = (
+    names.SCHEDULE_SPEC,
+    names.SCHEDULE_TZ,
+    names.SCHEDULE_GRACE,
+    names.MAX_DURATION,
+    names.NAME_SOURCE,
+)  # as in Declared
 _ESCAPED = b"\\u00"  # JSON may spell any character of the name this way
 
 Attributes = Mapping[str, Any]

@@ -36,6 +36,7 @@ class RunFact(NamedTuple):
     heard_ns: int = 0  # the last sign of life
     error: str | None = None  # what went wrong, for people
     attempt: int = 1
+    has_start: bool = True  # False: nobody said when it started, and ``started_ns`` is when it was first heard of
 
     @property
     def is_open(self) -> bool:

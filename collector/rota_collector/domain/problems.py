@@ -150,7 +150,7 @@ def too_short(case: Case) -> Found:
 
 
 def _is_short(run: RunFact, least_ns: int) -> bool:
-    return run.ended_ns is not None and run.ended_ns - run.started_ns < least_ns
+    return run.has_start and run.ended_ns is not None and run.ended_ns - run.started_ns < least_ns
 
 
 def silent(case: Case) -> Found:

@@ -86,7 +86,7 @@ def parse(spec: str | Mapping[str, Any], tz: str | None = None) -> Schedule:
     when = when_of(spec) if isinstance(spec, str) else spec
     zone = _zone(str(when.get("tz") or tz or "UTC"))
     if when.get("cron"):
-        return _cron(" ".join(str(when["cron"]).lower().split()), zone)
+        return _cron(" ".join(str(when["cron"]).split()), zone)
     if when.get("every"):
         return _interval("".join(str(when["every"]).split()), zone)
     if when.get("on_calendar"):
@@ -98,6 +98,7 @@ def parse(spec: str | Mapping[str, Any], tz: str | None = None) -> Schedule:
 
 
 def _cron(spec: str, zone: str) -> Schedule:
+    spec = spec.lower() if spec.startswith("@") else spec
     if spec == "@reboot":
         raise BadSchedule("@reboot has no time: nobody can say when it is missed. Name the times at which it should run")
     try:
@@ -132,9 +133,10 @@ def _calendar(spec: str, zone: str) -> Schedule:
     try:
         for line in lines:
             TzIterator(line, datetime(2000, 1, 1, tzinfo=UTC))
-    except (OnCalendarError, ValueError, OSError) as error:  # OSError: a zone that is a folder, like Europe
+    except (OnCalendarError, ValueError, OSError):  # OSError: a zone that is a folder, like Europe
+        fields = "" if ":" in spec or len(spec.split()) < 3 else f" (cron has five fields; this has {len(spec.split())})"
         raise BadSchedule(
-            f"{spec!r} is no schedule ({error}). Write cron (0 2 * * *), an interval (every 5m) or a calendar (Mon..Fri 02:00)"
+            f"{spec[:80]!r} is no schedule{fields}: write cron (0 2 * * *), an interval (every 5m) or a calendar (Mon..Fri 02:00)"
         ) from None
     if not lines:
         raise BadSchedule(f"{spec!r} is no schedule: it is empty. Example: 0 2 * * *")
@@ -152,13 +154,15 @@ def _next_on_line(line: str, zone: str, at_ns: int) -> int | None:
     return None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # of good names; what raises is not remembered
 def _zone(tz: str) -> str:
     try:
         ZoneInfo(tz)
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        near = get_close_matches(tz, available_timezones(), 1)
-        raise BadSchedule(f"{tz!r} is no time zone: write a name such as {near[0] if near else 'Europe/Berlin'} or UTC") from None
+        names = {name.lower(): name for name in available_timezones()}
+        near = get_close_matches(tz.lower(), names, 1)
+        example = names[near[0]] if near else "Europe/Berlin"
+        raise BadSchedule(f"{tz[:80]!r} is no time zone: write a name such as {example}") from None
     return tz
 
 

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, select
+from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import Clock
@@ -29,7 +29,7 @@ from rota_collector.store.watches import Instance
 LATE_NEWS_NS = 30 * 10**9  # after the last news of a downtime, so long until what is missing counts as missed
 LONGEST_SETTLING_NS = 3600 * 10**9
 
-_queued = select(outgoing.c.id, outgoing.c.record).order_by(outgoing.c.id).limit(bindparam("limit"))
+_queued = select(outgoing.c.id, outgoing.c.records).order_by(outgoing.c.id).limit(bindparam("limit"))
 _unqueue = delete(outgoing).where(outgoing.c.id <= bindparam("last"))
 
 
@@ -38,6 +38,7 @@ class Noted(NamedTuple):
 
     policies: list[dict[str, Any]]
     instances: list[Instance]
+    is_due: bool  # whether there is something to judge
 
 
 class Expectations:
@@ -45,6 +46,7 @@ class Expectations:
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
+        self.changed: Callable[[], None] = lambda: None  # called when there is something to judge
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
@@ -98,7 +100,7 @@ class Expectations:
         watches.mark_workflows(connection, sorted(succeeded))
         watches.hear(connection, events)
         self._wait_for_late_news(connection, events, now_ns)
-        return Noted(declared, list(begun))
+        return Noted(declared, list(begun), bool(marks or succeeded or declared))
 
     def _instance(self, run: Run, documents: dict[str, str]) -> tuple[Instance, str | None]:
         """The instance that a run is of, and the policy in force, if there is one."""
@@ -123,6 +125,8 @@ class Expectations:
         self.policies.learn(noted.policies)
         self._known.update(noted.instances)
         self._known.update((row["workflow"], "") for row in noted.policies)
+        if noted.is_due:
+            self.changed()
 
     # -- while nobody watched -----------------------------------------------------------------------------------------
 
@@ -134,16 +138,11 @@ class Expectations:
 
     # -- what the journal does not have yet ---------------------------------------------------------------------------
 
-    def queue(self, connection: Connection, records: Sequence[str]) -> None:
-        """Have these log records (JSON) brought into the journal."""
-        if records:
-            connection.execute(insert(outgoing), [{"record": record} for record in records])
-
     def queued(self, limit: int) -> tuple[int, list[str]]:
-        """(the last one's number, the oldest records that are queued)."""
+        """(the last row's number, the log records of the oldest rows that are queued)."""
         with self._engine.begin() as connection:
             rows = connection.execute(_queued, {"limit": limit}).all()
-        return (rows[-1].id if rows else 0), [row.record for row in rows]
+        return (rows[-1].id if rows else 0), [row.records for row in rows]
 
     def unqueue(self, last: int) -> None:
         """The records up to this number are in the journal."""

@@ -11,11 +11,11 @@ from rota_collector.domain import incident as domain
 from rota_collector.domain.incident import Incident, Transition
 from rota_collector.store import events
 from rota_collector.store.control_queries import Page, page_of, page_parts
-from rota_collector.store.dialect import upsert
+from rota_collector.store.dialect import driver_sql, upsert
 from rota_collector.store.expectations_schema import incidents, outgoing
 
 _columns = [incidents.c[name] for name in Incident._fields]
-_put = upsert(incidents)
+_put = driver_sql(upsert(incidents))  # its parameters are the fields of Incident, in order
 _one = select(*_columns).where(incidents.c.id == bindparam("identity"))
 _open = select(*_columns).where(incidents.c.closed_ns.is_(None))
 _open_of = _open.where(incidents.c.workflow.in_(bindparam("names", expanding=True)))
@@ -33,6 +33,12 @@ _forgiven = (
 )
 
 
+def queue(connection: Connection, records: Sequence[str]) -> None:
+    """Have these log records (JSON) brought into the journal, together."""
+    if records:
+        connection.execute(insert(outgoing), {"records": ",".join(records)})
+
+
 class IncidentFilter(NamedTuple):
     """Which incidents; None: any."""
 
@@ -44,9 +50,9 @@ def keep(connection: Connection, transitions: Sequence[Transition]) -> None:
     """Store what transitions leave, and queue the events that tell of them."""
     if not transitions:
         return
-    last = {transition.incident.id: transition.incident for transition in transitions}
-    connection.execute(_put, [incident._asdict() for incident in last.values()])
-    connection.execute(insert(outgoing), [{"record": events.of_transition(transition)} for transition in transitions])
+    last = {transition.incident.id: tuple(transition.incident) for transition in transitions}
+    connection.exec_driver_sql(_put.sql, list(last.values()))
+    queue(connection, [events.of_transition(transition) for transition in transitions])
 
 
 def open_by_instance(connection: Connection, names: Sequence[str]) -> dict[tuple[str, str], dict[str, Incident]]:

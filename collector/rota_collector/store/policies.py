@@ -126,7 +126,7 @@ class Policies:
 
         Raises rota.rules.policy.PolicyError with every problem of every document.
         """
-        valid = {workflow: _validated(workflow, document) for workflow, document in stored.items()}
+        valid = _validated(stored)
         with self._writer.begin() as connection:
             rows = [self._put(connection, name, document, author, reason, now_ns) for name, document in valid.items()]
         with self._lock:
@@ -249,13 +249,20 @@ def anchor_ns(document: str, started_ns: int) -> int:
     return started_ns - (LONGEST_GRACE_NS if grace_ns is None else grace_ns) - 1
 
 
-def _validated(workflow: str, document: object) -> dict[str, Any]:
-    """The document, or PolicyError with all that is wrong with it, its schedule included."""
-    valid = dict(documents.validate(document))
-    named = valid.pop("workflow", workflow)
-    if named != workflow:
-        raise documents.PolicyError([f"workflow: the document is of {named!r}, and was put at {workflow!r}"])
-    _, problems = _usable(valid, [])
+def _validated(stored: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """The documents, or PolicyError with all that is wrong with any of them, their schedules included."""
+    valid: dict[str, dict[str, Any]] = {}
+    problems: list[str] = []
+    for workflow, document in stored.items():
+        try:
+            valid[workflow] = dict(documents.validate(document))
+        except documents.PolicyError as error:
+            problems += error.problems
+            continue
+        named = valid[workflow].pop("workflow", workflow)
+        if named != workflow:
+            problems.append(f"workflow: the document is of {named!r}, and was put at {workflow!r}")
+        problems += _usable(valid[workflow], [])[1]
     if problems:
         raise documents.PolicyError(problems)
     return valid

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, bindparam, func, select, tuple_
 
@@ -13,10 +13,9 @@ from rota_collector.store.expectations_schema import incidents, quiet_times, slo
 
 _columns = [slots.c.workflow, slots.c.host, *(slots.c[name] for name in Slot._fields)]
 _of_runs = select(slots.c.run_id, slots.c.due_ns).where(slots.c.run_id.in_(bindparam("ids", expanding=True)))
-_outlooks = (
-    select(watches.c.workflow, func.min(watches.c.next_due_ns), func.max(watches.c.verdict))
-    .where(watches.c.workflow.in_(bindparam("names", expanding=True)))
-    .group_by(watches.c.workflow)
+_WORST_FIRST = ("missed", "unknown", "late", "early", "on_time", "skipped")  # of several instances, what a person wants to see
+_outlooks = select(watches.c.workflow, watches.c.next_due_ns, watches.c.verdict).where(
+    watches.c.workflow.in_(bindparam("names", expanding=True))
 )
 _open_incidents = (
     select(incidents.c.workflow, func.count())
@@ -90,7 +89,7 @@ class Slots:
         """Workflow → what is ahead of it; one of which nothing is expected and nothing is wrong is absent."""
         given = {"names": list(names)}
         with self._engine.begin() as connection:
-            ahead = {row[0]: (row[1], row[2]) for row in connection.execute(_outlooks, given)}
+            ahead = _ahead(connection.execute(_outlooks, given))
             wrong = {row[0]: row[1] for row in connection.execute(_open_incidents, given)}
             paused = set(connection.execute(_paused, {**given, "now": now_ns}).scalars())
         return {
@@ -98,3 +97,13 @@ class Slots:
             for name in names
             if name in ahead or name in wrong or name in paused
         }
+
+
+def _ahead(rows: Iterable[Any]) -> dict[str, tuple[int | None, str | None]]:
+    """Workflow → (when the next of its instances is due, the worst of their verdicts)."""
+    found: dict[str, tuple[int | None, str | None]] = {}
+    for workflow, next_due_ns, verdict in rows:
+        next_ns, worst = found.get(workflow, (None, None))
+        next_ns = min((at for at in (next_ns, next_due_ns) if at is not None), default=None)
+        found[workflow] = (next_ns, min((each for each in (worst, verdict) if each), key=_WORST_FIRST.index, default=None))
+    return found

@@ -16,7 +16,7 @@ from rota_collector.domain.expect import BAD, Memory, RunFact
 from rota_collector.domain.review import Review
 from rota_collector.domain.slots import Slot
 from rota_collector.store.control_schema import runs
-from rota_collector.store.dialect import do_nothing, driver_sql, upsert
+from rota_collector.store.dialect import do_nothing, driver_sql, least, upsert
 from rota_collector.store.expectations_schema import hosts, policies, slots, watches
 
 LATEST_RUNS = 30  # of a changed instance, beside those of its slots and the open ones
@@ -66,7 +66,7 @@ _mark = (
     .where(watches.c.workflow == bindparam("of_workflow"), watches.c.host == bindparam("of_host"))
     .values(
         next_ns=0,
-        dirty_ns=func.min(func.coalesce(watches.c.dirty_ns, bindparam("started")), bindparam("started")),
+        dirty_ns=least(func.coalesce(watches.c.dirty_ns, bindparam("started")), bindparam("started")),
         on_host=func.coalesce(func.nullif(bindparam("where"), ""), watches.c.on_host),
     )
 )
@@ -213,7 +213,18 @@ def _fact(row: Any) -> RunFact:
         error = words or (None if row.exit_code is None else f"exit status {row.exit_code}")
     heard_ns = int(row.state_key.split(".")[2])
     started_ns = row.listed_ns if row.started_ns is None else row.started_ns
-    return RunFact(row.run_id, row.state, started_ns, row.ended_ns, row.slot_ns, row.reason, heard_ns, error, row.attempt)
+    return RunFact(
+        row.run_id,
+        row.state,
+        started_ns,
+        row.ended_ns,
+        row.slot_ns,
+        row.reason,
+        heard_ns,
+        error,
+        row.attempt,
+        row.started_ns is not None,
+    )
 
 
 def successes(connection: Connection, workflow: str, since_ns: int) -> list[int]:

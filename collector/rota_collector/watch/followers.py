@@ -62,6 +62,11 @@ class Follower(threading.Thread):
         self.trouble: str | None = None  # why the last attempt failed; None while all is well
 
     @property
+    def offset(self) -> int:
+        """Up to where in the journal this store is."""
+        return self._offset
+
+    @property
     def lag_bytes(self) -> int:
         """How much of the journal this store does not have yet."""
         return max(0, self._journal.durable_end - self._offset)

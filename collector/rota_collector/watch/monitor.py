@@ -19,7 +19,7 @@ GAP_NS = 20 * 10**9  # without a beat for so long, we did not watch
 LONGEST_SLEEP_SECONDS = 1.0
 _CATCH_UP_SECONDS = 1.0  # how long a tick waits for what the journal has and the store has not
 _POLL_SECONDS = 0.01
-_RECORDS = 2000  # brought into the journal at once
+_ROWS = 8  # of the queue are brought into the journal at once; a row holds what one transaction decided
 
 
 class Journal(Protocol):
@@ -118,7 +118,7 @@ class Monitor(threading.Thread):
 
     def _flush(self) -> None:
         while True:
-            last, records = self._tools.expectations.queued(_RECORDS)
+            last, records = self._tools.expectations.queued(_ROWS)
             if not records:
                 return
             try:

@@ -51,7 +51,7 @@ def judge(tools: Tools, now_ns: int, limit: int = BATCH) -> bool:
         around = _Around(quiet.recent(connection, now_ns), quiet.recent_downtimes(connection, now_ns), now_ns)
         reviewed = [(watched, _review(connection, tools, watched, around)) for watched in batch]
         watches.save(connection, reviewed)
-        tools.expectations.queue(connection, list(_records(reviewed, now_ns)))
+        incidents.queue(connection, list(_records(reviewed, now_ns)))
         _keep(connection, tools, _transitions(connection, tools, reviewed, now_ns), now_ns)
     return True
 

@@ -7,11 +7,11 @@ import uuid
 from typing import Any, Iterable
 
 from rota.agent.witness import Ending
+from rota.rules import status
 from rota.rules.fold import TERMINAL
 from rota.wire import events, names
 
 VANISHED, PROCESS_ENDED = "vanished", "process_ended"
-_CANCELLING = {"SIGTERM": "sigterm", "SIGINT": "sigint"}
 _RESULT = {"succeeded": "success", "failed": "failure", "crashed": "error", "cancelled": "cancellation"}
 
 
@@ -22,6 +22,7 @@ class Told:
         self.run_id, self.resource, self.scope = run_id, resource, scope
         self.workflow = self.parent_run_id = self.trace_id = self.span_id = ""
         self.is_inner = False
+        self.is_part = False  # the run is `rota exec`'s, which tells how it ends
         self.attempt = 0
         self.started_ns: int | None = None
         self.end_state = ""  # of the latest attempt; empty while it is open
@@ -37,7 +38,7 @@ class Told:
             self.attempt, self.end_state, self.exit_code, self.started_ns = attempt, "", None, None
         self.workflow = pairs.get(names.WORKFLOW) or self.workflow
         self.parent_run_id = pairs.get(names.PARENT_RUN_ID) or self.parent_run_id
-        self.is_inner = pairs.get(names.RUN_SCOPE) == "inner"
+        self.is_inner, self.is_part = pairs.get(names.RUN_SCOPE) == "inner", pairs.get(names.RUN_SCOPE) == "part"
         self.trace_id, self.span_id = _hex(record.get("traceId")), _hex(record.get("spanId"))
         self.started_ns = pairs.get(names.RUN_STARTED) or self.started_ns or at_ns
         if pairs[names.STATE] in TERMINAL:
@@ -59,7 +60,7 @@ def read(lines: Iterable[bytes]) -> dict[str, Told]:
 
 def has_open(runs: dict[str, Told]) -> bool:
     """Whether any of them has not ended."""
-    return any(not run.end_state for run in runs.values())
+    return any(not run.end_state and not run.is_part for run in runs.values())
 
 
 def end_lines(runs: dict[str, Told], ending: Ending | None, at_ns: int) -> list[bytes]:
@@ -77,18 +78,13 @@ def end_lines(runs: dict[str, Told], ending: Ending | None, at_ns: int) -> list[
 
 def _verdict(run: Told, ending: Ending | None, ends_badly: bool | None) -> tuple[str, str] | None:
     """(state, reason) to add for a run, or None."""
+    if run.is_part:
+        return None
     if run.is_inner and not run.end_state and ends_badly is not None:
         return ("crashed" if ends_badly else "ended"), PROCESS_ENDED
     if ending is None or run.is_inner:
         return None if run.end_state else ("crashed", VANISHED)
-    return _outside_word(ending) if _contradicts(run, ending) else None
-
-
-def _outside_word(ending: Ending) -> tuple[str, str]:
-    if ending.signal:
-        name = ending.signal_name
-        return ("cancelled", _CANCELLING[name]) if name in _CANCELLING else ("crashed", name.lower())
-    return ("failed", "exit") if ending.exit_code else ("succeeded", "exit")
+    return status.outcome(ending.exit_code, ending.signal_name) if _contradicts(run, ending) else None
 
 
 def _contradicts(run: Told, ending: Ending) -> bool:
@@ -104,7 +100,7 @@ def _ended_badly(runs: dict[str, Told], ending: Ending | None) -> bool | None:
     """Of the process itself; None when neither the kernel nor its own run tells."""
     if ending is not None:
         return ending.exit_code != 0
-    own = [run for run in runs.values() if not run.is_inner]
+    own = [run for run in runs.values() if not run.is_inner and not run.is_part]
     return own[-1].end_state not in ("succeeded", "ended", "skipped") if own else None
 
 

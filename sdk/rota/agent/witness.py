@@ -13,6 +13,8 @@ import signal
 import struct
 from typing import NamedTuple
 
+from rota.rules import status
+
 # struct pidfd_info of <linux/pidfd.h>, version 0 (64 bytes): mask, cgroup id, eleven ids, the exit code.
 _PIDFD_INFO = struct.Struct("=QQ11Ii")
 _PIDFD_GET_INFO = (3 << 30) | (_PIDFD_INFO.size << 16) | (0xFF << 8) | 11  # _IOWR(0xFF, 11, struct pidfd_info)
@@ -29,13 +31,8 @@ class Ending(NamedTuple):
 
     @property
     def signal_name(self) -> str:
-        """``SIGKILL``, or ``SIG34`` where the number has no name; empty without a signal."""
-        if not self.signal:
-            return ""
-        try:
-            return signal.Signals(self.signal).name
-        except ValueError:
-            return "SIG%d" % self.signal
+        """``SIGKILL``, or ``SIG35`` where the number has no name; empty without a signal."""
+        return status.signal_name(self.signal)
 
 
 def ending(wait_status: int) -> Ending:

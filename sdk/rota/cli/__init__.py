@@ -14,13 +14,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Sequence
 
-COMMANDS = ("demo", "up", "collector", "dashboard", "agent", "ls", "runs", "show", "logs", "sql", "doctor")
+COMMANDS = (
+    "demo", "up", "collector", "dashboard", "agent", "exec", "ls", "runs", "show", "logs", "slots", "incidents", "channel", "schedule",
+    "policy", "pause", "resume", "maintenance", "key", "sql", "doctor",
+)  # fmt: skip
 _INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status (0 well, 1 not, 2 wrong usage)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["exec"]:
+        return _exec(words[1:])
     try:
         status = _run(words[0], words[1:]) if words and words[0] in COMMANDS else _without_command(words)
         sys.stdout.flush()
@@ -33,6 +38,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `rota runs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
         return 0
+
+
+def _exec(words: list[str]) -> int:
+    """Before anything else, as it stands before every job: no argparse, and no fault of rota's keeps the job from running."""
+    try:
+        from rota.cli.exec import main as execute
+        from rota.exec import options  # noqa: F401  all that it needs to read what was typed
+    except Exception:
+        command = words[words.index("--") + 1 :] if "--" in words else words
+        if not command or command[0].startswith("-"):
+            raise
+        import _signal
+
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it
+        os.execvp(command[0], command)
+    return execute(words)
 
 
 def _without_command(words: list[str]) -> int:
@@ -48,7 +69,7 @@ def _without_command(words: list[str]) -> int:
         print("rota: there is no command %r" % word, file=out)
     print("usage: rota COMMAND …\n", file=out)
     for name in COMMANDS:
-        print("  %-10s %s" % (name, _command(name).HELP), file=out)
+        print("  %-11s %s" % (name, _command(name).HELP), file=out)
     print("\n`rota COMMAND --help` says more.", file=out)
     return 0 if asked else 2
 

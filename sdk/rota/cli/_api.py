@@ -25,13 +25,33 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def get(path: str, **parameters: object) -> Item:
     """The JSON object at ``path`` below ``/api/v1``; parameters that are None are left out. Raises CollectorError."""
-    given = {name: str(value) for name, value in parameters.items() if value is not None}
-    return _call("/api/v1" + path + ("?" + urllib.parse.urlencode(given) if given else ""), None)
+    return _call(_with(path, parameters), None)
 
 
 def post(path: str, content: Item) -> Item:
-    """The JSON object that answers ``content``. Raises CollectorError."""
-    return _call("/api/v1" + path, json.dumps(content).encode())
+    """The JSON object that answers ``content``; what is None in it is left out. Raises CollectorError."""
+    given = {name: value for name, value in content.items() if value is not None}
+    return _call(_with(path, {}), json.dumps(given).encode())
+
+
+def post_text(path: str, text: bytes, content_type: str, **parameters: object) -> Item:
+    """The JSON object that answers a text. Raises CollectorError."""
+    return _call(_with(path, parameters), text, content_type)
+
+
+def delete(path: str) -> Item:
+    """The JSON object that answers the removal of what is at ``path``. Raises CollectorError."""
+    return _call(_with(path, {}), None, method="DELETE")
+
+
+def of_workflow(name: str, below: str = "") -> str:
+    """The path of a workflow, or of what is below it."""
+    return "/workflows/" + urllib.parse.quote(name, safe="") + below
+
+
+def _with(path: str, parameters: Item) -> str:
+    given = {name: str(value) for name, value in parameters.items() if value is not None}
+    return "/api/v1" + path + ("?" + urllib.parse.urlencode(given) if given else "")
 
 
 def items(path: str, limit: int | None = None, **parameters: object) -> Iterator[Item]:
@@ -61,13 +81,16 @@ def find_run(word: str) -> Item:
     return get("/runs/" + found[0]["id"])
 
 
-def open_url(url: str, body: bytes | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> Any:
+def open_url(
+    url: str, body: bytes | None = None, timeout_seconds: float = TIMEOUT_SECONDS, *, content_type: str = "application/json",
+    method: str | None = None,
+) -> Any:  # fmt: skip
     """``urlopen`` with the headers of the environment, and no proxy on the way to this machine. Raises OSError, ValueError."""
     if not url.startswith(("http://", "https://")):
         raise ValueError("not an http:// or https:// address")
-    request = urllib.request.Request(url, body, _config.headers())
+    request = urllib.request.Request(url, body, _config.headers(), method=method)
     if body is not None:
-        request.add_header("Content-Type", "application/json")
+        request.add_header("Content-Type", content_type)
     opener = urllib.request.build_opener()
     if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -78,10 +101,10 @@ class NotFound(CollectorError):
     """The collector knows nothing by that name."""
 
 
-def _call(path: str, body: bytes | None) -> Item:
+def _call(path: str, body: bytes | None, content_type: str = "application/json", method: str | None = None) -> Item:
     endpoint = _config.endpoint()
     try:
-        with open_url(endpoint + path, body) as answer:
+        with open_url(endpoint + path, body, content_type=content_type, method=method) as answer:
             return _content(answer.read(), answer.headers, endpoint)
     except urllib.error.HTTPError as error:
         with error:

@@ -30,7 +30,13 @@ NEEDS = {
         "grpc",
         "sqlalchemy",
         "opentelemetry.proto",
+        "cronsim",
+        "oncalendar",
+        "yaml",
+        "apprise",
+        "requests",
     ),
+    "offline": ("cronsim", "oncalendar", "yaml"),
     "dashboard": ("streamlit", "httpx"),
     "agent": (),
 }
@@ -61,11 +67,12 @@ def _installed(module: str) -> bool:
 
 def require(part: str) -> None:
     """Raises PartMissing, saying what to install, unless ``part`` can run here."""
+    what = "what answers without a collector" if part == "offline" else "the " + part
     if NEEDS[part] and sys.version_info < (3, 11):
-        raise PartMissing("the %s needs Python 3.11 or newer; this is %d.%d" % (part, *sys.version_info[:2]))
+        raise PartMissing("%s needs Python 3.11 or newer; this is %d.%d" % (what, *sys.version_info[:2]))
     absent = missing(part)
     if absent:
-        raise PartMissing("the %s needs %s: pip install 'rota[server]'" % (part, ", ".join(absent)))
+        raise PartMissing("%s needs %s: pip install 'rota[server]'" % (what, ", ".join(absent)))
 
 
 def command(part: str) -> list[str]:
@@ -80,6 +87,13 @@ def become(part: str) -> int:
     require(part)
     words = command(part)
     os.execv(words[0], words)
+
+
+def ask_offline(asked: Mapping[str, object]) -> int:
+    """Replace this process by the part of the collector that answers without one running; what it prints is the answer."""
+    require("offline")
+    python = command("collector")[:-1]
+    os.execv(python[0], [*python, "rota_collector.offline", json.dumps(asked)])
 
 
 class Parts:

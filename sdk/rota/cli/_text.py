@@ -21,6 +21,7 @@ _COLOUR_OF_STATE = {
     "succeeded": "green", "running": "blue", "starting": "blue", "cancelling": "yellow", "cancelled": "yellow", "ended": "yellow",
     "failed": "red", "crashed": "red", "timed_out": "red", "upstream_failed": "red", "skipped": "grey",
 }  # fmt: skip
+_COLOUR_OF_VERDICT = {"on_time": "green", "early": "yellow", "late": "yellow", "missed": "red"}
 _MARKS = {"green": "✓", "red": "✗", "blue": "…", "yellow": "-", "grey": "·"}
 
 
@@ -112,6 +113,12 @@ def coloured(text: str, colour: str | None) -> str:
 def state_cell(state: str, reason: str | None = None) -> Cell:
     """A state in its colour, with the reason behind it when that says more."""
     return Cell("%s (%s)" % (state, reason) if reason else state, _COLOUR_OF_STATE.get(state))
+
+
+def verdict_cell(verdict: str | None, reason: str | None = None) -> Cell:
+    """What became of a slot, in its colour; empty while nobody knows."""
+    said = "%s (%s)" % (verdict, reason) if verdict and reason else verdict or ""
+    return Cell(said, _COLOUR_OF_VERDICT.get(verdict or "", "grey"))
 
 
 def marks(states: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import time
 from typing import NamedTuple
 
 from rota.cli import _api, _parts, _text, runs, show, up
+from rota.cli._receiver import Receiver
 from rota.errors import RotaError
 
 TYPE_CHECKING = False
@@ -25,17 +26,20 @@ _PORTS = (("ROTA_HTTP", 4318), ("ROTA_GRPC", 4317), ("ROTA_DASHBOARD", 8501))
 
 
 class Example(NamedTuple):
-    """A script, the workflow that it is, its arguments, and the states that its run may be in."""
+    """A script, the workflow that it is, its arguments, the states that its run may be in, and what runs it."""
 
     script: str
     workflow: str
     arguments: tuple[str, ...]
     states: tuple[str, ...]
+    prefix: tuple[str, ...] = (sys.executable,)
 
 
 _ETL = Example("etl_airports.py", "airports.etl", (), ("succeeded",))
 _FLAKY_WHOLE = Example("flaky_report.py", "flaky_report", ("1",), ("succeeded",))
 _FLAKY_BROKEN = Example("flaky_report.py", "flaky_report", ("10",), ("failed",))
+_SHELL = Example("backup.sh", "backup", (), ("succeeded",), (sys.executable, "-m", "rota", "exec", "--", "sh"))
+_STOPS = Example("disk_check.py", "disk_check", (), ("succeeded",))  # says `every 5s`, and is not run again
 _HANGS = Example("stuck_sync.py", "stuck_sync", (), ("running",))
 _TERMINATED = _HANGS._replace(states=("cancelled", "crashed"))
 
@@ -53,11 +57,11 @@ def run(args: Namespace) -> int:
     home = tempfile.mkdtemp(prefix="rota-demo-")
     _parts.stop_on_signals()
     try:
-        with _parts.Parts(environment(home)) as parts:
+        with Receiver() as receiver, _parts.Parts(environment(home)) as parts:
             os.environ.clear()
             os.environ.update(parts.environment)  # what is read from the API is read from this collector
             parts.start_all(home)
-            _show(parts, examples)
+            _show(parts, examples, receiver)
             if not args.exit:
                 print("Ctrl-C ends the demo and removes its home.", flush=True)
                 up.serve(parts)
@@ -86,6 +90,7 @@ def environment(home: str) -> dict[str, str]:
     found = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     found.update({name: "127.0.0.1:%d" % free_port(usual) for name, usual in _PORTS})
     found.update({"ROTA_HOME": home, "ROTA_AGENT": os.path.join(home, "agent.sock")})
+    found["ROTA_WEBHOOK_ALLOW_PRIVATE"] = "1"  # the demo's own receiver of alerts listens on this machine
     return found
 
 
@@ -102,15 +107,19 @@ def free_port(usual: int) -> int:
     raise RotaError("there is no free port on 127.0.0.1")
 
 
-def _show(parts: _parts.Parts, examples: str) -> None:
+def _show(parts: _parts.Parts, examples: str, receiver: Receiver) -> None:
     agent = parts.environment["ROTA_AGENT"]
     parts.wait_until(lambda: os.path.exists(agent), _parts.READY_SECONDS, "the agent's start")
-    for example in (_ETL, _FLAKY_WHOLE, _FLAKY_BROKEN):
+    _api.post("/channels", {"name": "demo", "url": receiver.url})
+    shell = _SHELL._replace(arguments=(examples, os.path.join(parts.environment["ROTA_HOME"], "backups")))
+    ended = (_STOPS, _ETL, _FLAKY_WHOLE, _FLAKY_BROKEN, shell)
+    for example in ended:
         _run_to_its_end(example, examples, parts)
     _run_until_terminated(examples, parts)
-    for example in (_ETL, _FLAKY_WHOLE, _FLAKY_BROKEN, _TERMINATED):
+    for example in (*ended, _TERMINATED):
         _wait_for(example, parts)
     _print_what_was_seen()
+    _print_alert(parts, receiver)
     dashboard = "http://" + parts.environment["ROTA_DASHBOARD"]
     parts.wait_until(lambda: answers(dashboard), _parts.READY_SECONDS, "the dashboard's start")
     print("\ndashboard  %s\nAPI        http://%s/api/v1/runs" % (dashboard, parts.environment["ROTA_HTTP"]), flush=True)
@@ -126,7 +135,8 @@ def answers(url: str) -> bool:
 
 
 def _command(example: Example, examples: str) -> list[str]:
-    return [sys.executable, os.path.join(examples, example.script), *example.arguments]
+    directory = examples if example.script.endswith(".py") else os.path.dirname(examples)
+    return [*example.prefix, os.path.join(directory, example.script), *example.arguments]
 
 
 def _run_to_its_end(example: Example, examples: str, parts: _parts.Parts) -> None:
@@ -134,7 +144,8 @@ def _run_to_its_end(example: Example, examples: str, parts: _parts.Parts) -> Non
     words = _command(example, examples)
     ended = subprocess.run(words, env=parts.environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     took = _text.duration(time.monotonic() - started)
-    print("ran %s: %s after %s" % (" ".join((example.script, *example.arguments)), _parts.how_it_ended(ended.returncode), took))
+    shown = " ".join((example.script, *map(os.path.basename, example.arguments)))
+    print("ran %s: %s after %s" % (shown, _parts.how_it_ended(ended.returncode), took))
     if bool(ended.returncode) != ("failed" in example.states):
         raise RotaError("%s should have %s:\n%s" % (example.script, example.states[0], ended.stderr.decode(errors="replace")))
 
@@ -175,3 +186,13 @@ def _print_what_was_seen() -> None:
     show.print_tasks(etl)
     print("\nwhy %s failed:" % failed["workflow"])
     show.print_error(failed)
+
+
+def _print_alert(parts: _parts.Parts, receiver: Receiver) -> None:
+    """The workflow that is expected every 5 s ran once: its slot is missed, and the alert comes by the channel."""
+    what = "the alert about %s, which was to run every 5 s and ran once," % _STOPS.script
+    parts.wait_until(lambda: bool(receiver.about(_STOPS.workflow, "missed")), _SEEN_SECONDS, what)
+    alert = receiver.about(_STOPS.workflow, "missed")[0]
+    print("\n%s was to run every 5 s and ran once. The alert that came:\n" % _STOPS.script)
+    for line in str(alert["text"]).splitlines():
+        print("    " + _text.clean(line))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rota.cli import _api, _text
+from rota.cli import _api, _text, _typed
 from rota.errors import UsageError
 
 TYPE_CHECKING = False
@@ -72,7 +72,7 @@ def moment(text: str | None, now: datetime | None = None) -> str | None:
         at = (now or datetime.now(timezone.utc)) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
     else:
         try:
-            at = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+            at = _typed.iso_time(text)
         except ValueError:
             raise UsageError("%r is no time. Examples: 90m, 12h, 7d, 2026-01-31T02:00Z" % text) from None
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rota.cli import _parts
-from rota.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,15 +22,23 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="TIME",
         help="slots after then (default: now): 2026-01-31T02:00Z; in the zone of --tz when it names none",
     )
-    coming.add_argument("--count", type=int, default=5, metavar="N", help="how many (default: 5)")
+    coming.add_argument("--count", type=_count, default=5, metavar="N", help="how many (default: 5)")
     coming.add_argument("--json", action="store_true", help="print a list of {utc, local}")
     check = actions.add_parser("check", help="say what it means and what is wrong with it; exit status 1 when it cannot be used")
     check.add_argument("--grace", metavar="DURATION", help="how late a run may start: 15m")
     for action in (coming, check):
         action.add_argument(
-            "schedule", metavar="SCHEDULE", help="'0 2 * * *', '@daily', 'every 5m', or a calendar of systemd: 'Mon..Fri 02:00'"
+            "schedule", metavar="EXPR", help="'0 2 * * *', '@daily', 'every 5m', or a calendar of systemd: 'Mon..Fri 02:00'"
         )
         action.add_argument("--tz", metavar="ZONE", help="time zone (default: UTC): Europe/Berlin")
+
+
+def _count(text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not (text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= _MOST):
+        raise ArgumentTypeError("%r is not between 1 and %d" % (text, _MOST))
+    return int(text)
 
 
 def run(args: Namespace) -> int:
@@ -39,6 +46,4 @@ def run(args: Namespace) -> int:
     asked = {"ask": args.action, "schedule": args.schedule, "tz": args.tz}
     if args.action == "check":
         return _parts.ask_offline({**asked, "grace": args.grace})
-    if not 1 <= args.count <= _MOST:
-        raise UsageError("--count %d is not between 1 and %d" % (args.count, _MOST))
     return _parts.ask_offline({**asked, "from": args.since, "count": args.count, "json": args.json})

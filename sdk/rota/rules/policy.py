@@ -6,6 +6,7 @@ Schema and the reference page follow from it. Schedules are text here; whether t
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from rota.rules.declared import Declared
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 LATER = ("params", "retry", "gates", "tasks", "rules", "trigger", "execute", "share", "expect.rows", "expect.duration_band")
 KINDS = ("script", "service", "external", "manual")
 WHEN = ("cron", "every", "on_calendar", "after")  # a schedule has one of them
+LONGEST_SECONDS = 400 * 86_400  # a duration of a policy; a schedule that comes less than once a year needs no watching by hours
+MOST = 1000  # runs in a row
 
 
 class Field(NamedTuple):
     """One key of the document: its path, what its value must be, and what it says."""
 
     path: str
-    kind: str  # text, duration, count, count or false, texts, steps, mapping, or the allowed words joined by |
+    kind: str  # text, duration, length (not 0), count, count or false, texts, steps, mapping, or the allowed words joined by |
     help: str
 
 
@@ -34,29 +37,32 @@ FIELDS = (
     Field("per", "workflow|host", "`host`: each host is an instance with slots of its own."),
     Field("schedule", "mapping", "When it should run: one of cron, every, on_calendar, after."),
     Field("schedule.cron", "text", "Five fields, or an @ form: `0 2 * * *`, `@daily`."),
-    Field("schedule.every", "duration", "An interval, counted from the last start."),
+    Field("schedule.every", "length", "An interval, counted from the last start."),
     Field("schedule.on_calendar", "texts", "systemd calendar events, one or several."),
     Field("schedule.after", "mapping", "Another workflow's success makes a slot."),
     Field("schedule.after.workflow", "text", "That workflow."),
-    Field("schedule.after.within", "duration", "How long after it this one may start; `1h` when left out."),
+    Field("schedule.after.within", "length", "How long after it this one may start; `1h` when left out."),
     Field("schedule.tz", "text", "The time zone by name; UTC when left out."),
     Field("schedule.grace", "duration", "How late a run may start. Left out: a tenth of the gap, at least 1m, at most 15m."),
     Field("schedule.early", "duration", "How early a run may start and still fill the slot; the grace when left out."),
     Field("expect", "mapping", "What a run must keep."),
-    Field("expect.max_duration", "duration", "The longest a run may take."),
+    Field("expect.max_duration", "length", "The longest a run may take."),
     Field("expect.min_duration", "duration", "The shortest a successful run may take."),
     Field("expect.failures", "count or false", "So many failed runs in a row open an incident; 1 when left out, false: none do."),
     Field("expect.successes", "count", "So many successful runs in a row close an incident; 1 when left out."),
-    Field("expect.silence", "duration", "How long an open run may give no sign of life."),
+    Field("expect.silence", "length", "How long an open run may give no sign of life."),
     Field(
         "expect.upstream", "texts", "Workflows that this one needs: while one of them has an incident, this one's are suppressed."
     ),
     Field("alert", "mapping", "How people are told."),
     Field("alert.channels", "texts", "The channels; all of them when left out, an empty list: nobody is told."),
-    Field("alert.remind", "duration", "How often people are reminded of an open incident; never when left out."),
+    Field("alert.remind", "length", "How often people are reminded of an open incident; never when left out."),
     Field("alert.escalate", "steps", "Who is told when nobody acknowledges: a list of {after, to}."),
+    Field("alert.escalate[].after", "duration", "How long after the incident was opened."),
+    Field("alert.escalate[].to", "text", "The channel."),
 )
 _KINDS = {field.path: field.kind for field in FIELDS}
+_INDEX = re.compile(r"\[[0-9]+\]")  # which of a list
 
 
 class PolicyError(ValueError):
@@ -73,7 +79,7 @@ def validate(document: object) -> dict[str, Any]:
         raise PolicyError(["a policy is a mapping of keys to values, not %s" % _shown(document)])
     problems: list[str] = []
     checked = _mapping("", document, problems)
-    problems += _contradictions(checked)
+    problems += _contradictions(checked, {problem.partition(".")[0].partition(":")[0] for problem in problems})
     if problems:
         raise PolicyError(problems)
     return checked
@@ -102,6 +108,8 @@ def from_declared(declared: Declared) -> tuple[dict[str, Any], list[str]]:
         document["expect"] = {"max_duration": declared.max_duration}
     problems: list[str] = []
     kept = _mapping("", document, problems)
+    if not any(kept.get("schedule", {}).get(name) for name in WHEN):
+        kept.pop("schedule", None)  # without its time a zone and a grace say nothing
     return {key: value for key, value in kept.items() if value != {}}, problems
 
 
@@ -131,9 +139,9 @@ def _mapping(path: str, given: Mapping[Any, Any], problems: list[str]) -> dict[s
         # YAML 1.1 reads an unquoted on, off, yes or no as a boolean
         name = str(key) if not isinstance(key, bool) else "on" if key else "off"
         at = "%s.%s" % (path, name) if path else name
-        kind = _KINDS.get(at)
+        kind = _KINDS.get(_INDEX.sub("[]", at))
         if kind is None:
-            problems.append(_unknown(at))
+            problems.append(_unknown(at, value))
         elif value is None:
             kept[name] = None
         else:
@@ -150,6 +158,8 @@ def _value(at: str, kind: str, value: Any, problems: list[str]) -> Any:
             return _mapping(at, value, problems)
         problems.append("%s: %s is no mapping%s" % (at, _shown(value), _hint(at)))
         return None
+    if kind == "steps" and isinstance(value, list):
+        return [_step("%s[%d]" % (at, i), step, problems) for i, step in enumerate(value)]
     problem = _CHECKS.get(kind, _word)(kind, value)
     if problem:
         problems.append("%s: %s %s" % (at, _shown(value), problem))
@@ -157,24 +167,35 @@ def _value(at: str, kind: str, value: Any, problems: list[str]) -> Any:
     return [value] if kind == "texts" and isinstance(value, str) else value
 
 
+def _step(at: str, given: object, problems: list[str]) -> dict[str, Any]:
+    known = len(problems)
+    step = _mapping(at, given, problems) if isinstance(given, dict) else {}
+    if len(problems) == known and (step.get("after") is None or step.get("to") is None):
+        problems.append("%s: %s is no step; write {after: 30m, to: oncall}" % (at, _shown(given)))
+    return step
+
+
 def _text(_kind: str, value: object) -> str:
     return "" if isinstance(value, str) and value.strip() else "is no text: put it in quotes"
 
 
-def _duration(_kind: str, value: object) -> str:
+def _duration(kind: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return "is no duration: write it like 90s, 15m, 2h"
     try:
         length = seconds(str(value))
     except ValueError:
         return "is no duration: write it like 90s, 15m, 2h"
-    return "" if 0 <= length <= 400 * 86_400 else "is longer than 400 days"
+    if length == 0 and kind == "length":
+        return "is no length of time: it must be above 0"
+    return "" if length <= LONGEST_SECONDS else "is longer than 400 days"
 
 
 def _count(kind: str, value: object) -> str:
     if value is False and kind == "count or false":
         return ""
-    return "" if type(value) is int and 1 <= value <= 1000 else "is no number from 1 to 1000"
+    allowed = "is no number from 1 to %d" % MOST + (", and not false" if kind == "count or false" else "")
+    return "" if type(value) is int and 1 <= value <= MOST else allowed
 
 
 def _texts(_kind: str, value: object) -> str:
@@ -184,13 +205,8 @@ def _texts(_kind: str, value: object) -> str:
     )
 
 
-def _steps(_kind: str, value: object) -> str:
-    if not isinstance(value, list):
-        return "is no list of steps; write [{after: 30m, to: oncall}]"
-    for step in value:
-        if not isinstance(step, dict) or set(step) != {"after", "to"} or _text("", step["to"]) or _duration("", step["after"]):
-            return "has a step that is not {after: DURATION, to: CHANNEL}"
-    return ""
+def _steps(_kind: str, _value: object) -> str:
+    return "is no list of steps; write [{after: 30m, to: oncall}]"
 
 
 def _word(kind: str, value: object) -> str:
@@ -198,40 +214,47 @@ def _word(kind: str, value: object) -> str:
 
 
 _CHECKS = {
-    "text": _text, "duration": _duration, "count": _count, "count or false": _count, "texts": _texts, "steps": _steps,
+    "text": _text, "duration": _duration, "length": _duration, "count": _count, "count or false": _count, "texts": _texts,
+    "steps": _steps,
 }  # fmt: skip
 
 
-def _contradictions(document: Mapping[str, Any]) -> list[str]:
-    found = []
-    schedule = document.get("schedule")
-    if schedule:
-        named = [name for name in WHEN if schedule.get(name)]
-        if len(named) != 1:
-            found.append("schedule: it has %s of cron, every, on_calendar, after; it needs one" % (" and ".join(named) or "none"))
-        if isinstance(schedule.get("after"), dict) and not schedule["after"].get("workflow"):
-            found.append("schedule.after: it names no workflow")
-        elif schedule.get("after") and schedule["after"]["workflow"] == document.get("workflow"):
-            found.append("schedule.after.workflow: a workflow cannot come after itself")
+def _contradictions(document: Mapping[str, Any], wrong: set[str]) -> list[str]:
+    """What does not go together, in the parts of which nothing is ``wrong`` yet."""
+    found: list[str] = []
+    if document.get("schedule") is not None and "schedule" not in wrong:
+        found += _in_schedule(document["schedule"], document.get("workflow"))
     expect = document.get("expect") or {}
     least, most = (expect.get(name) for name in ("min_duration", "max_duration"))
     if least is not None and most is not None and seconds(str(least)) >= seconds(str(most)):
         found.append("expect.min_duration: %s is not below max_duration %s" % (_shown(least), _shown(most)))
+    if document.get("workflow") is not None and document["workflow"] in (expect.get("upstream") or ()):
+        found.append("expect.upstream: %s cannot need itself" % _shown(document["workflow"]))
     return found
 
 
-def _unknown(at: str) -> str:
+def _in_schedule(schedule: Mapping[str, Any], workflow: str | None) -> list[str]:
+    named = [name for name in WHEN if schedule.get(name) not in (None, [])]
+    if len(named) != 1:
+        return ["schedule: it has %s of cron, every, on_calendar, after; it needs one" % (" and ".join(named) or "none")]
+    if named == ["after"] and not schedule["after"].get("workflow"):
+        return ["schedule.after: it names no workflow"]
+    if named == ["after"] and schedule["after"]["workflow"] == workflow:
+        return ["schedule.after.workflow: a workflow cannot come after itself"]
+    return []
+
+
+def _unknown(at: str, value: object) -> str:
     if at in LATER:
         return "%s: not in this version yet" % at
     from difflib import get_close_matches
 
     parent, _, name = at.rpartition(".")
-    known = {path.rpartition(".")[2]: path for path in _KINDS if path.rpartition(".")[0] == parent}
-    near = get_close_matches(name, known, 1, 0.5)
-    if near:
-        return "%s: unknown key; did you mean %s?" % (at, known[near[0]])
-    elsewhere = [path for path in _KINDS if path.rpartition(".")[2] == name]
-    return "%s: unknown key; %s" % (at, "did you mean %s?" % elsewhere[0] if elsewhere else "there are %s" % ", ".join(known))
+    known = {path.rpartition(".")[2]: path for path in _KINDS if path.rpartition(".")[0] == _INDEX.sub("[]", parent)}
+    near = [known[each] for each in get_close_matches(name, known, 1, 0.5)]
+    near += [path for path in _KINDS if path.rpartition(".")[2] == name]  # the right word in the wrong place
+    said = "did you mean %s?" % near[0] if near else "there are %s" % ", ".join(known)
+    return "%s: unknown key, with the value %s; %s" % (at, _shown(value), said)
 
 
 def _hint(at: str) -> str:

@@ -10,6 +10,9 @@ RUN_STATE_EVENT = "rota.run.state"
 TASK_STATE_EVENT = "rota.task.state"
 SLOT_EVENT = "rota.slot.verdict"  # what became of a slot; written by the collector, as is the next
 INCIDENT_EVENT = "rota.incident"
+OUTPUT_EVENT = "rota.output"  # what a run wrote, or the end of it, as the body
+OUTPUT_STREAM = "log.iostream"  # "stdout" or "stderr"; absent when both were one
+OUTPUT_BYTES = "rota.output.bytes"  # written in all
 
 # The run (CI/CD conventions, then ours).
 WORKFLOW = "cicd.pipeline.name"
@@ -17,6 +20,7 @@ RUN_ID = "cicd.pipeline.run.id"
 PIPELINE_RESULT = "cicd.pipeline.result"
 PARENT_RUN_ID = "rota.run.parent.id"
 RUN_SCOPE = "rota.run.scope"  # "process": the run is its process; "inner": one run among others inside a process
+# ... "part": said by a script under `rota exec`, whose run it is
 NAME_SOURCE = "rota.workflow.named_by"  # "given", or "script": taken from the script's file name
 RUN_STARTED = "rota.run.started"  # Unix time in ns, repeated on the end event so that an end alone gives a duration
 EVENT_ID = "rota.event.id"
@@ -58,13 +62,24 @@ SERVICE_NAME = "service.name"
 HOST_NAME = "host.name"
 PROCESS_PID = "process.pid"
 PROCESS_EXIT_CODE = "process.exit.code"
-PROCESS_SIGNAL = "rota.process.signal"
+PROCESS_SIGNAL = "rota.process.signal"  # its name: SIGKILL
+PROCESS_COMMAND = "process.command"  # the first word of a command line; its arguments may hold secrets
+CPU_USER = "rota.process.cpu.user_seconds"  # these five: of the command and all children that it waited for
+CPU_SYSTEM = "rota.process.cpu.system_seconds"
+MEMORY_PEAK = "rota.process.memory.peak"  # bytes, of the largest of them
+BLOCKS_READ = "rota.process.disk.blocks_read"
+BLOCKS_WRITTEN = "rota.process.disk.blocks_written"
 RUNTIME_NAME = "process.runtime.name"
 RUNTIME_VERSION = "process.runtime.version"
 CODE_FILE = "code.file.path"
 SDK_NAME = "telemetry.sdk.name"
 SDK_LANGUAGE = "telemetry.sdk.language"
 SDK_VERSION = "telemetry.sdk.version"
+
+# Who sent it.
+USER_AGENT = "user_agent.original"
+CLIENT_ADDRESS = "client.address"
+HTTP_METHOD = "http.request.method"
 
 # What went wrong.
 ERROR_TYPE = "error.type"

@@ -296,6 +296,14 @@ def test_a_run_that_is_too_short_is_told():
     assert (world.broken, world.last.healed["too_short"]) == ([], "a run took its time")
 
 
+def test_a_run_whose_start_nobody_told_is_not_too_short():
+    """What we do not know is no evidence: a lone success ping has no length."""
+    world = World(Expectation(None, Limits(None, None, 1), min_duration_ns=MINUTE))
+    world.run("a", "succeeded", T0, T0, has_start=False)
+    world.at(T0 + S)
+    assert world.broken == []
+
+
 def test_an_open_run_of_which_nothing_is_heard_is_silent():
     """The expensive question for a sign of life is asked only when the cheap one says too long ago."""
     asked: list[str] = []

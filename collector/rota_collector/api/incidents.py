@@ -1,0 +1,75 @@
+"""Incidents, and what people do about them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+
+from rota_collector.api import expectation_models, models, shape
+from rota_collector.api.envelope import ApiError, answer
+from rota_collector.api.parameters import Acting, Cursor, Lasting, Limit
+from rota_collector.api.stores import Stores
+from rota_collector.domain.incident import Incident
+from rota_collector.store.incidents import IncidentFilter
+
+
+def router(stores: Stores) -> APIRouter:
+    """``/api/v1/incidents``."""
+    router = APIRouter(prefix="/api/v1/incidents", tags=["incidents"])
+    there = stores.expectations.incidents
+
+    @router.get("", response_model=models.Page[expectation_models.Incident])
+    def list_incidents(
+        state: Literal["open", "closed"] | None = None, workflow: str | None = None, limit: Limit = 100, cursor: Cursor = None
+    ) -> Response:
+        """Incidents, the last opened first. `state=open` is all that are not closed: acknowledged and snoozed ones too."""
+        now_ns = stores.clock.now_ns()
+        found = there.page(IncidentFilter(state, workflow), cursor, limit)
+        return answer(shape.page(found, lambda incident: shape.incident_item(incident, now_ns)))
+
+    @router.get("/{incident_id}", response_model=expectation_models.IncidentDetail)
+    def get_incident(incident_id: str) -> Response:
+        """One incident with those that it speaks for. The beginning of an id will do, where only one begins so."""
+        incident = _find(stores, incident_id)
+        return answer(shape.incident_detail(incident, there.members(incident.id), stores.clock.now_ns()))
+
+    @router.post("/{incident_id}/ack", response_model=expectation_models.Incident)
+    def acknowledge(incident_id: str, body: Acting | None = None) -> Response:
+        """Somebody works on it: no reminders and no escalation any more."""
+        incident, by, now_ns = _find(stores, incident_id), _by(body), stores.clock.now_ns()
+        return _changed(incident, there.acknowledge(incident.id, by, now_ns), now_ns)
+
+    @router.post("/{incident_id}/snooze", response_model=expectation_models.Incident)
+    def snooze(incident_id: str, body: Lasting) -> Response:
+        """Nothing is said of it for so many seconds, or until then; if it is open by then, people are reminded."""
+        incident, now_ns = _find(stores, incident_id), stores.clock.now_ns()
+        until_ns = body.until_ns(now_ns)
+        if until_ns is None:
+            raise ApiError(422, "invalid", "neither until nor seconds is given", 'send {"seconds": 3600}')
+        return _changed(incident, there.snooze(incident.id, until_ns, now_ns), now_ns)
+
+    @router.post("/{incident_id}/close", response_model=expectation_models.Incident)
+    def close(incident_id: str, body: Acting | None = None) -> Response:
+        """A person settles it: what went wrong until now does not open it again."""
+        incident, by, now_ns = _find(stores, incident_id), _by(body), stores.clock.now_ns()
+        return _changed(incident, there.close(incident.id, by, now_ns), now_ns)
+
+    return router
+
+
+def _find(stores: Stores, incident_id: str) -> Incident:
+    incident = stores.expectations.incidents.get(incident_id)
+    if incident is None:
+        raise ApiError(404, "not_found", f"no incident {incident_id!r}, or several begin so", "GET /api/v1/incidents lists them")
+    return incident
+
+
+def _by(body: Acting | None) -> str:
+    return (body or Acting()).by
+
+
+def _changed(incident: Incident, after: Incident | None, now_ns: int) -> Response:
+    if after is None:
+        raise ApiError(409, "closed", f"the incident {incident.id!r} is closed already", "an incident that closed stays so")
+    return answer(shape.incident_item(after, now_ns))

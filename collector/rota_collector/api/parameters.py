@@ -1,0 +1,54 @@
+"""What requests have in common: pages, times, and who asks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rota_collector.api.envelope import ApiError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_NS = 2**63 - 1
+LONGEST_SECONDS = 10 * 365 * 86_400.0
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
+Cursor = Annotated[str | None, Query(description="`next` of the page before")]
+
+
+class Acting(BaseModel):
+    """Who asks for a change; a key that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: Annotated[str, Field(min_length=1, max_length=200, description="who does it, for the record")] = "api"
+
+
+class Lasting(Acting):
+    """A change that ends: at a time, or after so many seconds."""
+
+    until: AwareDatetime | None = None
+    seconds: Annotated[float | None, Field(gt=0, le=LONGEST_SECONDS)] = None
+
+    def until_ns(self, from_ns: int) -> int | None:
+        """When it ends (Unix ns); None: that was not said. Raises ApiError when it was said twice, or is before ``from_ns``."""
+        if self.until is not None and self.seconds is not None:
+            raise ApiError(422, "invalid", "both until and seconds are given", "send one of them")
+        end_ns = ns(self.until) if self.seconds is None else from_ns + round(self.seconds * 1e9)
+        if end_ns is not None and end_ns <= from_ns:
+            raise ApiError(422, "invalid", f"until={self.until} is over already", "send a time that is still to come, or seconds")
+        return end_ns
+
+
+def ns(at: datetime | None) -> int | None:
+    """A time as Unix ns; one that 64 bits do not hold (before 1678, after 2262) as the last that they do."""
+    if at is None:
+        return None
+    return max(-_MOST_NS, min((at - _EPOCH) // timedelta(microseconds=1) * 1000, _MOST_NS))
+
+
+def taking(*media_types: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The part of the OpenAPI document that says what a body read as it is may be."""
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema} for media_type in media_types}}}

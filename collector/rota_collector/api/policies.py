@@ -1,0 +1,132 @@
+"""Policies: what is expected of workflows, as code declares it and as people store it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from rota.rules.policy import merge
+from rota_collector.api import expectation_models, models, shape
+from rota_collector.api.documents import Examined, Unreadable, examine, examine_all, of_schedule, read
+from rota_collector.api.envelope import ApiError, answer
+from rota_collector.api.parameters import taking
+from rota_collector.api.stores import Stores
+from rota_collector.api.workflows import unknown
+from rota_collector.store.policies import PolicyView
+
+_MOST_BYTES = 4 << 20
+_JSON, _YAML = ("application/json",), ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+_BODY = taking("application/json", "application/yaml", schema={"type": "object", "description": "a policy document"})
+_TEXT = taking("application/yaml", schema={"type": "string", "description": "policy documents, each with its `workflow`"})
+
+
+class Text(NamedTuple):
+    """A body that is a document, or several."""
+
+    body: bytes
+    is_json: bool
+
+    def documents(self) -> list[object]:
+        """What it holds. Raises ApiError."""
+        try:
+            return read(self.body, is_json=self.is_json)
+        except Unreadable as error:
+            raise ApiError(422, "unreadable", f"the document cannot be read: {error}", "send YAML or JSON") from error
+
+
+async def text_of(request: Request) -> Text:
+    """The body as it is; a type that browsers send unasked is refused."""
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in _JSON + _YAML:
+        raise ApiError(415, "unsupported_media_type", f"Content-Type {given!r} is no document", f"send {_YAML[0]} or {_JSON[0]}")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BYTES:
+            raise ApiError(413, "too_large", f"the documents are larger than {_MOST_BYTES >> 20} MiB", "send them in parts")
+    return Text(bytes(body), given in _JSON)
+
+
+Given = Annotated[Text, Depends(text_of)]
+Author = Annotated[str, Query(min_length=1, max_length=200, description="who changes it, for the record")]
+Reason = Annotated[str | None, Query(max_length=1000, description="why, for the record")]
+
+
+def router(stores: Stores) -> APIRouter:
+    """``/api/v1/workflows/{name}/policy`` and its versions, ``/api/v1/policies``."""
+    router = APIRouter(prefix="/api/v1", tags=["policies"])
+    there = stores.expectations.policies
+
+    @router.get("/workflows/{name:path}/policy/versions", response_model=models.Items[expectation_models.PolicyVersion])
+    def list_versions(name: str) -> Response:
+        """Every version of a policy, the newest first, with who and why."""
+        if _view(stores, name) is None:
+            raise unknown(name)
+        return answer({"items": [shape.version_item(each) for each in there.history(name)], "next": None})
+
+    @router.get("/workflows/{name:path}/policy", response_model=expectation_models.Policy)
+    def get_policy(name: str) -> Response:
+        """The policy in force: what code declares, overridden key by key by what is stored."""
+        view = _view(stores, name)
+        if view is None:
+            raise unknown(name)
+        return answer(_item(stores, view))
+
+    @router.put("/workflows/{name:path}/policy", response_model=expectation_models.Policy, openapi_extra=_BODY)
+    def put_policy(name: str, text: Given, author: Author = "api", reason: Reason = None) -> Response:
+        """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
+        documents = text.documents()
+        if len(documents) != 1 or not name:
+            raise ApiError(
+                422, "invalid", f"{len(documents)} documents for {name!r}", "PUT takes one; POST /api/v1/policies several"
+            )
+        one = examine(documents[0], name, stores.clock.now_ns())
+        _refuse([one])
+        (view,) = there.put({name: one.document}, author=author, reason=reason, now_ns=stores.clock.now_ns())
+        return answer(_item(stores, view))
+
+    @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=_TEXT)
+    def apply(text: Given, author: Author = "api", reason: Reason = None, dry_run: bool = False) -> Response:
+        """Store several policies; none of them when anything is wrong with one. With `dry_run` say what would be in force."""
+        found = examine_all(text.documents(), stores.clock.now_ns())
+        if not found:
+            raise ApiError(422, "invalid", "there is no document in it", "each begins with `workflow: NAME`")
+        _refuse(found)
+        if dry_run:
+            views = [_as_if(stores, each) for each in found]
+        else:
+            given = {each.workflow: each.document for each in found}
+            views = there.put(given, author=author, reason=reason, now_ns=stores.clock.now_ns())
+        return answer({"items": [_item(stores, view) for view in views], "next": None, "applied": not dry_run})
+
+    return router
+
+
+def _view(stores: Stores, name: str) -> PolicyView | None:
+    """The policy of a workflow; an empty one of a workflow that only ran; None: nobody knows it."""
+    view = stores.expectations.policies.view(name)
+    if view is None and stores.control.workflow(name, stores.clock.now_ns()) is not None:
+        return PolicyView(name, 0, {}, None, None, [])
+    return view
+
+
+def _item(stores: Stores, view: PolicyView) -> dict[str, Any]:
+    errors, warnings = of_schedule(view.in_force, stores.clock.now_ns())
+    return shape.policy_item(view, errors + warnings)
+
+
+def _as_if(stores: Stores, one: Examined) -> PolicyView:
+    """What the policy would be with this document stored."""
+    view = stores.expectations.policies.view(one.workflow) or PolicyView(one.workflow, 0, {}, None, None, [])
+    in_force = merge(view.declared or {}, one.document)
+    return view._replace(version=view.version + 1, in_force=in_force, stored=one.document or None)
+
+
+def _refuse(found: list[Examined]) -> None:
+    """Raises ApiError with every problem of every document."""
+    several = len(found) > 1
+    problems = [f"{each.workflow or 'document %d' % i}: {text}" if several else text
+                for i, each in enumerate(found, 1) for text in each.problems]  # fmt: skip
+    if problems:
+        raise ApiError(422, "bad_policy", "nothing was stored: " + "; ".join(problems))

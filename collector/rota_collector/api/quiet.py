@@ -1,0 +1,90 @@
+"""When nothing is expected: pauses and maintenance windows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field
+
+from rota_collector.api import expectation_models, models, shape
+from rota_collector.api.envelope import ApiError, answer
+from rota_collector.api.parameters import Acting, Lasting, ns
+from rota_collector.api.stores import Stores
+from rota_collector.api.workflows import unknown
+
+Reason = Annotated[str, Field(max_length=1000)]
+Pattern = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Pause(Lasting):
+    """Expect nothing of a workflow; without an end, until it is resumed."""
+
+    reason: Reason = ""
+
+
+class Window(Lasting):
+    """Expect nothing of what matches, from then (else now) until then, or for so many seconds."""
+
+    workflow: Annotated[Pattern, Field(description="a name, or a pattern as `etl.*`")] = "*"
+    host: Pattern = "*"
+    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    reason: Reason = ""
+
+
+def router(stores: Stores) -> APIRouter:
+    """``/api/v1/workflows/{name}/pause`` and ``resume``, ``/api/v1/maintenance``."""
+    router = APIRouter(prefix="/api/v1", tags=["quiet times"])
+    there = stores.expectations.quiet
+
+    @router.post("/workflows/{name:path}/pause", response_model=expectation_models.QuietTime)
+    def pause(name: str, body: Pause | None = None) -> Response:
+        """Expect nothing of a workflow. A pause that is on is replaced."""
+        _must_be_known(stores, name)
+        asked, now_ns = body or Pause(), stores.clock.now_ns()
+        until_ns = asked.until_ns(now_ns)
+        return answer(
+            shape.quiet_item(there.pause(name, until_ns=until_ns, by=asked.by, reason=asked.reason, now_ns=now_ns))
+        )  # fmt: skip
+
+    @router.post("/workflows/{name:path}/resume", response_model=expectation_models.Resumed)
+    def resume(name: str, body: Acting | None = None) -> Response:  # noqa: ARG001 (whoever pauses says who; so may who resumes)
+        """Expect again, from now on."""
+        _must_be_known(stores, name)
+        was_paused = there.resume(name, stores.clock.now_ns())
+        return answer({"workflow": name, "was_paused": was_paused})
+
+    @router.get("/maintenance", response_model=models.Items[expectation_models.QuietTime])
+    def list_quiet_times() -> Response:
+        """Maintenance windows and pauses that are on or to come."""
+        return answer({"items": [shape.quiet_item(each) for each in there.current(stores.clock.now_ns())], "next": None})
+
+    @router.post("/maintenance", response_model=expectation_models.QuietTime)
+    def add_window(body: Window) -> Response:
+        """Expect nothing of workflows and hosts that match, for a while."""
+        now_ns = stores.clock.now_ns()
+        from_ns = ns(body.from_)
+        from_ns = now_ns if from_ns is None else from_ns
+        until_ns = body.until_ns(from_ns)
+        if until_ns is None:
+            raise ApiError(422, "invalid", "neither until nor seconds is given", "a window has an end; a pause need not have one")
+        if until_ns <= now_ns:
+            raise ApiError(422, "invalid", "the window is over already", "what was missed by then has been told")
+        window = there.add_maintenance(
+            workflow=body.workflow, host=body.host, from_ns=from_ns, until_ns=until_ns, reason=body.reason, by=body.by
+        )  # fmt: skip
+        return answer(shape.quiet_item(window))
+
+    @router.delete("/maintenance/{quiet_id}", response_model=expectation_models.Removed)
+    def remove(quiet_id: str) -> Response:
+        """End a window or a pause now; what it covered stays explained by it."""
+        if not there.end(quiet_id, stores.clock.now_ns()):
+            raise ApiError(404, "not_found", f"no quiet time {quiet_id!r} is on or to come", "GET /api/v1/maintenance lists them")
+        return answer({"removed": quiet_id})
+
+    return router
+
+
+def _must_be_known(stores: Stores, name: str) -> None:
+    if stores.control.workflow(name, stores.clock.now_ns()) is None and stores.expectations.policies.view(name) is None:
+        raise unknown(name)

@@ -1,0 +1,1 @@
+"""How a message leaves: in a process of its own, whose sockets, files and programs a guard watches."""

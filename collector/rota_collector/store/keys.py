@@ -1,0 +1,113 @@
+"""Keys: kept as hashes, known in memory, so that asking for one costs no query."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import uuid
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, Column, Engine, Index, MetaData, Table, Text, bindparam, insert, select, update
+
+metadata = MetaData()
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),  # SHA-256 in hex; a random key of 128 bits and more needs no slow hash
+    Column("scope", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("workflow", Text),  # the only one that it is for
+    Column("pattern", Text),  # a shell pattern of those that it is for
+    Column("created_ns", BigInteger, nullable=False),
+    Column("revoked_ns", BigInteger),
+    Index("keys_hash", "hash"),
+)
+
+SCOPES = ("ping",)
+_PREFIXES = {"ping": "rp_"}
+_RANDOM_BYTES = 18
+
+_all = select(keys).order_by(keys.c.created_ns, keys.c.id)
+_valid = select(keys).where(keys.c.revoked_ns.is_(None))
+_same = select(keys.c.id).where(keys.c.hash == bindparam("found"), keys.c.revoked_ns.is_(None))
+_revoke = (
+    update(keys).where(keys.c.id == bindparam("identity"), keys.c.revoked_ns.is_(None)).values(revoked_ns=bindparam("at"))
+)  # fmt: skip
+
+
+class Key(NamedTuple):
+    """A key, without the key itself. ``workflow``: it is bound to this one; ``pattern`` limits one that is not. Unix ns."""
+
+    id: str
+    hash: str
+    scope: str
+    name: str
+    workflow: str | None
+    pattern: str | None
+    created_ns: int
+    revoked_ns: int | None
+
+    def allows(self, workflow: str) -> bool:
+        """Whether it is for this workflow."""
+        if self.workflow is not None:
+            return workflow == self.workflow
+        return self.pattern is None or fnmatchcase(workflow, self.pattern)
+
+
+class Keys:
+    """The keys in the control database ``engine``. Any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        self._changing = threading.Lock()
+        with self._writer.begin() as connection:
+            metadata.create_all(connection)
+        self._reload()
+
+    def find(self, plain: str) -> Key | None:
+        """The key that is spelled so, unless it was revoked."""
+        return self._by_hash.get(_hash(plain))
+
+    def ping_key(self, plain: str) -> Key | None:
+        """The same, if it may ping."""
+        key = self.find(plain)
+        return key if key is not None and key.scope == "ping" else None
+
+    def all(self) -> list[Key]:
+        """All of them, the oldest first, revoked ones too."""
+        with self._engine.begin() as connection:
+            return [Key._make(row) for row in connection.execute(_all)]
+
+    def create(
+        self, scope: str, *, name: str, workflow: str | None, pattern: str | None, now_ns: int, value: str | None = None
+    ) -> tuple[Key, str] | None:
+        """A new key, and its plain text, which is kept nowhere. None: ``value``, brought from elsewhere, is a key already."""
+        plain = value or _PREFIXES[scope] + secrets.token_urlsafe(_RANDOM_BYTES)
+        key = Key(str(uuid.uuid4()), _hash(plain), scope, name, workflow, pattern, now_ns, None)
+        with self._changing:
+            with self._writer.begin() as connection:
+                if connection.execute(_same, {"found": key.hash}).first() is not None:
+                    return None
+                connection.execute(insert(keys), key._asdict())
+            self._reload()
+        return key, plain
+
+    def revoke(self, identity: str, now_ns: int) -> bool:
+        """Take a key away for good. False: there is none of this id, or it was revoked before."""
+        with self._changing:
+            with self._writer.begin() as connection:
+                revoked = connection.execute(_revoke, {"identity": identity, "at": now_ns}).rowcount > 0
+            self._reload()
+        return revoked
+
+    def _reload(self) -> None:
+        with self._engine.begin() as connection:
+            self._by_hash = {row.hash: Key._make(row) for row in connection.execute(_valid)}
+
+
+def _hash(plain: str) -> str:
+    return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()

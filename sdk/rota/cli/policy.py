@@ -1,0 +1,122 @@
+"""``rota policy``: what is expected of workflows."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from rota.cli import _api, _parts, _text, _typed
+from rota.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+HELP = "show and change what is expected of workflows"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the actions of ``rota policy``."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="get, apply or check")
+    get = actions.add_parser("get", help="show the policy in force and who set what in it")
+    get.add_argument("workflow", metavar="WORKFLOW", help="its name")
+    get.add_argument("--versions", action="store_true", help="list every version, with who and why")
+    get.set_defaults(act=_get)
+    apply = actions.add_parser("apply", help="store the policies of a file; all of them, or none when one is wrong")
+    apply.add_argument(
+        "-f", "--file", required=True, metavar="FILE", help="YAML or JSON, each document with its `workflow`; - reads stdin"
+    )
+    apply.add_argument("--reason", metavar="TEXT", help="why, for the record")
+    apply.add_argument("--dry-run", action="store_true", help="store nothing; say what would be in force")
+    apply.set_defaults(act=_apply)
+    check = actions.add_parser("check", help="say what is wrong with the policies of a file; needs no collector that runs")
+    check.add_argument("-f", "--file", required=True, metavar="FILE", help="as for apply")
+    check.set_defaults(act=_check)
+    for action in (get, apply):
+        action.add_argument("--json", action="store_true", help="print the API's items")
+
+
+def run(args: Namespace) -> int:
+    """Show or change policies."""
+    status: int = args.act(args)
+    return status
+
+
+def _get(args: Namespace) -> int:
+    path = _api.of_workflow(args.workflow, "/policy")
+    if args.versions:
+        _print_versions(_api.get(path + "/versions")["items"], args.json)
+    elif args.json:
+        _text.json_item(_api.get(path))
+    else:
+        _print(_api.get(path))
+    return 0
+
+
+def _print(policy: _api.Item) -> None:
+    facts = {"workflow": policy["workflow"], "level": policy["level"], "version": policy["version"]}
+    for name, value in facts.items():
+        print("%-9s %s" % (name, _text.clean(value)))
+    if policy["policy"]:
+        print()
+        rows = [[key, policy["source"][key], json.dumps(value, ensure_ascii=False)] for key, value in policy["policy"].items()]
+        _text.table(("KEY", "SET BY", "VALUE"), rows)
+    for text in policy["problems"]:
+        print("cannot be used, as code declares it: " + _text.clean(text))
+    _print_warnings(policy)
+
+
+def _print_warnings(policy: _api.Item) -> None:
+    for text in policy["warnings"]:
+        print(_text.coloured("warning: %s: %s" % (_text.clean(policy["workflow"]), _text.clean(text)), "yellow"))
+
+
+def _print_versions(versions: list[_api.Item], as_json: bool) -> None:
+    if as_json:
+        _text.json_items(versions)
+    elif not versions:
+        print("no policy yet: it observes")
+    else:
+        rows = [
+            [
+                each["version"],
+                _text.when(each["created_at"]),
+                each["author"],
+                each["origin"],
+                each["reason"],
+                json.dumps(each["policy"]),
+            ]
+            for each in versions
+        ]
+        _text.table(("VERSION", "WHEN", "WHO", "SET BY", "WHY", "POLICY"), rows)
+
+
+def _apply(args: Namespace) -> int:
+    text = _read(args.file)
+    kind = "application/json" if args.file.endswith(".json") else "application/yaml"
+    dry_run = 1 if args.dry_run else None
+    answer = _api.post_text("/policies", text, kind, author=_typed.who(), reason=args.reason, dry_run=dry_run)
+    if args.json:
+        _text.json_items(answer["items"])
+        return 0
+    rows = [[_text.Cell(each["workflow"], "bold"), each["level"], each["version"]] for each in answer["items"]]
+    _text.table(("WORKFLOW", "LEVEL", "VERSION"), rows)
+    for each in answer["items"]:
+        _print_warnings(each)
+    if not answer["applied"]:
+        print("nothing was stored: --dry-run")
+    return 0
+
+
+def _check(args: Namespace) -> int:
+    return _parts.ask_offline({"ask": "policy", "file": args.file})
+
+
+def _read(file: str) -> bytes:
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        with open(file, "rb") as opened:
+            return opened.read()
+    except OSError as error:
+        raise UsageError("cannot read %s: %s" % (file, error.strerror)) from None

@@ -1,0 +1,250 @@
+"""The command: started as if it were started without us, awaited without being touched, signals passed on.
+
+``_signal`` is ``signal`` without its enums, whose import costs 3 ms.
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Mapping, NoReturn
+
+    Environment = Mapping[bytes, bytes]
+
+NOT_EXECUTABLE, NOT_FOUND = 126, 127
+LONGEST_PAUSE_SECONDS = 300.0
+REMADE = [getattr(_signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(_signal, name)]  # Python ignores them: not our user's wish
+_OURS = ("SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")  # meant for us alone, or a fault of ours
+_STOPS = ("SIGTSTP", "SIGTTIN", "SIGTTOU")
+_OF_TERMINALS = (*_STOPS, "SIGINT", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGCONT")  # sent by the kernel to the whole foreground group
+_SI_KERNEL = 0x80
+
+
+def _numbers(names: Iterable[str]) -> set[int]:
+    return {getattr(_signal, name) for name in names if hasattr(_signal, name)}
+
+
+class Signals:
+    """Signals that come to us, from now on held until ``Child.wait`` passes them on. The command gets the mask we began with."""
+
+    def __init__(self) -> None:
+        self.held = set(_signal.valid_signals()) - _numbers(_OURS)
+        self.before = _signal.pthread_sigmask(_signal.SIG_BLOCK, self.held)
+        self.typed: set[int] = set()  # what somebody typed at the terminal
+        self.ignores_children = _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN
+        if self.ignores_children:
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # else nobody would be told how the command ended (`timeout` does so too)
+
+    def restore(self) -> None:
+        """As we were started."""
+        if self.ignores_children:
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, self.before)
+
+
+class Child:
+    """The running command."""
+
+    def __init__(self, pid: int, signals: Signals) -> None:
+        self.pid, self._signals = pid, signals
+
+    def wait(self, idle: Callable[[], None]) -> tuple[int, Any]:
+        """(wait status, resource use) once it has ended. ``idle`` is called now and then meanwhile, ever more seldom."""
+        if hasattr(_signal, "sigtimedwait"):
+            return self._wait_with_senders(idle)
+        return self._wait_with_handlers()
+
+    def _wait_with_senders(self, idle: Callable[[], None]) -> tuple[int, Any]:
+        """Where the system tells who sent a signal: what the terminal sent has reached the command already."""
+        pause_seconds = 1.0
+        while True:
+            told = _signal.sigtimedwait(self._signals.held, pause_seconds)
+            if told is None:
+                idle()
+                pause_seconds = min(pause_seconds * 2, LONGEST_PAUSE_SECONDS)
+            elif told.si_signo == _signal.SIGCHLD:
+                ended = self._reap()
+                if ended is not None:
+                    return ended
+            elif told.si_code == _SI_KERNEL and told.si_signo in _numbers(_OF_TERMINALS):
+                self._signals.typed.add(told.si_signo)
+            elif told.si_pid != self.pid:  # a script's own `kill 0` has reached it
+                self._pass_on(told.si_signo)
+
+    def _reap(self) -> tuple[int, Any] | None:
+        """Look at every child that has a word: as process 1 of a container we also bury orphans."""
+        while True:
+            pid, status, usage = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
+            if pid == 0:
+                return None
+            if pid == self.pid and os.WIFSTOPPED(status):
+                stop_too()
+            elif pid == self.pid:
+                return status, usage
+
+    def _wait_with_handlers(self) -> tuple[int, Any]:
+        """Elsewhere: in a terminal's foreground, what a terminal can send is taken to be from there. It stops us by itself."""
+        relayed = self._signals.held - _numbers((*_STOPS, "SIGCONT", "SIGCHLD"))
+        for number in relayed:
+            if _signal.getsignal(number) != _signal.SIG_IGN:
+                _signal.signal(number, self._on_signal)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._signals.held)
+        _, status, usage = os.wait4(self.pid, 0)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, self._signals.held)
+        return status, usage
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if number in _numbers(_OF_TERMINALS) and _is_in_foreground():
+            self._signals.typed.add(number)
+        else:
+            self._pass_on(number)
+
+    def _pass_on(self, number: int) -> None:
+        try:
+            os.kill(self.pid, number)  # never another process's pid: only we reap it
+        except OSError:  # it is another user's, as under sudo
+            pass
+
+
+def start(
+    command: list[str], environment: Environment, signals: Signals, redirections: list[tuple[int, int]]
+) -> Child:
+    """Start it with our descriptors, group, limits and folder, and with the signals that we were started with.
+
+    ``redirections``: (our descriptor, its descriptor). Raises OSError as ``execve`` would.
+    """
+    actions = [(os.POSIX_SPAWN_DUP2, ours, its) for ours, its in redirections]
+
+    def spawn(words: list[str]) -> int:
+        return os.posix_spawnp(words[0], words, environment, file_actions=actions, setsigmask=signals.before, setsigdef=REMADE)
+
+    try:
+        return Child(spawn(command), signals)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        return Child(spawn(_as_script(command, environment)), signals)
+
+
+def become(command: list[str], environment: Environment, signals: Signals | None = None) -> NoReturn:
+    """Be the command, unobserved: it gets this very process. Ends with 126 or 127 and a line when it cannot be run."""
+    for number in REMADE:
+        _signal.signal(number, _signal.SIG_DFL)
+    if signals:
+        signals.restore()
+    try:
+        try:
+            os.execvpe(command[0], command, environment)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            script = _as_script(command, environment)
+            os.execve(script[0], script, environment)
+    except OSError as error:
+        code, text = refusal(command[0], error)
+        say(text)
+        os._exit(code)
+
+
+def refusal(name: str, error: OSError) -> tuple[int, str]:
+    """(exit status, line) for a command that cannot be run, as a shell has them."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NOT_FOUND, "%s: not found" % name
+    return NOT_EXECUTABLE, "%s: %s" % (name, os.strerror(error.errno or 0))
+
+
+def say(text: str) -> None:
+    """One line on standard error, if there is one."""
+    try:
+        os.write(2, ("rota exec: %s\n" % text).encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass
+
+
+def environment_at_start() -> dict[bytes, bytes]:
+    """The environment that we were given: in the C locale CPython puts LC_CTYPE into it for its own use (PEP 538)."""
+    found = dict(os.environb)
+    if found.get(b"LC_CTYPE", b"").upper().replace(b"-", b"") in (b"C.UTF8", b"UTF8"):
+        given = _given_lc_ctype(found)
+        if given is None:
+            del found[b"LC_CTYPE"]
+        else:
+            found[b"LC_CTYPE"] = given
+    return found
+
+
+def keep_standard_numbers() -> None:
+    """Let no file of ours get the number of a standard stream that is closed; the command finds it closed nevertheless."""
+    number = 0
+    while number <= 2:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+
+
+def let_go(kept: Iterable[int] = ()) -> None:
+    """Close what we were given and have no use for: only the command's end closes its pipes and frees its locks."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in _open_descriptors():
+        try:
+            if number not in kept and os.get_inheritable(number):
+                if number <= 2:
+                    os.dup2(null, number, inheritable=False)
+                else:
+                    os.close(number)
+        except OSError:  # it was the listing's own
+            continue
+    os.close(null)
+
+
+def stop_too() -> None:
+    """The command was stopped: so that a terminal's shell sees its job stopped, stop until somebody continues us."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:  # no terminal, no job control: whoever continues the command would not know of us
+        return
+    os.kill(os.getpid(), _signal.SIGTSTP)  # held, and one with what the terminal may have sent; taken below
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGTSTP,))
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTSTP,))
+
+
+def _as_script(command: list[str], environment: Environment) -> list[str]:
+    """A file without ``#!``, as a shell runs it."""
+    folders = [""] if "/" in command[0] else [os.fsdecode(path) for path in os.get_exec_path(environment)]  # type: ignore[arg-type]
+    paths = [os.path.join(folder, command[0]) for folder in folders]
+    return ["/bin/sh", next((path for path in paths if os.access(path, os.X_OK)), command[0]), *command[1:]]
+
+
+def _given_lc_ctype(found: Environment) -> bytes | None:
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            given = [entry[9:] for entry in file.read().split(b"\0") if entry.startswith(b"LC_CTYPE=")]
+        return given[0] if given else None
+    except OSError:  # a system that does not tell: it was CPython when nothing else chose a locale
+        chosen = found.get(b"LC_ALL") or found.get(b"LANG") or b"C"
+        return None if chosen in (b"C", b"POSIX") else found[b"LC_CTYPE"]
+
+
+def _open_descriptors() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return [int(name) for name in os.listdir(folder)]
+        except (OSError, ValueError):
+            continue
+    return list(range(256))
+
+
+def _is_in_foreground() -> bool:
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)

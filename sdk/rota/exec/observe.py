@@ -1,0 +1,183 @@
+"""Run a command as a run: say that it starts, start it, await it, say how it ended, and end as it did.
+
+Whatever fails in rota, the command runs: until it is started, by giving it this very process; from then on, because nothing but
+its end is waited for, and every word about it is guarded.
+"""
+
+from __future__ import annotations
+
+import _signal
+import errno
+import os
+import sys
+
+from rota import _config, _propagate
+from rota._guard import guarded, note
+from rota._process import process
+from rota._run import Run
+from rota.exec import child
+from rota.rules import status as statuses
+from rota.wire import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from rota.exec.options import Options
+    from rota.exec.tail import Tail
+
+_REFUSED = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOEXEC, errno.ETXTBSY)
+
+
+def execute(options: Options) -> NoReturn:
+    """Run the command and end as it does: its exit status, 128 + n when signal n ended it."""
+    environment = child.environment_at_start()
+    _keep_standard_numbers()
+    if _config.disabled():
+        child.become(options.command, environment)
+    signals = child.Signals()
+    try:
+        observed = Observed(options)
+        started = observed.start(environment, signals)
+    except Exception as error:
+        note("exec", error)
+        child.become(options.command, environment, signals)
+    if isinstance(started, int):
+        code = started
+    else:
+        code = observed.follow(started, environment)
+    if code == 128 + _signal.SIGINT and _signal.SIGINT in signals.typed:
+        _end_as_interrupted(signals)
+    os._exit(code)
+
+
+class Observed:
+    """The run of one command."""
+
+    def __init__(self, options: Options) -> None:
+        named_by, workflow = _name(options)
+        self.command = options.command
+        self.owner = process(workflow)
+        self.run = Run(self.owner, workflow, "process")
+        self.run.source = "exec"
+        self.run.declared = {
+            names.NAME_SOURCE: named_by,
+            names.PROCESS_COMMAND: options.command[0],
+            names.SCHEDULE_SPEC: options.schedule,
+            names.SCHEDULE_TZ: options.tz,
+            names.SCHEDULE_GRACE: options.grace,
+            names.MAX_DURATION: options.max_duration,
+            names.TAGS: options.tags or None,
+        }
+        self.run.start()
+        self.tail = _tail(options.tail) if options.tail else None
+
+    def start(self, environment: child.Environment, signals: child.Signals) -> child.Child | int:
+        """Start the command; the exit status when it cannot be run. Raises what is no fault of the command's: it may run without us."""
+        run = self.run
+        context = _propagate.context(run.trace_id, run.span_id, run.run_id, run.workflow, self.owner.spool.stem)
+        linked = {**environment, **{os.fsencode(key): os.fsencode(value) for key, value in context.items()}}
+        try:
+            started = child.start(self.command, linked, signals, self.tail.redirections if self.tail else [])
+        except OSError as error:
+            if error.errno in _REFUSED:
+                return self._refused(error)
+            self.leave("ended", reason="unobserved")
+            raise
+        _let_go(kept=(1, 2) if self.tail else ())
+        if self.tail:
+            self.tail.begin()
+        return started
+
+    def follow(self, started: child.Child, environment: child.Environment) -> int:
+        """Await the command's end and tell it; its exit status."""
+        wait_status, usage = started.wait(guarded(self.owner.carrier.push))
+        number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else 0
+        exit_code = 128 + number if number else os.WEXITSTATUS(wait_status)
+        if self.tail:
+            _finish_tail(self.tail, environment)
+        self._tell(exit_code, number, usage)
+        return exit_code
+
+    @guarded
+    def _tell(self, exit_code: int, number: int, usage: Any) -> None:
+        name = statuses.signal_name(number)
+        state, reason = statuses.outcome(exit_code, name)
+        self.run.record({**_resources(usage), names.PROCESS_SIGNAL: name or None})
+        if self.tail:
+            guarded(self.tail.say)(self.run)
+        self.leave(state, exit_code, reason, self._error(reason) if exit_code else None)
+
+    def _error(self, reason: str) -> dict[str, object] | None:
+        """What is shown as the error, when the output is kept and the command has not told a better one itself."""
+        from rota.exec.part import is_marked
+
+        message = self.tail.message() if self.tail else ""
+        if not message or is_marked(self.owner.spool.logs.path):
+            return None
+        return {names.EXCEPTION_TYPE: reason, names.EXCEPTION_MESSAGE: message}
+
+    def _refused(self, error: OSError) -> int:
+        code, text = child.refusal(self.command[0], error)
+        child.say(text)
+        self.leave("failed", code, "exit", {names.EXCEPTION_TYPE: type(error).__name__, names.EXCEPTION_MESSAGE: text})
+        return code
+
+    @guarded
+    def leave(
+        self, state: str, exit_code: int | None = None, reason: str | None = None, error: dict[str, object] | None = None
+    ) -> None:
+        """Say the run's last state, and see it out."""
+        self.run.finish(state, exit_code, reason, error)
+        self.owner.end()
+
+
+def _name(options: Options) -> tuple[str, str]:
+    """(``given`` or ``script``, the workflow's name)."""
+    if options.line:
+        from rota.exec.options import take_remark
+
+        take_remark(options)
+    given = options.name or os.environ.get("ROTA_WORKFLOW")
+    if given:
+        return "given", given
+    from rota.exec import naming
+
+    return "script", naming.name_of(options.command)
+
+
+def _resources(usage: Any) -> dict[str, object]:
+    from resource import RUSAGE_SELF, getrusage
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    is_its_own = usage.ru_maxrss > getrusage(RUSAGE_SELF).ru_maxrss  # it begins as a copy of us: up to our size, it is ours
+    return {
+        names.CPU_USER: usage.ru_utime,
+        names.CPU_SYSTEM: usage.ru_stime,
+        names.MEMORY_PEAK: usage.ru_maxrss * unit if is_its_own else None,
+        names.BLOCKS_READ: usage.ru_inblock,
+        names.BLOCKS_WRITTEN: usage.ru_oublock,
+    }
+
+
+@guarded
+def _tail(limit: int) -> Tail:
+    from rota.exec.tail import Tail
+
+    return Tail(limit)
+
+
+_let_go = guarded(child.let_go)
+_keep_standard_numbers = guarded(child.keep_standard_numbers)
+
+
+@guarded
+def _finish_tail(tail: Tail, environment: child.Environment) -> None:
+    tail.finish(environment)
+
+
+def _end_as_interrupted(signals: child.Signals) -> None:
+    """Who pressed Ctrl-C wants the loop around us to end too, and a shell ends it for a command that SIGINT ended."""
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    os.kill(os.getpid(), _signal.SIGINT)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, signals.before - {_signal.SIGINT})

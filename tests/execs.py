@@ -1,0 +1,50 @@
+"""Runs commands under ``rota exec`` and ``rota-sh`` as their users do, in a home of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts import SDK, Outcome, read_back
+
+ROTA_SH = SDK / "rota-sh"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Nothing of another rota in it, rota importable, and nobody to deliver to."""
+    foreign = ("ROTA_", "OTEL_", "PYTHON", "TRACEPARENT", "BAGGAGE", "COVERAGE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    ours = {"ROTA_HOME": str(home), "ROTA_AGENT": "off", "ROTA_DETACH": "off", "ROTA_ENDPOINT": "http://127.0.0.1:1"}
+    return {**kept, **ours, "PYTHONPATH": str(SDK), **more}
+
+
+def words(*arguments: str, python: str = sys.executable) -> list[str]:
+    """``rota exec ARGUMENTS`` under that interpreter."""
+    return [python, "-m", "rota", "exec", *arguments]
+
+
+def run_exec(*arguments: str, home: Path, python: str = sys.executable, env: dict[str, str] | None = None, **options: Any) -> Outcome:
+    """Run ``rota exec`` to its end."""
+    options = {"timeout": 60, "capture_output": True, **options}
+    done = subprocess.run(words(*arguments, python=python), env=env or environment(home), check=False, **options)
+    return read_back(Outcome(done.returncode, done.stdout, done.stderr, home))
+
+
+def start_exec(*arguments: str, home: Path, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
+    """Start ``rota exec`` and do not wait."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(words(*arguments), env=env or environment(home), **options)
+
+
+def ended(process: subprocess.Popen[bytes], home: Path) -> Outcome:
+    """Wait for its end."""
+    stdout, stderr = process.communicate(timeout=60)
+    return read_back(Outcome(process.returncode, stdout or b"", stderr or b"", home))
+
+
+def said_by(outcome: Outcome, source: str) -> list[dict[str, Any]]:
+    """The run events of one source."""
+    return [event for event in outcome.events if event["event"] == "rota.run.state" and event["rota.source"] == source]
