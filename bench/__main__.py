@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import machine, report
 
-MEASUREMENTS = ("startup", "exits", "memory", "task_span", "small_requests", "ingest")
+MEASUREMENTS = ("startup", "exits", "memory", "exec_true", "task_span", "small_requests", "watching", "ingest")
 QUICK = 0.15
 
 

@@ -66,6 +66,7 @@ def collector(home: Path) -> Iterator[Collector]:
     """A collector in ``home`` on a free port, ready."""
     home.mkdir(exist_ok=True)
     settings = inherited() | {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off"}
+    settings["ROTA_WEBHOOK_ALLOW_PRIVATE"] = "1"  # what it alerts listens here too
     addresses = home / "collector.json"
     addresses.unlink(missing_ok=True)  # of one that was killed
     with running([sys.executable, "-m", "rota_collector"], settings, home.with_suffix(".log")) as process:

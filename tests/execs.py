@@ -26,7 +26,9 @@ def words(*arguments: str, python: str = sys.executable) -> list[str]:
     return [python, "-m", "rota", "exec", *arguments]
 
 
-def run_exec(*arguments: str, home: Path, python: str = sys.executable, env: dict[str, str] | None = None, **options: Any) -> Outcome:
+def run_exec(
+    *arguments: str, home: Path, python: str = sys.executable, env: dict[str, str] | None = None, **options: Any
+) -> Outcome:
     """Run ``rota exec`` to its end."""
     options = {"timeout": 60, "capture_output": True, **options}
     done = subprocess.run(words(*arguments, python=python), env=env or environment(home), check=False, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -34,6 +35,7 @@ from rota_collector.watch.outbox import Sender
 from rota_collector.watch.tick import Tools
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
+COLLECT = (50_000, 50, 100)  # objects between garbage collections: what is kept of 100,000 policies is not looked through often
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
 CATCH_UP_SECONDS = 5.0  # for the followers after that; what is left waits in the journal
 
@@ -44,6 +46,7 @@ def main() -> int:
         config = Config.read()
         listener = _take_ports(config)  # before anything is created
         sys.setswitchinterval(SWITCH_SECONDS)
+        gc.set_threshold(*COLLECT)
         with ExitStack() as opened:
             uvloop.run(_serve(config, listener, opened))
     except CollectorError as error:

@@ -23,7 +23,7 @@ class Setting:
 
 SETTINGS = (
     Setting("ROTA_HOME", "$XDG_STATE_HOME/rota; root: /var/lib/rota", "The spool, the agent's socket, on the server the stores."),
-    Setting("ROTA_WORKFLOW", "", "The workflow's name, when `watch()` is given none."),
+    Setting("ROTA_WORKFLOW", "", "The workflow's name, when `watch()` or `rota exec` is given none."),
     Setting("ROTA_DISABLED", "", "Any value but `0` and empty turns the SDK off: every call becomes a no-op."),
     Setting("ROTA_ENDPOINT", "http://$ROTA_HTTP", "The collector, for SDK, agent, CLI and dashboard."),
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where the collector listens, when `ROTA_ENDPOINT` is not set."),

@@ -31,7 +31,7 @@ def traceparent(trace_id: str, span_id: str) -> str:
 
 
 def inherited_exec() -> str:
-    """The spool's stem of the ``rota exec`` whose command this process may be; empty without one."""
+    """The marker of the ``rota exec`` whose command this process may be (see ``rota.exec.part``); empty without one."""
     return parse_pairs(os.environ.get("BAGGAGE", "")).get(EXEC_KEY, "")
 
 
@@ -40,9 +40,9 @@ def announce(trace_id: str, span_id: str, run_id: str, workflow: str) -> None:
     os.environ.update(context(trace_id, span_id, run_id, workflow))
 
 
-def context(trace_id: str, span_id: str, run_id: str, workflow: str, exec_stem: str = "") -> dict[str, str]:
-    """``TRACEPARENT`` and ``BAGGAGE`` for children of a run. Other baggage is kept; ``exec_stem`` is for a command's own."""
-    ours = {RUN_ID_KEY: run_id, WORKFLOW_KEY: _quoted(workflow), EXEC_KEY: exec_stem}
+def context(trace_id: str, span_id: str, run_id: str, workflow: str, exec_marker: str = "") -> dict[str, str]:
+    """``TRACEPARENT`` and ``BAGGAGE`` for children of a run. Other baggage is kept; ``exec_marker`` is for a command's own."""
+    ours = {RUN_ID_KEY: run_id, WORKFLOW_KEY: _quoted(workflow), EXEC_KEY: exec_marker}
     pairs = [pair for pair in os.environ.get("BAGGAGE", "").split(",") if pair and pair.partition("=")[0].strip() not in ours]
     pairs += ["%s=%s" % (key, value) for key, value in ours.items() if value]
     return {"TRACEPARENT": traceparent(trace_id, span_id), "BAGGAGE": ",".join(pairs)}

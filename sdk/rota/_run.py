@@ -52,6 +52,10 @@ class Run:
         run._render()
         return run
 
+    def declare(self, pairs: dict[str, object]) -> None:
+        """What the code says about its workflow, for the start event."""
+        self.declared = pairs
+
     def start(self) -> None:
         """Say that the run is running."""
         self.say("running", self.declared, at_ns=self.started_ns)

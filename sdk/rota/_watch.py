@@ -52,7 +52,7 @@ def _begin(name: str | None, **declared: object) -> Run:
         set_process_run(run)
         return run
     run = _under_exec(owner, name) or Run(owner, workflow, "process")
-    run.declared = _declaration(name, run.kind, declared)
+    run.declare(_declaration(name, declared))
     run.start()
     from rota._ending import Ending
 
@@ -65,12 +65,12 @@ def _begin(name: str | None, **declared: object) -> Run:
 
 def _under_exec(owner: Process, name: str | None) -> Run | None:
     """The run of the ``rota exec`` that runs this script, unless ``name`` asks for a run of its own."""
-    stem = _propagate.inherited_exec()
-    if not stem:
+    marker = _propagate.inherited_exec()
+    if not marker:
         return None
     from rota.exec.part import part_of
 
-    return part_of(owner, name, stem)
+    return part_of(owner, name, marker)
 
 
 def script_name() -> str:
@@ -92,10 +92,10 @@ def _is_worker() -> bool:
     return getattr(multiprocessing, "_parent_process", None) is not None
 
 
-def _declaration(name: str | None, kind: str, declared: dict[str, object]) -> dict[str, object]:
+def _declaration(name: str | None, declared: dict[str, object]) -> dict[str, object]:
     main = sys.modules.get("__main__")
     return {
-        names.NAME_SOURCE: None if kind == "part" else "given" if name else "script",
+        names.NAME_SOURCE: "given" if name or os.environ.get("ROTA_WORKFLOW") else "script",
         names.CODE_FILE: getattr(main, "__file__", None),
         names.SCHEDULE_SPEC: declared["schedule"],
         names.SCHEDULE_TZ: declared["tz"],

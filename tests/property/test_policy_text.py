@@ -31,7 +31,8 @@ WORDS = st.sampled_from(
         "",
     ]
 )
-LEAVES = st.none() | st.booleans() | st.integers(-3, 2000) | st.floats(allow_nan=False) | WORDS | st.text(max_size=5)
+NUMBERS = st.integers(-3, 2000) | st.floats(allow_nan=False, allow_infinity=False)
+LEAVES = st.none() | st.booleans() | NUMBERS | WORDS | st.text(max_size=5)
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=6)
 STEP = st.fixed_dictionaries({"after": WORDS, "to": WORDS})
 
@@ -53,6 +54,7 @@ def placed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "text": st.sampled_from(["a", "UTC", "0 2 * * *", "Europe/Berlin", "0 0 30 2 *"]),
     "duration": st.sampled_from(["1s", "15m", "2h", "1d", 90]),
+    "length": st.sampled_from(["1s", "15m", "2h", "1d", 90]),
     "texts": st.sampled_from(["Mon 02:00", ["ops"], ["Mon 02:00", "Tue 03:00"], []]),
     "steps": st.lists(st.fixed_dictionaries({"after": st.just("1h"), "to": st.just("ops")}), max_size=2),
     "count": st.integers(1, 1000),
@@ -67,10 +69,9 @@ def of_field(field: Field) -> st.SearchStrategy[tuple[str, Any]]:
     return st.tuples(st.just(field.path), st.none() | GOOD.get(field.kind, words))
 
 
-LIKELY = st.lists(st.sampled_from([field for field in FIELDS if field.kind != "mapping"]).flatmap(of_field), max_size=4).map(
-    placed
-)
-PATHS = st.sampled_from([field.path for field in FIELDS])
+SINGLE = [field for field in FIELDS if field.kind != "mapping" and "[]" not in field.path]
+LIKELY = st.lists(st.sampled_from(SINGLE).flatmap(of_field), max_size=4).map(placed)
+PATHS = st.sampled_from([field.path for field in FIELDS if "[]" not in field.path])
 DOCUMENTS = st.lists(st.tuples(PATHS, VALUES | st.lists(STEP, max_size=2)), max_size=6).map(placed)
 
 

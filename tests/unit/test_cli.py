@@ -227,7 +227,7 @@ def test_the_demo_looks_at_its_own_rota_only(monkeypatch, tmp_path):
     monkeypatch.setenv("ROTA_TOKEN", "x")
     found = demo.environment(str(tmp_path))
     assert {name for name in found if name.startswith(("ROTA_", "OTEL_", "TRACE"))} == {
-        "ROTA_HOME", "ROTA_HTTP", "ROTA_GRPC", "ROTA_DASHBOARD", "ROTA_AGENT",
+        "ROTA_HOME", "ROTA_HTTP", "ROTA_GRPC", "ROTA_DASHBOARD", "ROTA_AGENT", "ROTA_WEBHOOK_ALLOW_PRIVATE",
     }  # fmt: skip
     assert found["ROTA_HOME"] == str(tmp_path)
 

@@ -88,7 +88,9 @@ def test_a_line_for_a_shell() -> None:
     assert (read.line, read.command) == ("echo $1", ["/bin/sh", "-c", "echo $1", "zero", "one"])
 
 
-@pytest.mark.parametrize("words", [[], ["--"], ["--name"], ["--grcae=1", "x"], ["--tail", "x", "y"], ["--tail=", "y"], ["-x", "y"], ["-c"]])
+@pytest.mark.parametrize(
+    "words", [[], ["--"], ["--name"], ["--grcae=1", "x"], ["--tail", "x", "y"], ["--tail=", "y"], ["-x", "y"], ["-c"]]
+)
 def test_wrong_usage_is_said(words: list[str]) -> None:
     """What cannot be read is refused, in words."""
     with pytest.raises(options.WrongUsage, match=r"\w+ \w+"):

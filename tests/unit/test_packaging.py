@@ -34,16 +34,19 @@ def wheel(tmp_path_factory) -> Iterator[zipfile.ZipFile]:
 
 
 def test_the_wheel_holds_the_four_packages_and_nothing_else(wheel):
-    """One distribution carries the SDK, the collector, the dashboard, the integrations, the types marker, the licence."""
+    """One distribution: the SDK, the collector, the dashboard, the integrations, the shell, the types marker, the licence."""
     names = wheel.namelist()
     tops = {name.partition("/")[0] for name in names}
+    version = PROJECT["project"]["version"]
     assert tops == {
         "rota",
         "rota_collector",
         "rota_dashboard",
         "rota_integrations",
-        f"rota-{PROJECT['project']['version']}.dist-info",
+        f"rota-{version}.data",
+        f"rota-{version}.dist-info",
     }
+    assert [name for name in names if ".data/" in name] == [f"rota-{version}.data/scripts/rota-sh"]
     assert "rota/py.typed" in names
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
     assert not [name for name in names if name.endswith((".pyc", ".part"))]

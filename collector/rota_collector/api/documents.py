@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import yaml
@@ -37,7 +37,7 @@ def read(body: bytes, *, is_json: bool) -> list[object]:
     """The documents of a text: of JSON one, or a list of them; of YAML any number, empty ones left out. Raises Unreadable."""
     try:
         text = body.decode("utf-8-sig")
-        found = _json(text) if is_json else [each for each in yaml.load_all(text, _Yaml) if each is not None]
+        found = _json(text) if is_json else list(_flat(yaml.load_all(text, _Yaml)))
         for each in found:
             json.dumps(each, allow_nan=False, ensure_ascii=False).encode()
     except yaml.MarkedYAMLError as error:
@@ -49,6 +49,12 @@ def read(body: bytes, *, is_json: bool) -> list[object]:
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise Unreadable(" ".join(str(error).split())) from error
     return found
+
+
+def _flat(documents: Iterable[object]) -> Iterator[object]:
+    """A list stands for its documents."""
+    for each in documents:
+        yield from each if isinstance(each, list) else [each] if each is not None else []
 
 
 def _json(text: str) -> list[object]:

@@ -25,8 +25,10 @@ _PROGRAMS = (
     "webbrowser.open",
 )  # fmt: skip
 _SENDING = ("socket.connect", "socket.sendto", "socket.sendmsg")
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
-_CLOUDS_OWN = (ipaddress.IPv4Address("168.63.129.16"),)  # public by its number, and yet the host of an Azure machine
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# What Python's own tables call public, or do in some versions: protocol assignments (a cloud's metadata among them), the host of
+# an Azure machine, site-local addresses, and NAT64 of a network of one's own.
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "168.63.129.16/32", "fec0::/10", "64:ff9b:1::/48")))
 _READABLE = (
     "/usr/share/zoneinfo", "/usr/share/locale", "/etc/ssl", "/etc/pki", "/etc/mime.types", "/etc/localtime", "/dev/null",
     "/dev/urandom",
@@ -72,18 +74,20 @@ def why_not(address: object) -> str | None:
 
 
 def _is_public(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether it is one of the whole internet's; a 6to4 or NAT64 address is judged by the one inside it."""
-    if found.is_multicast or found.is_reserved or found.is_unspecified or found in _CLOUDS_OWN:
+    """Whether it is one of the whole internet's; one that stands for an IPv4 address by NAT64 is judged by that alone."""
+    if found in _NAT64:
+        return True
+    if found.is_multicast or found.is_reserved or found.is_unspecified or any(found in network for network in _NOT_PUBLIC):
         return False
-    return found.is_global and not getattr(found, "is_site_local", False)
+    return found.is_global
 
 
 def _embedded(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that a packet to this one may end up at."""
     if isinstance(found, ipaddress.IPv4Address):
         return []
-    inside = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
-    if any(found in network for network in _NAT64):
-        inside.append(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
+    translated = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _NAT64 else None
+    inside = [found.ipv4_mapped, found.sixtofour, translated, *(found.teredo or ())]
     return [each for each in inside if each is not None]
 
 

@@ -78,7 +78,7 @@ def _session() -> requests.Session:
 def _outcome(answer: requests.Response) -> Outcome:
     said = f"it answered {answer.status_code}"
     if 300 <= answer.status_code < 400:
-        return Outcome(NEVER, f"{said}: redirects are not followed, name the address that it leads to")
+        return Outcome(LATER, f"{said}: redirects are not followed, name the address that it leads to")  # maintenance pages do so
     return of_status(answer.status_code, said, retry_after(answer.headers.get("Retry-After"), time.time()))
 
 

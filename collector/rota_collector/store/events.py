@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from rota.wire import events, names
 from rota_collector import __version__
 from rota_collector.domain.expect import OVERDUE, RunFact
@@ -13,6 +11,7 @@ from rota_collector.domain.slots import Slot
 _NO_TRACE, _NO_SPAN = "", ""
 _RESOURCE = events.resource({names.SERVICE_NAME: "rota-collector"})
 _SCOPE = events.scope(__version__, {})
+# Ids need not be UUIDs: whoever decodes them makes one of any text, and the same one of the same text.
 
 
 def line(records: list[str]) -> bytes:
@@ -22,46 +21,51 @@ def line(records: list[str]) -> bytes:
 
 def of_slot(workflow: str, host: str, slot: Slot, at_ns: int) -> str:
     """A verdict. The same one, told again, has the same id."""
-    identity = f"rota:slot/{workflow}/{host}/{slot.due_ns}/{slot.revision}"
     pairs: dict[str, object] = {
-        names.EVENT_ID: _id(identity),
+        names.EVENT_ID: f"slot/{workflow}/{host}/{slot.due_ns}/{slot.revision}",
         names.WORKFLOW: workflow,
-        names.INSTANCE_HOST: host or None,
         names.SLOT: slot.due_ns,
         names.SLOT_DEADLINE: slot.deadline_ns,
         names.SLOT_VERDICT: slot.verdict,
-        names.REASON: slot.reason,
         names.SLOT_REVISION: slot.revision,
-        names.RUN_ID: slot.run_id,
         names.POLICY_VERSION: slot.version,
     }
-    return events.log_record(at_ns, names.SLOT_EVENT, _NO_TRACE, _NO_SPAN, pairs)
+    more = {names.INSTANCE_HOST: host or None, names.REASON: slot.reason, names.RUN_ID: slot.run_id}
+    return _record(at_ns, names.SLOT_EVENT, pairs, more)
 
 
 def of_transition(transition: Transition) -> str:
     """What happened to an incident."""
     incident = transition.incident
     pairs: dict[str, object] = {
-        names.EVENT_ID: _id(f"rota:incident/{incident.id}/{transition.name}/{transition.at_ns}"),
+        names.EVENT_ID: f"incident/{incident.id}/{transition.name}/{transition.at_ns}",
         names.INCIDENT_ID: incident.id,
         names.INCIDENT_KIND: incident.kind,
         names.INCIDENT_TRANSITION: transition.name,
-        names.WORKFLOW: incident.workflow or None,
-        names.INSTANCE_HOST: incident.host or None,
         names.INCIDENT_SUMMARY: incident.summary,
         names.INCIDENT_OPENED: incident.opened_ns,
+    }
+    more = {
+        names.WORKFLOW: incident.workflow or None,
+        names.INSTANCE_HOST: incident.host or None,
         names.INCIDENT_GROUP: incident.group_id or incident.suppressed_by,
         names.REASON: incident.reason,
         names.RUN_ID: incident.run_id,
         names.INCIDENT_BY: incident.closed_by or incident.acked_by,
     }
-    return events.log_record(transition.at_ns, names.INCIDENT_EVENT, _NO_TRACE, _NO_SPAN, pairs)
+    return _record(transition.at_ns, names.INCIDENT_EVENT, pairs, more)
+
+
+def _record(at_ns: int, name: str, pairs: dict[str, object], more: dict[str, object]) -> str:
+    """A log record; of ``more``, what is not None."""
+    pairs.update((key, value) for key, value in more.items() if value is not None)
+    return events.log_record(at_ns, name, _NO_TRACE, _NO_SPAN, pairs)
 
 
 def of_overdue(workflow: str, host: str, run: RunFact, attempt: int, at_ns: int) -> str:
     """The end of a run of which nothing but its age is known: concluded, so that any evidence outranks it."""
     pairs: dict[str, object] = {
-        names.EVENT_ID: _id(f"rota:overdue/{run.run_id}/{attempt}"),
+        names.EVENT_ID: f"overdue/{run.run_id}/{attempt}",
         names.WORKFLOW: workflow,
         names.HOST_NAME: host or None,
         names.RUN_ID: run.run_id,
@@ -72,7 +76,3 @@ def of_overdue(workflow: str, host: str, run: RunFact, attempt: int, at_ns: int)
         names.RUN_STARTED: run.started_ns,
     }
     return events.log_record(at_ns, names.RUN_STATE_EVENT, _NO_TRACE, _NO_SPAN, pairs)
-
-
-def _id(text: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, text))

@@ -6,7 +6,7 @@ policies. Times are Unix ns.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
 metadata = MetaData()
 
@@ -72,7 +72,7 @@ slots = Table(
     Column("started_ns", BigInteger),
     Column("revision", Integer, nullable=False),
     Index("slots_due", "due_ns", "workflow", "host"),
-    Index("slots_run", "run_id"),
+    Index("slots_run", "run_id", sqlite_where=text("run_id IS NOT NULL")),
     sqlite_with_rowid=False,
 )
 
@@ -105,8 +105,11 @@ incidents = Table(
     Index("incidents_opened", "opened_ns", "id"),
     Index("incidents_workflow", "workflow", "closed_ns"),
     Index("incidents_open", "closed_ns", "next_ns"),
-    Index("incidents_group", "group_id"),
-    Index("incidents_suppressed", "suppressed_by"),
+    Index("incidents_open_kind", "kind", sqlite_where=text("closed_ns IS NULL")),
+    Index("incidents_open_host", "on_host", sqlite_where=text("closed_ns IS NULL")),
+    Index("incidents_forgiven", "workflow", "host", "closed_ns", sqlite_where=text("closed_by IS NOT NULL")),
+    Index("incidents_group", "group_id", sqlite_where=text("group_id IS NOT NULL")),
+    Index("incidents_suppressed", "suppressed_by", sqlite_where=text("suppressed_by IS NOT NULL")),
 )
 
 # Stretches of time in which nothing is expected of the workflows and hosts that match (shell patterns).

@@ -13,11 +13,11 @@ from rota_collector.domain.message import Message
 from rota_collector.errors import ChannelRefused
 from rota_collector.notify.outcome import INTERRUPTED, NEVER, SENT, Outcome
 from rota_collector.notify.worker import SEND_SECONDS, Ticket
-from rota_collector.store.alerts import APPRISE, Alerts, Channel, Outgoing, kind_of
+from rota_collector.store.alerts import APPRISE, PATIENT_ATTEMPTS, Alerts, Channel, Outgoing, kind_of
 
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 1800.0
 LONGEST_ASKED_SECONDS = 3600.0  # of a Retry-After
-GIVE_UP_NS = 24 * 3600 * 10**9  # after so long a message is dead
+GIVE_UP_NS = 24 * 3600 * 10**9  # after so long, and several attempts, a message is dead
 LONGEST_SLEEP_SECONDS = 1.0
 ASKED_SECONDS = 12.0  # for somebody who waits: less than the command line does
 _PRUNE_SECONDS = 3600.0
@@ -146,7 +146,8 @@ class Sender(threading.Thread):
         elif outcome.kind != INTERRUPTED:
             failures = self._failures.get(name, 0) + 1
             next_ns = None
-            if outcome.kind != NEVER and now_ns - message.created_ns < GIVE_UP_NS:
+            is_too_old = now_ns - message.created_ns >= GIVE_UP_NS and message.attempts + 1 >= PATIENT_ATTEMPTS
+            if outcome.kind != NEVER and not is_too_old:
                 next_ns = now_ns + round(self._wait_seconds(max(failures, message.attempts + 1), outcome) * 1e9)
             self._alerts.mark_failed(message.id, now_ns, next_ns, outcome.said)
             self._failures[name] = failures

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 COMMANDS = (
-    "demo", "up", "collector", "dashboard", "agent", "exec", "ls", "runs", "show", "logs", "slots", "incidents", "channel", "schedule",
-    "policy", "pause", "resume", "maintenance", "key", "sql", "doctor",
+    "demo", "up", "collector", "dashboard", "agent", "exec", "ls", "runs", "show", "logs", "slots", "incidents", "channel",
+    "schedule", "policy", "pause", "resume", "maintenance", "key", "sql", "doctor",
 )  # fmt: skip
 _INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
 
@@ -49,7 +49,7 @@ def _exec(words: list[str]) -> int:
         command = words[words.index("--") + 1 :] if "--" in words else words
         if not command or command[0].startswith("-"):
             raise
-        import _signal
+        import _signal  # type: ignore[import-not-found]
 
         _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)  # Python ignores it
         os.execvp(command[0], command)

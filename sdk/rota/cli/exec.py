@@ -41,11 +41,11 @@ def main(words: list[str]) -> int:
     except WrongUsage as wrong:
         print("rota exec: %s. `rota exec --help` says more" % wrong, file=sys.stderr)
         return _WRONG_USAGE
-    execute(options)
+    return execute(options)
 
 
 def of_shell(words: list[str]) -> Options | None:
-    """For ``rota-sh``: what its words ``-c LINE …`` ask for; None when the line begins a run itself, and a shell is all it needs."""
+    """For ``rota-sh``: what its words ``-c LINE …`` ask for; None when the line begins a run itself."""
     from rota.exec.naming import begins_a_run
     from rota.exec.options import parse
 
@@ -63,7 +63,7 @@ def execute(options: Options) -> NoReturn:
 
 def _become(command: list[str], error: Exception) -> NoReturn:
     """With as little of rota as there can be."""
-    import _signal
+    import _signal  # type: ignore[import-not-found]
 
     from rota._guard import note
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import errno
 import os
+import resource  # noqa: F401  `os.wait4` loads it, which must not fail for want of a descriptor once the command runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127
 LONGEST_PAUSE_SECONDS = 300.0
-REMADE = [getattr(_signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(_signal, name)]  # Python ignores them: not our user's wish
-_OURS = ("SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")  # meant for us alone, or a fault of ours
+# Python ignores them: not our user's wish.
+REMADE = [getattr(_signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(_signal, name)]
+_OURS = (  # meant for us alone, or raised by what we do ourselves: a closed connection, a full quota
+    "SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT", "SIGPIPE", "SIGXFSZ",
+    "SIGXCPU", "SIGPROF", "SIGVTALRM",
+)  # fmt: skip
 _STOPS = ("SIGTSTP", "SIGTTIN", "SIGTTOU")
-_OF_TERMINALS = (*_STOPS, "SIGINT", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGCONT")  # sent by the kernel to the whole foreground group
+# Sent by the kernel to the whole foreground group.
+_OF_TERMINALS = (*_STOPS, "SIGINT", "SIGQUIT", "SIGHUP", "SIGWINCH", "SIGCONT")
 _SI_KERNEL = 0x80
 
 
@@ -36,8 +42,8 @@ class Signals:
         self.before = _signal.pthread_sigmask(_signal.SIG_BLOCK, self.held)
         self.typed: set[int] = set()  # what somebody typed at the terminal
         self.ignores_children = _signal.getsignal(_signal.SIGCHLD) == _signal.SIG_IGN
-        if self.ignores_children:
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # else nobody would be told how the command ended (`timeout` does so too)
+        if self.ignores_children:  # nobody would be told how the command ended (`timeout` does so too)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
 
     def restore(self) -> None:
         """As we were started."""
@@ -110,9 +116,7 @@ class Child:
             pass
 
 
-def start(
-    command: list[str], environment: Environment, signals: Signals, redirections: list[tuple[int, int]]
-) -> Child:
+def start(command: list[str], environment: Environment, signals: Signals, redirections: list[tuple[int, int]]) -> Child:
     """Start it with our descriptors, group, limits and folder, and with the signals that we were started with.
 
     ``redirections``: (our descriptor, its descriptor). Raises OSError as ``execve`` would.
@@ -123,7 +127,7 @@ def start(
         return os.posix_spawnp(words[0], words, environment, file_actions=actions, setsigmask=signals.before, setsigdef=REMADE)
 
     try:
-        return Child(spawn(command), signals)
+        return Child(spawn(_with_its_sockets(command, environment)), signals)
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
@@ -209,6 +213,13 @@ def stop_too() -> None:
     os.kill(os.getpid(), _signal.SIGTSTP)  # held, and one with what the terminal may have sent; taken below
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGTSTP,))
     _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGTSTP,))
+
+
+def _with_its_sockets(command: list[str], environment: Environment) -> list[str]:
+    """systemd hands sockets to one process, by its pid; that is to be the command's."""
+    if environment.get(b"LISTEN_PID") != b"%d" % os.getpid():
+        return command
+    return ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *command]
 
 
 def _as_script(command: list[str], environment: Environment) -> list[str]:

@@ -6,7 +6,7 @@ its end is waited for, and every word about it is guarded.
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import errno
 import os
 import sys
@@ -15,7 +15,7 @@ from rota import _config, _propagate
 from rota._guard import guarded, note
 from rota._process import process
 from rota._run import Run
-from rota.exec import child
+from rota.exec import child, part
 from rota.rules import status as statuses
 from rota.wire import names
 
@@ -42,10 +42,7 @@ def execute(options: Options) -> NoReturn:
     except Exception as error:
         note("exec", error)
         child.become(options.command, environment, signals)
-    if isinstance(started, int):
-        code = started
-    else:
-        code = observed.follow(started, environment)
+    code = started if isinstance(started, int) else observed.follow(started, environment)
     if code == 128 + _signal.SIGINT and _signal.SIGINT in signals.typed:
         _end_as_interrupted(signals)
     os._exit(code)
@@ -55,13 +52,14 @@ class Observed:
     """The run of one command."""
 
     def __init__(self, options: Options) -> None:
-        named_by, workflow = _name(options)
+        self.named_by, workflow = _name(options)
         self.command = options.command
         self.owner = process(workflow)
         self.run = Run(self.owner, workflow, "process")
         self.run.source = "exec"
+        self.declares = any((options.schedule, options.tz, options.grace, options.max_duration))
         self.run.declared = {
-            names.NAME_SOURCE: named_by,
+            names.NAME_SOURCE: self.named_by if self.declares else None,  # else a part may declare more: see leave()
             names.PROCESS_COMMAND: options.command[0],
             names.SCHEDULE_SPEC: options.schedule,
             names.SCHEDULE_TZ: options.tz,
@@ -73,9 +71,10 @@ class Observed:
         self.tail = _tail(options.tail) if options.tail else None
 
     def start(self, environment: child.Environment, signals: child.Signals) -> child.Child | int:
-        """Start the command; the exit status when it cannot be run. Raises what is no fault of the command's: it may run without us."""
+        """Start the command; the exit status when it cannot be run. Raises what is no fault of its own: it may run without us."""
         run = self.run
-        context = _propagate.context(run.trace_id, run.span_id, run.run_id, run.workflow, self.owner.spool.stem)
+        marker = part.marker(self.owner.spool.stem, part.BY_EXEC if self.declares else self.named_by)
+        context = _propagate.context(run.trace_id, run.span_id, run.run_id, run.workflow, marker)
         linked = {**environment, **{os.fsencode(key): os.fsencode(value) for key, value in context.items()}}
         try:
             started = child.start(self.command, linked, signals, self.tail.redirections if self.tail else [])
@@ -110,10 +109,8 @@ class Observed:
 
     def _error(self, reason: str) -> dict[str, object] | None:
         """What is shown as the error, when the output is kept and the command has not told a better one itself."""
-        from rota.exec.part import is_marked
-
         message = self.tail.message() if self.tail else ""
-        if not message or is_marked(self.owner.spool.logs.path):
+        if not message or part.is_marked(self.owner.spool.logs.path, part.TOLD_ERROR):
             return None
         return {names.EXCEPTION_TYPE: reason, names.EXCEPTION_MESSAGE: message}
 
@@ -128,6 +125,8 @@ class Observed:
         self, state: str, exit_code: int | None = None, reason: str | None = None, error: dict[str, object] | None = None
     ) -> None:
         """Say the run's last state, and see it out."""
+        if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
+            self.run.record({names.NAME_SOURCE: self.named_by})
         self.run.finish(state, exit_code, reason, error)
         self.owner.end()
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 OPTIONS = (  # flag, what it takes, what it is for
-    ("--name", "NAME", "the workflow; without it ROTA_WORKFLOW, else taken from the command: backup for `python /opt/backup.py -v`"),
+    (
+        "--name",
+        "NAME",
+        "the workflow; without it ROTA_WORKFLOW, else taken from the command: backup for `python /opt/backup.py -v`",
+    ),
     ("--schedule", "SPEC", "when it should run: `0 2 * * *`, `every 5m`, `Mon..Fri 02:00`"),
     ("--tz", "ZONE", "time zone of the schedule"),
     ("--grace", "DURATION", "how late it may start"),
@@ -21,7 +25,7 @@ class WrongUsage(Exception):
 
 
 class Options:
-    """What was asked for. ``line`` is the text of ``-c``; ``command`` is what to run, in either case. ``tail``: bytes, 0 for none."""
+    """What was asked for. ``line`` is the text of ``-c``; ``command`` is what to run in either case. ``tail``: bytes, or 0."""
 
     def __init__(self) -> None:
         self.name: str | None = None
@@ -80,7 +84,7 @@ def size(text: str) -> int:
 
 
 def remark(line: str) -> dict[str, str]:
-    """What a comment in a shell line says, for lines that are not written for ``rota exec``: ``# rota: name=etl schedule="@daily"``.
+    """What a comment in a shell line says, for lines not written for ``rota exec``: ``# rota: name=etl schedule="@daily"``.
 
     Keys are the options without their dashes. A remark that cannot be read says nothing.
     """
@@ -101,7 +105,8 @@ def take_remark(options: Options) -> None:
     """Let the remark in ``-c``'s line say what the options do not."""
     said = remark(options.line) if options.line else {}
     for flag, text in said.items():
-        if flag != "--tag" and getattr(options, flag[2:].replace("-", "_"), text):
+        held: object = getattr(options, flag[2:].replace("-", "_"), None)
+        if held and flag != "--tag":
             continue
         try:
             options.put(flag, text)

@@ -15,15 +15,36 @@ from rota._run import Run
 from rota.wire import names
 
 _FARTHEST = 16  # processes between exec and the script
+TOLD_ERROR, DECLARED = 0o100, 0o010  # marks for exec: the mode bits of its spool file that they set
+BY_EXEC = "exec"  # in the marker: exec declares the schedule itself
+
+
+def marker(stem: str, by: str) -> str:
+    """What exec puts into ``BAGGAGE``: its spool's stem, and who named the workflow (``given``, ``script``), or ``BY_EXEC``."""
+    return "%s;by=%s" % (stem, by)
 
 
 class Part(Run):
     """What the script says of the run that exec began and will end: its declaration, its facts, and its error."""
 
     exec_spool = ""  # exec's spool file
+    by = ""
+
+    def declare(self, pairs: dict[str, object]) -> None:
+        """One run declares once: what exec was told comes before what the code says, and exec names no source when we do."""
+        if self.by == BY_EXEC:
+            pairs = {name: pairs[name] for name in (names.CODE_FILE, names.TAGS)}
+        else:
+            pairs[names.NAME_SOURCE] = self.by
+            mark(self.exec_spool, DECLARED)
+        super().declare(pairs)
 
     def finish(
-        self, state: str, exit_code: int | None = None, reason: str | None = None, error: dict[str, object] | None = None
+        self,
+        state: str,  # noqa: ARG002  a run's finish() has it; how the script ended is not how the run does
+        exit_code: int | None = None,  # noqa: ARG002
+        reason: str | None = None,  # noqa: ARG002
+        error: dict[str, object] | None = None,
     ) -> None:
         """Say what the script knows. Not that it is over: a shell may go on, and exec sees the end."""
         if self.is_over:
@@ -31,14 +52,17 @@ class Part(Run):
         self.is_over = True
         self.owner.spool.flush()
         if error:
-            self.say("running", {**error, names.ERROR_TYPE: error.get(names.EXCEPTION_TYPE), **self.facts}, self.owner.clock.now_ns())
-            mark(self.exec_spool)
+            self.say(
+                "running", {**error, names.ERROR_TYPE: error.get(names.EXCEPTION_TYPE), **self.facts}, self.owner.clock.now_ns()
+            )
+            mark(self.exec_spool, TOLD_ERROR)
         elif self.facts:
             self.say("running", self.facts, self.owner.clock.now_ns())
 
 
-def part_of(owner: Process, name: str | None, stem: str) -> Part | None:
-    """The run of the ``rota exec`` with that spool, for a script that calls ``watch(name)``; None: it is another run."""
+def part_of(owner: Process, name: str | None, exec_marker: str) -> Part | None:
+    """The run of the ``rota exec`` with that marker, for a script that calls ``watch(name)``; None: it is another run."""
+    stem, _, by = exec_marker.partition(";by=")
     run_id, workflow = _propagate.inherited_run()
     exec_pid = stem.partition("-")[0]
     if not run_id or not exec_pid.isdigit() or (name and name != workflow):
@@ -48,12 +72,12 @@ def part_of(owner: Process, name: str | None, stem: str) -> Part | None:
     part = Part.joined(owner, run_id, workflow, *_propagate.inherited())
     assert isinstance(part, Part)
     part.kind, part.parent_run_id = "part", ""
-    part.exec_spool = spool_file(owner.home, stem)
+    part.exec_spool, part.by = spool_file(owner.home, stem), by
     return part
 
 
 def is_command_of(exec_pid: int) -> bool:
-    """Whether only shells and the like are between that process and this one. A system that does not tell is believed to say yes."""
+    """Whether only shells and the like are between that process and this one. Yes, where the system does not tell."""
     pid = os.getppid()
     for _ in range(_FARTHEST):
         if pid == exec_pid:
@@ -73,18 +97,18 @@ def spool_file(home: str, stem: str) -> str:
     return "%s/spool/live/%s.logs.jsonl" % (home, stem)
 
 
-def mark(path: str) -> None:
-    """Tell exec that the error was told. Its spool file's mode is the one thing that both can reach and nobody else reads."""
+def mark(path: str, bit: int) -> None:
+    """Tell exec what was told. Its spool file's mode is the one thing that both can reach and nobody else reads."""
     try:
-        os.chmod(path, 0o700)
-    except OSError:  # another home: exec then tells the last lines of the output as the error
+        os.chmod(path, os.stat(path).st_mode & 0o777 | bit)
+    except OSError:  # another home, or another user's: then exec says its own
         pass
 
 
-def is_marked(path: str) -> bool:
-    """Whether a part has told an error."""
+def is_marked(path: str, bit: int) -> bool:
+    """Whether a part has told that."""
     try:
-        return bool(os.stat(path).st_mode & 0o100)
+        return bool(os.stat(path).st_mode & bit)
     except OSError:
         return False
 

@@ -1,7 +1,7 @@
 """``--tail``: the end of the output, kept while it goes its way. The command writes into a pipe, and we write on what it wrote.
 
 Where standard output and standard error are one file they share one pipe, so that their order stays. Each pipe has a thread that
-waits where its reader is slow, so that the command does too, and closes it when its reader is gone, so that the command is told so.
+waits where its reader is slow, so that the command does too, and closes it when its reader is gone, so that the command is told.
 What the command leaves running may go on writing when it has ended: a ``cat`` takes our place then, and nobody waits for it.
 """
 

@@ -18,10 +18,10 @@ def outcome(exit_code: int, signal_name: str) -> tuple[str, str]:
 
 
 def signal_name(number: int) -> str:
-    """``SIGKILL`` for 9, ``SIG35`` where the number has no name, empty for 0. Without ``signal``: its enums cost a script 3 ms."""
+    """``SIGKILL`` for 9, ``SIG35`` where the number has no name, empty for 0. Without ``signal``, whose enums cost 3 ms."""
     if not number:
         return ""
-    import _signal
+    import _signal  # type: ignore[import-not-found]
 
     names = [name for name in dir(_signal) if name.startswith("SIG") and name[3] != "_" and getattr(_signal, name) == number]
     return names[0] if names else "SIG%d" % number  # of two names for one number the first is that of `signal.Signals`

@@ -86,7 +86,9 @@ def test_ten_megabytes_of_anything(home: Path) -> None:
     given = os.urandom(10 << 20)
     for options in ((), ("--tail", "1k")):
         outcome = run_exec(*options, "sh", "-c", "tee /dev/stderr", home=home, input=given)
-        assert hashlib.sha256(outcome.stdout).digest() == hashlib.sha256(given).digest() == hashlib.sha256(outcome.stderr).digest()
+        assert (
+            hashlib.sha256(outcome.stdout).digest() == hashlib.sha256(given).digest() == hashlib.sha256(outcome.stderr).digest()
+        )
 
 
 def test_a_terminal_stays_one(home: Path) -> None:
@@ -101,9 +103,10 @@ def test_a_terminal_stays_one(home: Path) -> None:
 
 
 def test_everything_that_is_inherited(home: Path, tmp_path: Path) -> None:
-    """Descriptors, folder, umask, niceness, limits, group, session, mask and dispositions are those that rota exec was started with."""
+    """Descriptors, folder, umask, niceness, limits, group, session, mask and dispositions are those that rota exec had."""
     inherited = """
-        dict(fds={n: os.stat('/proc/self/fd/%s' % n).st_ino for n in sorted(os.listdir('/proc/self/fd')) if os.path.exists('/proc/self/fd/' + n)},
+        dict(fds={n: os.stat('/proc/self/fd/' + n).st_ino for n in os.listdir('/proc/self/fd')
+                  if os.path.exists('/proc/self/fd/' + n)},
              cwd=os.getcwd(), umask=os.umask(0), nice=os.nice(0), limits=resource.getrlimit(resource.RLIMIT_NOFILE),
              group=os.getpgrp() == int(sys.argv[1]) or os.getpgrp(), session=os.getsid(0),
              ignored=[n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN],
@@ -188,7 +191,9 @@ def test_what_is_declared_and_used(home: Path) -> None:
 def test_the_memory_of_a_command(home: Path) -> None:
     """The most memory that the command had is told when it is more than rota exec's own, in whose image it begins."""
     large = shlex.join(words(sys.executable, "-c", "size = 64 << 20; b'x' * size"))
-    subprocess.run(["sh", "-c", f"{large}; {shlex.join(words('true'))}"], env=environment(home), check=True)  # forked by sh: small
+    subprocess.run(
+        ["sh", "-c", f"{large}; {shlex.join(words('true'))}"], env=environment(home), check=True
+    )  # forked by sh: small
     peaks = [event.get("rota.process.memory.peak", 0) for event in read_back(Outcome(0, b"", b"", home)).events]
     assert max(peaks) > 64 << 20
     assert peaks.count(0) == 3
@@ -196,9 +201,11 @@ def test_the_memory_of_a_command(home: Path) -> None:
 
 def test_the_name(home: Path) -> None:
     """--name comes before ROTA_WORKFLOW, that before the command's own name; who gave the name is said."""
+
     def named(*arguments: str, **env: str) -> tuple[str, str]:
-        start = run_exec(*arguments, home=home, env=environment(home, **env)).events[-2]
-        return start["cicd.pipeline.name"], start["rota.workflow.named_by"]
+        outcome = run_exec(*arguments, home=home, env=environment(home, **env))
+        start = outcome.events[-2]
+        return start["cicd.pipeline.name"], outcome.last["rota.workflow.named_by"]
 
     assert named("--name", "given", "true", ROTA_WORKFLOW="env") == ("given", "given")
     assert named("true", ROTA_WORKFLOW="env") == ("env", "given")
@@ -222,7 +229,9 @@ def test_a_home_that_cannot_be_made(home: Path) -> None:
 @pytest.mark.parametrize("broken", ["exec/observe.py", "exec/child.py", "_process.py", "_spool.py", "_run.py"])
 def test_a_rota_that_cannot_be_imported(home: Path, tmp_path: Path, broken: str) -> None:
     """When a part of rota itself is broken, the command runs once, unobserved, and its status and output are its own."""
-    shutil.copytree(Path(environment(home)["PYTHONPATH"]) / "rota", tmp_path / "sdk" / "rota", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(environment(home)["PYTHONPATH"]) / "rota", tmp_path / "sdk" / "rota", ignore=shutil.ignore_patterns("__pycache__")
+    )
     home.mkdir()
     (tmp_path / "sdk" / "rota" / broken).write_text("raise ImportError('broken on purpose')\n")
     env = environment(home, PYTHONPATH=str(tmp_path / "sdk"))
@@ -242,7 +251,7 @@ def test_a_collector_that_never_answers(home: Path) -> None:
 
 
 def test_delivery_without_an_agent(home: Path) -> None:
-    """Over plain HTTP the start has arrived while the command still runs, and the end when rota exec exits; nothing stays behind."""
+    """Over plain HTTP the start has arrived while the command still runs, the end when rota exec exits; nothing stays behind."""
     with receiver() as there:
         process = start_exec("cat", home=home, env=environment(home, ROTA_ENDPOINT=there.url), stdin=subprocess.PIPE)
         until(lambda: there.said() == ["running"], "the start to arrive")

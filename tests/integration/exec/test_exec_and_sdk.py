@@ -110,7 +110,9 @@ def test_through_a_shell(home: Path, script: Write) -> None:
 def test_what_a_joined_script_starts(home: Path, script: Write) -> None:
     """A script that a joined script starts is a child run, not a part."""
     script("inner.py", FINE.format(""))
-    outer = script("outer.py", "import rota, subprocess, sys\nrota.watch()\nsubprocess.run([sys.executable, 'inner.py'], check=True)\n")
+    outer = script(
+        "outer.py", "import rota, subprocess, sys\nrota.watch()\nsubprocess.run([sys.executable, 'inner.py'], check=True)\n"
+    )
     outcome = run_exec(sys.executable, str(outer), home=home, cwd=outer.parent)
     assert (outcome.code, outcome.errors) == (0, "")
     inner = [event for event in states(outcome) if event["cicd.pipeline.name"] == "inner"]
@@ -125,6 +127,18 @@ def test_what_the_script_declares(home: Path, script: Write) -> None:
     (declared,) = [event for event in said_by(outcome, "sdk") if event.get("rota.schedule.spec")]
     assert (declared["rota.schedule.tz"], declared["rota.schedule.grace"]) == ("Europe/Berlin", "15m")
     assert declared["cicd.pipeline.name"] == "etl"
+
+
+@pytest.mark.parametrize("options", [(), ("--name", "etl"), ("--schedule", "every 5m")], ids=str)
+@pytest.mark.parametrize("given", ["", "schedule='0 2 * * *'"])
+def test_one_run_declares_once(home: Path, script: Write, options: tuple[str, ...], given: str) -> None:
+    """One event of a run declares, whoever speaks, so that no policy changes to and fro: exec's options come before the code."""
+    path = script("any.py", f"import rota\nrota.watch({given})\n")
+    outcome = run_exec(*options, sys.executable, str(path), home=home)
+    (declared,) = [event for event in states(outcome) if event.get("rota.workflow.named_by") or event.get("rota.schedule.spec")]
+    assert declared["rota.workflow.named_by"] == ("given" if "--name" in options else "script")
+    assert declared.get("rota.schedule.spec") == ("every 5m" if "--schedule" in options else "0 2 * * *" if given else None)
+    assert outcome.errors == ""
 
 
 def test_a_part_that_is_killed(home: Path, script: Write) -> None:

@@ -34,7 +34,11 @@ def run(shell: Path, *arguments: str, home: Path, **env: str) -> Outcome:
     """As cron does: a small PATH, and nothing of rota's in it."""
     ours = {name: value for name, value in environment(home, **env).items() if name.startswith(("ROTA_", *env))}
     done = subprocess.run(
-        [str(shell), *arguments], env={"PATH": "/usr/bin:/bin", "HOME": str(home.parent), **ours}, capture_output=True, check=False, timeout=60
+        [str(shell), *arguments],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home.parent), **ours},
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     return read_back(Outcome(done.returncode, done.stdout, done.stderr, home))
 
@@ -64,10 +68,13 @@ def test_a_remark_names_the_run(installed: Path, home: Path) -> None:
     assert outcome.code == 3
 
 
-@pytest.mark.parametrize("arguments", [("-c", "exec >/dev/null; rota exec --name x true; exit 6"), ("-c",), ("-s",), ("-c", "")], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [("-c", "exec >/dev/null; rota exec --name x true; exit 6"), ("-c",), ("-s",), ("-c", "")], ids=str
+)
 def test_what_is_left_to_sh(installed: Path, home: Path, arguments: tuple[str, ...]) -> None:
     """A line that says `rota exec` itself, and what is no -c at all, is /bin/sh's as it is."""
-    plain = subprocess.run(["/bin/sh", *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin"})
+    small = {"PATH": "/usr/bin:/bin"}
+    plain = subprocess.run(["/bin/sh", *arguments], capture_output=True, check=False, stdin=subprocess.DEVNULL, env=small)
     outcome = run(installed, *arguments, home=home)
     assert (outcome.code, outcome.stdout) == (plain.returncode, plain.stdout)
     assert [event for event in outcome.events if event["cicd.pipeline.name"] == "exec"] == []
@@ -124,7 +131,13 @@ def break_shebang(top: Path) -> None:
     (top / "bin" / "rota").write_text("")
 
 
-BREAKS = [break_launcher, break_python, break_package, break_module, break_later, break_shebang]
+def break_interpreter(top: Path) -> None:
+    (top / "bin" / "python").unlink()
+    (top / "bin" / "python").write_text("#!/bin/sh\necho no libraries >&2; exit 127\n")
+    (top / "bin" / "python").chmod(0o755)
+
+
+BREAKS = [break_interpreter, break_launcher, break_python, break_package, break_module, break_later, break_shebang]
 
 
 @pytest.mark.parametrize("damage", BREAKS, ids=lambda damage: damage.__name__)
@@ -147,5 +160,6 @@ def test_a_home_that_cannot_be_written(installed: Path, home: Path) -> None:
 def test_a_hostile_environment(installed: Path, home: Path, tmp_path: Path) -> None:
     """PYTHONPATH, PYTHONHOME and a rota.py in the job's folder are the job's, and do not disturb."""
     (tmp_path / "rota.py").write_text("raise SystemExit(99)\n")
-    outcome = run(installed, "-c", f"cd {tmp_path}; echo $PYTHONHOME; exit 2", home=home, PYTHONPATH=str(tmp_path), PYTHONHOME="/nowhere")
+    line = f"cd {tmp_path}; echo $PYTHONHOME; exit 2"
+    outcome = run(installed, "-c", line, home=home, PYTHONPATH=str(tmp_path), PYTHONHOME="/nowhere")
     assert (outcome.code, outcome.stdout, outcome.states()) == (2, b"/nowhere\n", ["running", "failed"])

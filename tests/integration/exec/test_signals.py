@@ -59,6 +59,20 @@ def test_a_signal_is_passed_on_once(home: Path, tmp_path: Path, name: str) -> No
     assert outcome.states() == ["running", "failed"]
 
 
+@pytest.mark.parametrize("name", ["SIGPIPE", "SIGXFSZ"])
+def test_what_rota_exec_does_to_itself(home: Path, tmp_path: Path, name: str) -> None:
+    """A signal that our own writing raises (a collector that hangs up, a full quota) is none of the command's business."""
+    counter = Counter(tmp_path, name, "SIGUSR1")
+    process = start_exec(*counter.command, home=home)
+    until(lambda: counter.got == ["ready"], "the command to begin")
+    process.send_signal(getattr(signal, name))
+    process.send_signal(signal.SIGUSR1)
+    until(lambda: counter.got[-1] == "SIGUSR1", "the other signal to arrive")
+    counter.stop()
+    assert ended(process, home).code == 8
+    assert counter.got == ["ready", "SIGUSR1"]
+
+
 @pytest.mark.parametrize(("name", "state"), [("SIGTERM", "cancelled"), ("SIGINT", "cancelled"), ("SIGUSR1", "crashed")])
 def test_a_command_that_dies_of_a_passed_on_signal(home: Path, tmp_path: Path, name: str, state: str) -> None:
     """Rota exec outlives the signal that it passes on, and tells how the command ended of it."""

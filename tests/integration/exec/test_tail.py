@@ -19,7 +19,8 @@ def outputs(home: Path) -> dict[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {}
     for line in spool_lines(home):
         for logs in line.get("resourceLogs", []):
-            for record in (record for scope in logs["scopeLogs"] for record in scope["logRecords"] if record["eventName"] == "rota.output"):
+            records = [record for scope in logs["scopeLogs"] for record in scope["logRecords"]]
+            for record in (record for record in records if record["eventName"] == "rota.output"):
                 pairs: dict[str, Any] = {pair["key"]: pair["value"] for pair in record["attributes"]}
                 stream = pairs.get("log.iostream", {"stringValue": ""})["stringValue"]
                 found[stream] = (record["body"]["stringValue"], int(pairs["rota.output.bytes"]["intValue"]))

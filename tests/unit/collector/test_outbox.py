@@ -263,6 +263,14 @@ def test_after_a_day_a_message_is_dead(place, capsys):
     assert said.count("\n") == 1
 
 
+def test_a_message_that_waited_through_an_outage_is_tried_more_than_once(place):
+    """After a day in which nobody sent, one refusal is not the end: age alone kills no alert."""
+    place.put("ops")
+    place.clock.advance(25 * 3600)
+    place.round(REFUSED)
+    assert [message.attempts for message in place.all("waiting")] == [1]
+
+
 def test_a_refusal_for_good_is_dead_at_once(place):
     """What is not there will not be there in an hour either; the next message is tried all the same."""
     first, second = place.put("ops", count=2)

@@ -46,7 +46,7 @@ def test_what_is_public_may_be_reached(address):
 )
 def test_a_private_address_is_refused_when_it_is_typed(url):
     """As soon as a person can be told, with the setting that allows it; and not when that is set."""
-    assert "ROTA_WEBHOOK_ALLOW_PRIVATE=1" in urls.why_not(url, allow_private=False)
+    assert "ROTA_WEBHOOK_ALLOW_PRIVATE=1" in str(urls.why_not(url, allow_private=False))
     assert urls.why_not(url, allow_private=True) is None
 
 
