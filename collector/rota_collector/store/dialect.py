@@ -25,7 +25,8 @@ _PRAGMAS = (
 
 def open_sqlite(path: Path) -> Engine:
     """An engine on the file ``path``, made when missing. With ``writes=True`` a connection takes the write lock at BEGIN."""
-    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=32, pool_use_lifo=True)  # the same one again: its cache is warm
+    # The connection that was used last comes first: its cache is warm, and the others need none.
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=32, pool_use_lifo=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rota.wire import events, names
 from rota_collector import __version__
 from rota_collector.domain.expect import OVERDUE, RunFact
@@ -56,7 +58,7 @@ def of_transition(transition: Transition) -> str:
     return _record(transition.at_ns, names.INCIDENT_EVENT, pairs, more)
 
 
-def _record(at_ns: int, name: str, pairs: dict[str, object], more: dict[str, object]) -> str:
+def _record(at_ns: int, name: str, pairs: dict[str, object], more: Mapping[str, object]) -> str:
     """A log record; of ``more``, what is not None."""
     pairs.update((key, value) for key, value in more.items() if value is not None)
     return events.log_record(at_ns, name, _NO_TRACE, _NO_SPAN, pairs)

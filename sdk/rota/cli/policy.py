@@ -17,7 +17,7 @@ HELP = "show and change what is expected of workflows"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the actions of ``rota policy``."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="get, apply or check")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="get, apply, check or schema")
     get = actions.add_parser("get", help="show the policy in force and who set what in it")
     get.add_argument("workflow", metavar="WORKFLOW", help="its name")
     get.add_argument("--versions", action="store_true", help="list every version, with who and why")
@@ -32,6 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     check = actions.add_parser("check", help="say what is wrong with the policies of a file; needs no collector that runs")
     check.add_argument("-f", "--file", required=True, metavar="FILE", help="as for apply")
     check.set_defaults(act=_check)
+    schema = actions.add_parser("schema", help="print the JSON Schema of the document, for an editor")
+    schema.set_defaults(act=_schema)
     for action in (get, apply):
         action.add_argument("--json", action="store_true", help="print the API's items")
 
@@ -40,6 +42,13 @@ def run(args: Namespace) -> int:
     """Show or change policies."""
     status: int = args.act(args)
     return status
+
+
+def _schema(_args: Namespace) -> int:
+    from rota.rules.policy_schema import schema
+
+    print(json.dumps(schema(), indent=2))
+    return 0
 
 
 def _get(args: Namespace) -> int:
