@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -102,10 +103,10 @@ def read_back(outcome: Outcome) -> Outcome:
 
 
 def spool_lines(home: Path) -> Iterator[dict[str, Any]]:
-    """Every line of every spool file of a home, parsed."""
+    """Every line of every spool file of a home, parsed. A file that an agent ships and removes meanwhile has none."""
     for file in sorted((home / "spool").rglob("*.jsonl")):
-        for line in file.read_text(encoding="ascii").splitlines():
-            yield json.loads(line)
+        with contextlib.suppress(FileNotFoundError):
+            yield from map(json.loads, file.read_text(encoding="ascii").splitlines())
 
 
 def _flat_event(record: dict[str, Any]) -> dict[str, Any]:

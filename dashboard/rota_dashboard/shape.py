@@ -20,10 +20,15 @@ BAD = ("failed", "crashed", "timed_out")
 
 def headline(workflows: Sequence[Item]) -> str:
     """The page in one sentence."""
-    bad = sum(item["state"] in BAD for item in workflows)
+    bad = sum(needs_someone(item) for item in workflows)
     if bad:
         return f"{bad} workflow{'s need' if bad > 1 else ' needs'} someone"
     return "Nothing needs you."
+
+
+def needs_someone(workflow: Item) -> bool:
+    """Whether an incident is open, or, where failures open none, the last run went wrong."""
+    return bool(workflow.get("open_incidents")) or workflow["state"] in BAD
 
 
 def summary(workflows: Sequence[Item]) -> str:
@@ -38,10 +43,11 @@ def workflow_row(item: Item) -> dict[str, str]:
     rate = item.get("success_rate_30d")
     return {
         "Workflow": item["name"],
-        "State": state(item),
+        "State": state({**item, "state": "missed"} if item.get("verdict") == "missed" else item),
         "Last 30, newest right": strip(item.get("outcomes") or ()),
         "Last run (UTC)": at(last.get("started_at")),
         "Duration": duration(last.get("duration_seconds")),
+        "Next (UTC)": "paused" if item.get("paused") else at(item.get("next_due_at")),
         "Success, 30 days": "–" if rate is None else f"{rate:.0%}",
         "Level": item.get("level") or "observe",
     }

@@ -10,6 +10,7 @@ from rota_collector.domain.expect import OVERDUE, RunFact
 from rota_collector.domain.incident import Transition
 from rota_collector.domain.slots import Slot
 
+SOURCE = "collector"  # of run events that are our own conclusions
 _NO_TRACE, _NO_SPAN = "", ""
 _RESOURCE = events.resource({names.SERVICE_NAME: "rota-collector"})
 _SCOPE = events.scope(__version__, {})
@@ -74,7 +75,7 @@ def of_overdue(workflow: str, host: str, run: RunFact, attempt: int, at_ns: int)
         names.STATE: "timed_out",
         names.REASON: OVERDUE,
         names.ATTEMPT: attempt,
-        names.SOURCE: "collector",
+        names.SOURCE: SOURCE,
         names.RUN_STARTED: run.started_ns,
     }
     return events.log_record(at_ns, names.RUN_STATE_EVENT, _NO_TRACE, _NO_SPAN, pairs)

@@ -16,6 +16,7 @@ from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import Clock
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
+from rota_collector.store import events as own
 from rota_collector.store import quiet, watches
 from rota_collector.store.control_queries import listed_ns
 from rota_collector.store.expectations_schema import metadata, outgoing
@@ -111,9 +112,10 @@ class Expectations:
         return (run.workflow, run.host or "" if is_per_host else ""), document if has_terms else None
 
     def _wait_for_late_news(self, connection: Connection, events: Sequence[RunEvent], now_ns: int) -> None:
-        if not self._unsettled or not events:
+        news = [event.at_ns for event in events if event.source != own.SOURCE]
+        if not self._unsettled or not news:
             return
-        earliest = min(event.at_ns for event in events)
+        earliest = min(news)
         for i, down in enumerate(self._unsettled):
             later = min(now_ns + LATE_NEWS_NS, down.until_ns + LONGEST_SETTLING_NS)
             if earliest < down.until_ns and later > down.settled_ns > now_ns:

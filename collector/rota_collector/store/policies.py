@@ -76,6 +76,7 @@ class Policies:
         self._lock = threading.Lock()
         self.known: dict[str, Known] = {}
         self.dependents: dict[str, set[str]] = {}  # workflow → those whose slots or health hang on it
+        self._says_nothing: set[tuple[str, Declared]] = set()  # declarations that ask for nothing, to be seen at a glance
         self.reload()
 
     def reload(self) -> None:
@@ -166,7 +167,9 @@ class Policies:
 
     def _is_news(self, event: RunEvent) -> bool:
         known = self.known.get(event.workflow)
-        return known is None or (event.declared != known.declared and event.at_ns >= known.declared_ns)
+        if known is None:
+            return (event.workflow, event.declared) not in self._says_nothing
+        return event.declared != known.declared and event.at_ns >= known.declared_ns
 
     def _declare(self, connection: Connection, event: RunEvent, now_ns: int) -> dict[str, Any] | None:
         assert event.declared is not None
@@ -175,6 +178,7 @@ class Policies:
         row = connection.execute(_find, {"name": event.workflow}).first()
         declared = _text(document)
         if row is None and not document and not problems:
+            self._says_nothing.add((event.workflow, event.declared))
             return None
         changed = row is None or row.declared != declared
         values: dict[str, Any] = {

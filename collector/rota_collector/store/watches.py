@@ -15,6 +15,7 @@ from rota.rules.fold import NONTERMINAL, RunEvent
 from rota_collector.domain.expect import BAD, Memory, RunFact
 from rota_collector.domain.review import Review
 from rota_collector.domain.slots import Slot
+from rota_collector.store import events as own
 from rota_collector.store.control_schema import runs
 from rota_collector.store.dialect import do_nothing, driver_sql, least, upsert
 from rota_collector.store.expectations_schema import hosts, policies, slots, watches
@@ -134,7 +135,7 @@ def hear(connection: Connection, events: Iterable[RunEvent]) -> None:
     """Keep when something last happened on each host."""
     heard: dict[str, int] = {}
     for event in events:
-        if event.host:
+        if event.host and event.source != own.SOURCE:
             heard[event.host] = max(heard.get(event.host, 0), event.at_ns)
     if heard:
         connection.execute(_hear, [{"host": host, "heard_ns": at} for host, at in heard.items()])
