@@ -95,6 +95,15 @@ def test_own_downtime_is_unknown_then_judged_with_one_notice(world):
     assert sorted(incident.kind for incident in world.incidents()) == ["downtime", *["missed"] * 9]
 
 
+def test_a_short_restart_makes_slots_unknown_too(world):
+    """However short we were away: a job that ran meanwhile may have its facts in a spool."""
+    world.policy("etl", **HOURLY)
+    world.pass_until(T0 + HOUR + 9 * MINUTE + 55 * S)
+    world.restart()
+    world.at(T0 + HOUR + 10 * MINUTE + 5 * S)
+    assert (world.verdicts()[0], world.told()) == ("unknown", [])
+
+
 def test_late_news_postpones_the_judgement_of_a_downtime(world):
     """As long as spooled facts keep coming in, what is missing is unknown."""
     for name in ("a", "b"):

@@ -16,6 +16,7 @@ from rota_collector.watch.tick import Tools
 
 BEAT_NS = 5 * 10**9  # how often it is written down that we watch
 GAP_NS = 20 * 10**9  # without a beat for so long, we did not watch
+START_GAP_NS = 2 * 10**9  # after a start that is sure, however short: what was sent meanwhile may wait in a spool
 LONGEST_SLEEP_SECONDS = 1.0
 _CATCH_UP_SECONDS = 1.0  # how long a tick waits for what the journal has and the store has not
 _POLL_SECONDS = 0.01
@@ -98,7 +99,7 @@ class Monitor(threading.Thread):
     def _beat(self, now_ns: int) -> None:
         """Write down that we watch, and, when that was long ago, that we did not."""
         last_ns, self._last_beat_ns = self._last_beat_ns, now_ns
-        gap = last_ns is not None and now_ns - last_ns > GAP_NS
+        gap = last_ns is not None and now_ns - last_ns > (GAP_NS if self._beaten_ns else START_GAP_NS)
         if not gap and 0 <= now_ns - self._beaten_ns < BEAT_NS:
             return
         with self._tools.expectations.transaction() as connection:
