@@ -180,8 +180,8 @@ def expects(user: User, up: Up, tmp_path: Path) -> None:
     assert "Berlin" in user.types("policy", "get", "job")
     assert "schedule" in json.loads(user.types("policy", "schema"))["properties"]
     user.types("channel", "add", "nowhere", "json://127.0.0.1:9/never")
+    until(lambda: "job" in user.types("slots"), "the first slot")
     assert "job" in user.types("incidents", "--all")  # it failed once, and nobody had to ask to be told
-    assert "job" in user.types("slots")
     user.types("pause", "job", "--for", "1h")
     user.types("resume", "job")
     user.types("maintenance", "ls")

@@ -148,7 +148,8 @@ def test_a_broken_rota(installed: Path, home: Path, damage: object) -> None:
     outcome = run(installed, "-c", 'echo "once $1"; exit 9', "zero", "one", home=home)
     assert (outcome.code, outcome.stdout, outcome.stderr) == (9, b"once one\n", b"")
     signals = run(installed, "-c", "grep SigIgn /proc/self/status", home=home)
-    assert signals.stdout.split() == [b"SigIgn:", b"0000000000000000"]
+    plain = subprocess.run(["/bin/sh", "-c", "grep SigIgn /proc/self/status"], capture_output=True, check=True)
+    assert signals.stdout == plain.stdout  # whoever runs the tests may ignore some
 
 
 def test_a_home_that_cannot_be_written(installed: Path, home: Path) -> None:
