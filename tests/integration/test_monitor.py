@@ -241,6 +241,17 @@ def test_a_paused_workflow_is_skipped(world):
     assert world.verdicts() == ["skipped", "skipped", "missed", None]
 
 
+def test_in_a_pause_nobody_is_reminded(world):
+    """An incident that is open when its workflow is paused says nothing until it is resumed."""
+    world.policy("etl", **HOURLY, alert={"remind": "30m"})
+    world.pass_until(T0 + HOUR + 15 * MINUTE)
+    world.expectations.quiet.pause("etl", until_ns=T0 + 3 * HOUR, by="ada", reason="move", now_ns=world.clock.now_ns())
+    world.pass_until(T0 + 3 * HOUR - MINUTE)
+    assert len(world.told()) == 1
+    world.pass_until(T0 + 3 * HOUR + MINUTE)
+    assert len(world.told()) == 2
+
+
 def test_a_maintenance_window_covers_what_matches(world):
     """By pattern; others are judged as ever."""
     for name in ("etl.a", "report"):

@@ -180,6 +180,11 @@ def snooze(incident: Incident, until_ns: int, now_ns: int) -> Transition:
     return Transition("snoozed", incident._replace(snoozed_until_ns=until_ns, acked_ns=None, next_ns=until_ns), now_ns)
 
 
+def later(incident: Incident, at_ns: int, now_ns: int) -> Transition:
+    """Nothing is said now; look again at ``at_ns``."""
+    return Transition("updated", incident._replace(next_ns=at_ns), now_ns)
+
+
 def release(incident: Incident, now_ns: int) -> Transition:
     """What spoke for it is over: it has a while to heal, then people are told of it by itself."""
     free = incident._replace(group_id=None, suppressed_by=None)

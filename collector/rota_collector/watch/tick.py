@@ -20,6 +20,7 @@ from rota_collector.store.quiet import QuietTime
 from rota_collector.store.watches import Watched
 
 BATCH = 1000  # instances in one transaction: others wait for the lock meanwhile
+_PAUSED_NS = 600 * 10**9  # how often to ask whether a pause without an end is over
 _MANY = 20  # people who are told of so much at once do not get the history of each
 
 Reviewed = tuple[Watched, Review]
@@ -60,11 +61,17 @@ def remind(tools: Tools, now_ns: int, limit: int = BATCH) -> bool:
     """Do what is due of open incidents: reminders, escalations, the end of a snooze. False: nothing was."""
     with tools.expectations.transaction() as connection:
         due = incidents.due(connection, now_ns, limit)
-        changes = [
-            incidents_domain.due(each, _alerting(tools, each.workflow), now_ns, _members(connection, each)) for each in due
-        ]
-        _keep(connection, tools, changes, now_ns)
+        times = quiet.recent(connection, now_ns, 0) if due else []
+        _keep(connection, tools, [_due(connection, tools, each, times, now_ns) for each in due], now_ns)
     return bool(due)
+
+
+def _due(connection: Connection, tools: Tools, incident: Incident, times: list[QuietTime], now_ns: int) -> Transition:
+    """What is due of an open incident; in a quiet time nothing is said."""
+    for stretch in quiet.of_instance(times, incident.workflow, incident.host or incident.on_host):
+        if stretch.covers(now_ns):
+            return incidents_domain.later(incident, stretch.until_ns or now_ns + _PAUSED_NS, now_ns)
+    return incidents_domain.due(incident, _alerting(tools, incident.workflow), now_ns, _members(connection, incident))
 
 
 def regroup(tools: Tools, now_ns: int) -> None:
