@@ -7,6 +7,7 @@ large as those of the tick with all due.
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import sqlite3
@@ -35,6 +36,7 @@ def document(i: int) -> dict[str, object]:
 
 def main(n: int, directory: Path) -> dict[str, float]:
     """Fill the stores, then tick."""
+    gc.set_threshold(50_000, 50, 100)  # as the collector does
     clock = ManualClock(MIDNIGHT)
     control = Control(directory / "control.sqlite")
     expectations = Expectations(control.engine, clock)
