@@ -141,7 +141,8 @@ def _documents(file: str) -> list[object]:
 
 
 def _complain(text: str) -> None:
-    """On stderr, where no character of a file moves the cursor."""
+    """On stderr, where no character of a file moves the cursor; after what was said before, also where both go to one file."""
+    sys.stdout.flush()
     print("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), file=sys.stderr)
 
 
