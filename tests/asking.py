@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +13,11 @@ from typing import Any
 import httpx
 import jsonschema
 
+from rota_collector import decode
 from rota_collector.api.app import Stores, create
 from rota_collector.clock import ManualClock
+from rota_collector.journal import Record, Signal
+from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
@@ -36,7 +40,7 @@ class Telemetry:
     def run_spans(self, run_id):
         return []
 
-    def run_logs(self, run_id):
+    def run_logs(self, run_id, filters, limit):
         return []
 
     def sql(self, query):
@@ -71,7 +75,15 @@ def new_stores(folder: Path, telemetry: Telemetry | None = None) -> Stores:
     expectations = Expectations(control.engine, clock)
     control.observer = expectations
     progress, alerts = (Progress(), Progress()), Alerts(control.engine)
-    return Stores(control, telemetry or Telemetry(), *progress, clock, expectations, alerts, Sender())
+
+    def submit(records: Sequence[str]) -> int:
+        """As the journal and its follower would, at once."""
+        offset = control.offset()
+        record = Record(offset, offset + 1, Signal.LOGS_JSON, clock.now_ns(), events.line(list(records)))
+        control.apply(decode.run_events([record]), offset + 1)
+        return offset
+
+    return Stores(control, telemetry or Telemetry(), *progress, clock, expectations, alerts, Sender(), submit)
 
 
 class Api:

@@ -78,6 +78,7 @@ def log(n: int, text: str, severity: str = "INFO") -> Record:
     """A log record inside run ``n``."""
     return {
         "timeUnixNano": str(T0 + n * SECOND + 1),
+        "severityNumber": {"INFO": 9, "WARN": 13}[severity],
         "severityText": severity,
         "body": {"stringValue": text},
         "attributes": pair_list({names.RUN_ID: run_id(n), names.WORKFLOW: "etl.nightly"}),

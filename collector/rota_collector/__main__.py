@@ -20,10 +20,11 @@ from rota_collector.api.app import Stores, create
 from rota_collector.clock import SystemClock
 from rota_collector.config import Address, Config
 from rota_collector.errors import CollectorError, PortBusy, StartError
-from rota_collector.journal import Journal, Record
+from rota_collector.journal import Journal, Record, Signal
 from rota_collector.notify.worker import Worker
 from rota_collector.receive import grpc, otlp, pings
 from rota_collector.server import App, HttpServer
+from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
@@ -97,7 +98,11 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
     receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions)
     opened.callback(receiver.close)
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender)
+
+    def submit(records: Sequence[str]) -> int:
+        return journal.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
+
+    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
     pinged = pings.Receiver(journal, stores.keys, control, clock)
     api = create(stores, __version__)
     http = str(ports.bound(listener))

@@ -88,7 +88,7 @@ def _address(name: str, value: str) -> Address:
         raise ConfigError(f"{name}={value!r} is not HOST:PORT. Example: {name}={_DEFAULTS[name]}")
     if not is_loopback(host):
         raise ConfigError(
-            f"{name}={value!r} can be reached from other machines, and this version has no keys to tell who may read and write. "
+            f"{name}={value!r} can be reached from other machines, and telemetry is taken from anybody: keys guard the API only. "
             f"Listen on a loopback address ({name}={_DEFAULTS[name]}) and put a proxy that authenticates in front of it."
         )
     return Address(host, int(port))

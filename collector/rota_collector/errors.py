@@ -16,6 +16,9 @@ CollectorError
  ├── ChannelError            an alert or its channel
  │    ├── ChannelExists      there is a channel of that name already
  │    └── ChannelRefused     its address cannot be used
+ ├── KeyRefused              a key that cannot be made or revoked now
+ │    ├── AdminFirst         with any other key, nobody could make or revoke keys
+ │    └── LastAdmin          without it, nobody could revoke the keys that are left
  └── QueryError              a query sent by a user
       ├── BadCursor          a page cursor that this collector did not make
       ├── QueryRefused       not exactly one SELECT, or it reaches outside the database
@@ -92,6 +95,18 @@ class ChannelExists(ChannelError):
 
 class ChannelRefused(ChannelError):
     """The address of a channel cannot be used. The message says why, without its passwords."""
+
+
+class KeyRefused(CollectorError):
+    """A key that cannot be made or revoked as long as the other keys are what they are."""
+
+
+class AdminFirst(KeyRefused):
+    """There is no admin key yet, and another one for the API was asked for."""
+
+
+class LastAdmin(KeyRefused):
+    """The last admin key, while there are others that only an admin could revoke. The message names them."""
 
 
 class QueryError(CollectorError):

@@ -114,7 +114,12 @@ def test_every_answer_validates_against_the_document(told):
     """Of every path of the OpenAPI document that is read with GET."""
     document = told.item("/openapi.json")
     (incident, *_) = until(lambda: told.item("/incidents")["items"], "an incident of the run that failed")
-    parts = {"{run_id}": otlp.run_id(1), "{name}": "etl.nightly", "{incident_id}": incident["id"]}
+    parts = {
+        "{run_id}": otlp.run_id(1),
+        "{name}": "etl.nightly",
+        "{incident_id}": incident["id"],
+        "{span_id}": otlp.span_id(1, 1),
+    }
     checked = 0
     for template, methods in document["paths"].items():
         if "get" not in methods:

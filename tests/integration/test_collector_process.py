@@ -84,9 +84,9 @@ def test_a_busy_port_is_refused_before_anything_is_created(new_collector, settin
 
 
 def test_an_address_that_others_can_reach_is_refused(new_collector):
-    """There are no keys yet: it says so, and creates nothing."""
+    """Keys guard the API and not yet what is sent: it says so, and creates nothing."""
     collector = new_collector(ROTA_HTTP="0.0.0.0:0")
-    assert "no keys" in refused(collector)
+    assert "keys guard the API only" in refused(collector)
     assert not collector.home.exists()
 
 

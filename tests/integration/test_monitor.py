@@ -281,3 +281,21 @@ def test_verdicts_and_incidents_enter_the_journal(world):
     payloads = b"".join(record.payload for record in world.journal.records)
     assert payloads.count(b'"rota.slot.verdict","attributes"') == 1
     assert payloads.count(b'"eventName":"rota.incident"') == 1
+
+
+def test_a_missed_slot_is_an_outcome_among_the_runs(world):
+    """What lists show of a workflow follows its slots as well as its runs, and news that come late correct it."""
+    world.run("r1", T0 + 2 * S, declared={"schedule": "0 * * * *", "grace": "10m"})
+    world.pass_until(T0 + HOUR + 20 * MINUTE)
+    assert world.control.workflow("etl", T0).outcomes == ["succeeded", "missed"]
+    world.run("r2", T0 + HOUR + 15 * MINUTE)
+    world.at(T0 + HOUR + 21 * MINUTE)
+    assert world.control.workflow("etl", T0).outcomes == ["succeeded", "late"]
+
+
+def test_a_workflow_that_never_ran_has_outcomes_all_the_same(world):
+    """Its missed slots are all that is to be seen of it."""
+    world.policy("etl", **HOURLY)
+    world.pass_until(T0 + 2 * HOUR)
+    workflow = world.control.workflow("etl", T0)
+    assert (workflow.last_run, set(workflow.outcomes)) == (None, {"missed"})

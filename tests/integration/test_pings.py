@@ -216,7 +216,7 @@ def test_a_key_from_elsewhere_lives_until_it_is_revoked(shared_collector: Collec
 @pytest.mark.parametrize(
     ("asked", "status", "code"),
     [
-        ({"scope": "admin"}, 422, "unknown_scope"),
+        ({"scope": "owner"}, 422, "unknown_scope"),
         ({"scope": "ping", "workflow": "w", "pattern": "w*"}, 422, "invalid"),
         ({"scope": "ping", "value": "secret"}, 422, "invalid"),
     ],

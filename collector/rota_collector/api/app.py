@@ -8,7 +8,24 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from rota_collector.api import channels, envelope, health, incidents, keys, models, policies, quiet, runs, slots, sql, workflows
+from rota_collector.api import (
+    access,
+    channels,
+    counts,
+    envelope,
+    health,
+    incidents,
+    keys,
+    models,
+    policies,
+    quiet,
+    run_parts,
+    run_story,
+    runs,
+    slots,
+    sql,
+    workflows,
+)
 from rota_collector.api.guard import App, Guard
 from rota_collector.api.stores import Progress, Stores
 
@@ -16,11 +33,11 @@ __all__ = ["Progress", "Stores", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
-_ROUTERS = (health, policies, quiet, workflows, runs, slots, incidents, channels, keys, sql)
+_ROUTERS = (policies, quiet, counts, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, sql, access)
 
 
 def create(stores: Stores, version: str) -> App:
-    """The API as one ASGI application, guarded."""
+    """The API as one ASGI application, guarded, and closed to who has no key as soon as there is one."""
     # Pages with documentation would load their scripts from elsewhere: there is the document, and none of those.
     app = FastAPI(
         title="rota collector",
@@ -31,6 +48,7 @@ def create(stores: Stores, version: str) -> App:
         responses=_ERRORS,
     )
     envelope.install(app)
+    app.include_router(health.router(stores))  # whoever watches the collector needs no key
     for resource in _ROUTERS:
-        app.include_router(resource.router(stores))
-    return Guard(app, version)
+        app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
+    return Guard(access.Door(app, stores.keys), version)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from rota_collector.api import models, shape
+from rota_collector.api import access, models, shape
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Cursor, Limit
 from rota_collector.clock import Clock
@@ -114,20 +114,20 @@ def router(alerting: Alerting) -> APIRouter:
         """Channels, by name."""
         return answer({"items": [channel_item(each) for each in there.channels()], "next": None})
 
-    @router.post("/channels", response_model=AddedChannel)
+    @router.post("/channels", response_model=AddedChannel, dependencies=[access.admin])
     def add_channel(body: NewChannel) -> Response:
         """Add a channel. Its secret is in this answer and in no other."""
         added = _add(alerting, body)
         return answer({**channel_item(added), "secret": added.secret if added.kind == WEBHOOK else None})
 
-    @router.delete("/channels/{name}", response_model=RemovedChannel)
+    @router.delete("/channels/{name}", response_model=RemovedChannel, dependencies=[access.admin])
     def remove_channel(name: str) -> Response:
         """Remove a channel. What waits for it is given up."""
         if not there.remove_channel(name, clock.now_ns()):
             raise _unknown(name)
         return answer({"removed": name})
 
-    @router.post("/channels/{name}/test", response_model=Tested)
+    @router.post("/channels/{name}/test", response_model=Tested, dependencies=[access.operate])
     def test_channel(name: str) -> Response:
         """Send a message through a channel now, once, and say what became of it."""
         channel = there.channel(name)
@@ -137,10 +137,13 @@ def router(alerting: Alerting) -> APIRouter:
 
     @router.get("/alerts", response_model=models.Page[Alert])
     def list_alerts(
-        state: Literal["waiting", "sent", "dead"] | None = None, limit: Limit = 100, cursor: Cursor = None
-    ) -> Response:  # fmt: skip
-        """Messages that were to be sent, the newest first. `dead` are those that nobody got."""
-        return answer(shape.page(there.page(state, cursor, limit), alert_item))
+        state: Literal["waiting", "sent", "dead"] | None = None,
+        incident: str | None = None,
+        limit: Limit = 100,
+        cursor: Cursor = None,
+    ) -> Response:
+        """Messages that were to be sent, the newest first. `dead`: nobody got them; `incident`: the id of what they tell."""
+        return answer(shape.page(there.page(state, cursor, limit, incident), alert_item))
 
     return router
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from rota_collector.errors import BadCursor, QueryError, QueryFailed, QueryRefused, QueryTimeout
+from rota_collector.errors import BadCursor, JournalError, QueryError, QueryFailed, QueryRefused, QueryTimeout
 
 _QUERY_CODES = {
     BadCursor: "bad_cursor",
@@ -53,6 +53,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(QueryError)
     async def _query_error(_request: Request, error: QueryError) -> Response:
         return refusal(400, _QUERY_CODES.get(type(error), "query_error"), str(error))
+
+    @app.exception_handler(JournalError)
+    async def _not_kept(_request: Request, error: JournalError) -> Response:
+        response = refusal(503, "not_kept", str(error), "send it again")
+        response.headers["Retry-After"] = "5"
+        return response
 
     @app.exception_handler(HTTPException)
     async def _http_error(request: Request, error: HTTPException) -> Response:

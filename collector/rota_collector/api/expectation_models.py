@@ -86,6 +86,15 @@ class IncidentDetail(Incident):
     members: list[Incident]
 
 
+class IncidentEvent(BaseModel):
+    """Something that happened to an incident."""
+
+    at: AwareDatetime
+    transition: str = Field(description="opened, acknowledged, reminder, closed, …")
+    summary: str | None
+    by: str | None = Field(description="the person who acted")
+
+
 class QuietTime(BaseModel):
     """A stretch of time in which nothing is expected."""
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from fastapi import APIRouter, Response
 
-from rota_collector.api import expectation_models, models, shape
+from rota_collector.api import access, expectation_models, models, shape
+from rota_collector.api.access import Asker, Asking
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Acting, Cursor, Lasting, Limit
 from rota_collector.api.stores import Stores
@@ -34,13 +35,18 @@ def router(stores: Stores) -> APIRouter:
         incident = _find(stores, incident_id)
         return answer(shape.incident_detail(incident, there.members(incident.id), stores.clock.now_ns()))
 
-    @router.post("/{incident_id}/ack", response_model=expectation_models.Incident)
-    def acknowledge(incident_id: str, body: Acting | None = None) -> Response:
-        """Somebody works on it: no reminders and no escalation any more."""
-        incident, by, now_ns = _find(stores, incident_id), _by(body), stores.clock.now_ns()
-        return _changed(incident, there.acknowledge(incident.id, by, now_ns), now_ns)
+    @router.get("/{incident_id}/history", response_model=models.Items[expectation_models.IncidentEvent])
+    def list_history(incident_id: str) -> Response:
+        """All that happened to an incident, in order of its time."""
+        return answer({"items": stores.telemetry.incident_history(_find(stores, incident_id).id), "next": None})
 
-    @router.post("/{incident_id}/snooze", response_model=expectation_models.Incident)
+    @router.post("/{incident_id}/ack", response_model=expectation_models.Incident, dependencies=[access.operate])
+    def acknowledge(incident_id: str, asker: Asking, body: Acting | None = None) -> Response:
+        """Somebody works on it: no reminders and no escalation any more."""
+        incident, now_ns = _find(stores, incident_id), stores.clock.now_ns()
+        return _changed(incident, there.acknowledge(incident.id, _by(asker, body), now_ns), now_ns)
+
+    @router.post("/{incident_id}/snooze", response_model=expectation_models.Incident, dependencies=[access.operate])
     def snooze(incident_id: str, body: Lasting) -> Response:
         """Nothing is said of it for so many seconds, or until then; if it is open by then, people are reminded."""
         incident, now_ns = _find(stores, incident_id), stores.clock.now_ns()
@@ -49,11 +55,11 @@ def router(stores: Stores) -> APIRouter:
             raise ApiError(422, "invalid", "neither until nor seconds is given", 'send {"seconds": 3600}')
         return _changed(incident, there.snooze(incident.id, until_ns, now_ns), now_ns)
 
-    @router.post("/{incident_id}/close", response_model=expectation_models.Incident)
-    def close(incident_id: str, body: Acting | None = None) -> Response:
+    @router.post("/{incident_id}/close", response_model=expectation_models.Incident, dependencies=[access.operate])
+    def close(incident_id: str, asker: Asking, body: Acting | None = None) -> Response:
         """A person settles it: what went wrong until now does not open it again."""
-        incident, by, now_ns = _find(stores, incident_id), _by(body), stores.clock.now_ns()
-        return _changed(incident, there.close(incident.id, by, now_ns), now_ns)
+        incident, now_ns = _find(stores, incident_id), stores.clock.now_ns()
+        return _changed(incident, there.close(incident.id, _by(asker, body), now_ns), now_ns)
 
     return router
 
@@ -65,8 +71,8 @@ def _find(stores: Stores, incident_id: str) -> Incident:
     return incident
 
 
-def _by(body: Acting | None) -> str:
-    return (body or Acting()).by
+def _by(asker: Asker, body: Acting | None) -> str:
+    return asker.who(body.by if body else None)
 
 
 def _changed(incident: Incident, after: Incident | None, now_ns: int) -> Response:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field
 
 Item = TypeVar("Item")
+Json = dict[str, Any]
 
 
 class Page(BaseModel, Generic[Item]):
@@ -108,7 +109,13 @@ class Workflow(BaseModel):
     open_incidents: int
     success_rate_30d: float | None = Field(description="succeeded / (succeeded + failed) of 30 days; null without either")
     tags: list[str]
-    outcomes: list[str] = Field(description="states of the last 30 runs, the oldest first")
+    outcomes: list[str] = Field(
+        description="of its last 30 occurrences, the oldest first: states of runs (`late`: succeeded, but late for its slot), "
+        "and `missed`, `unknown`, `skipped` of slots to which no run came"
+    )
+    usual_seconds: list[float] | None = Field(
+        description="[shortest, longest] that was usual before its last run; null: too few runs to tell"
+    )
 
 
 class Query(BaseModel):

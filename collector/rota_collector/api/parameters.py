@@ -23,7 +23,9 @@ class Acting(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    by: Annotated[str, Field(min_length=1, max_length=200, description="who does it, for the record")] = "api"
+    by: Annotated[
+        str | None, Field(min_length=1, max_length=200, description="who does it, for the record; null: the name of the key")
+    ] = None
 
 
 class Lasting(Acting):

@@ -7,7 +7,8 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rota.rules.policy import merge
-from rota_collector.api import expectation_models, models, shape
+from rota_collector.api import access, expectation_models, models, shape
+from rota_collector.api.access import Asking
 from rota_collector.api.documents import Examined, Unreadable, examine, examine_all, of_schedule, read
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import taking
@@ -49,7 +50,9 @@ async def text_of(request: Request) -> Text:
 
 
 Given = Annotated[Text, Depends(text_of)]
-Author = Annotated[str, Query(min_length=1, max_length=200, description="who changes it, for the record")]
+Author = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="who changes it, for the record; else the name of the key")
+]
 Reason = Annotated[str | None, Query(max_length=1000, description="why, for the record")]
 
 
@@ -73,8 +76,13 @@ def router(stores: Stores) -> APIRouter:
             raise unknown(name)
         return answer(_item(stores, view))
 
-    @router.put("/workflows/{name:path}/policy", response_model=expectation_models.Policy, openapi_extra=_BODY)
-    def put_policy(name: str, text: Given, author: Author = "api", reason: Reason = None) -> Response:
+    @router.put(
+        "/workflows/{name:path}/policy",
+        response_model=expectation_models.Policy,
+        openapi_extra=_BODY,
+        dependencies=[access.admin],
+    )
+    def put_policy(name: str, text: Given, asker: Asking, author: Author = None, reason: Reason = None) -> Response:
         """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
         documents = text.documents()
         if len(documents) != 1 or not name:
@@ -83,11 +91,11 @@ def router(stores: Stores) -> APIRouter:
             )
         one = examine(documents[0], name, stores.clock.now_ns())
         _refuse([one])
-        (view,) = there.put({name: one.document}, author=author, reason=reason, now_ns=stores.clock.now_ns())
+        (view,) = there.put({name: one.document}, author=asker.who(author), reason=reason, now_ns=stores.clock.now_ns())
         return answer(_item(stores, view))
 
-    @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=_TEXT)
-    def apply(text: Given, author: Author = "api", reason: Reason = None, dry_run: bool = False) -> Response:
+    @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=_TEXT, dependencies=[access.admin])
+    def apply(text: Given, asker: Asking, author: Author = None, reason: Reason = None, dry_run: bool = False) -> Response:
         """Store several policies; none of them when anything is wrong with one. With `dry_run` say what would be in force."""
         found = examine_all(text.documents(), stores.clock.now_ns())
         if not found:
@@ -97,7 +105,7 @@ def router(stores: Stores) -> APIRouter:
             views = [_as_if(stores, each) for each in found]
         else:
             given = {each.workflow: each.document for each in found}
-            views = there.put(given, author=author, reason=reason, now_ns=stores.clock.now_ns())
+            views = there.put(given, author=asker.who(author), reason=reason, now_ns=stores.clock.now_ns())
         return answer({"items": [_item(stores, view) for view in views], "next": None, "applied": not dry_run})
 
     return router

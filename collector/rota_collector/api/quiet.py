@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from rota_collector.api import expectation_models, models, shape
+from rota_collector.api import access, expectation_models, models, shape
+from rota_collector.api.access import Asking
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Acting, Lasting, ns
 from rota_collector.api.stores import Stores
@@ -37,17 +38,15 @@ def router(stores: Stores) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["quiet times"])
     there = stores.expectations.quiet
 
-    @router.post("/workflows/{name:path}/pause", response_model=expectation_models.QuietTime)
-    def pause(name: str, body: Pause | None = None) -> Response:
+    @router.post("/workflows/{name:path}/pause", response_model=expectation_models.QuietTime, dependencies=[access.operate])
+    def pause(name: str, asker: Asking, body: Pause | None = None) -> Response:
         """Expect nothing of a workflow. A pause that is on is replaced."""
         _must_be_known(stores, name)
         asked, now_ns = body or Pause(), stores.clock.now_ns()
-        until_ns = asked.until_ns(now_ns)
-        return answer(
-            shape.quiet_item(there.pause(name, until_ns=until_ns, by=asked.by, reason=asked.reason, now_ns=now_ns))
-        )  # fmt: skip
+        until_ns, by = asked.until_ns(now_ns), asker.who(asked.by)
+        return answer(shape.quiet_item(there.pause(name, until_ns=until_ns, by=by, reason=asked.reason, now_ns=now_ns)))
 
-    @router.post("/workflows/{name:path}/resume", response_model=expectation_models.Resumed)
+    @router.post("/workflows/{name:path}/resume", response_model=expectation_models.Resumed, dependencies=[access.operate])
     def resume(name: str, body: Acting | None = None) -> Response:  # noqa: ARG001 (whoever pauses says who; so may who resumes)
         """Expect again, from now on."""
         _must_be_known(stores, name)
@@ -59,8 +58,8 @@ def router(stores: Stores) -> APIRouter:
         """Maintenance windows and pauses that are on or to come."""
         return answer({"items": [shape.quiet_item(each) for each in there.current(stores.clock.now_ns())], "next": None})
 
-    @router.post("/maintenance", response_model=expectation_models.QuietTime)
-    def add_window(body: Window) -> Response:
+    @router.post("/maintenance", response_model=expectation_models.QuietTime, dependencies=[access.operate])
+    def add_window(body: Window, asker: Asking) -> Response:
         """Expect nothing of workflows and hosts that match, for a while."""
         now_ns = stores.clock.now_ns()
         from_ns = ns(body.from_)
@@ -71,11 +70,11 @@ def router(stores: Stores) -> APIRouter:
         if until_ns <= now_ns:
             raise ApiError(422, "invalid", "the window is over already", "what was missed by then has been told")
         window = there.add_maintenance(
-            workflow=body.workflow, host=body.host, from_ns=from_ns, until_ns=until_ns, reason=body.reason, by=body.by
+            workflow=body.workflow, host=body.host, from_ns=from_ns, until_ns=until_ns, reason=body.reason, by=asker.who(body.by)
         )  # fmt: skip
         return answer(shape.quiet_item(window))
 
-    @router.delete("/maintenance/{quiet_id}", response_model=expectation_models.Removed)
+    @router.delete("/maintenance/{quiet_id}", response_model=expectation_models.Removed, dependencies=[access.operate])
     def remove(quiet_id: str) -> Response:
         """End a window or a pause now; what it covered stays explained by it."""
         if not there.end(quiet_id, stores.clock.now_ns()):

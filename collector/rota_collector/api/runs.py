@@ -1,68 +1,113 @@
-"""Runs, and what each of them left."""
+"""Runs: the list, each of them, and what people say of one."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
-from pydantic import AwareDatetime
+import time
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, Field
 
 from rota.rules.fold import STATES, Run
-from rota_collector.api import models, shape
+from rota_collector.api import access, arrow, models, shape
+from rota_collector.api.access import Asking
 from rota_collector.api.envelope import ApiError, answer
-from rota_collector.api.parameters import Cursor, Limit, ns
+from rota_collector.api.parameters import Acting, Cursor, Limit, ns
 from rota_collector.api.stores import Stores
+from rota_collector.store import events
 from rota_collector.store.control import Control
 from rota_collector.store.control_queries import RunFilter
 
 _SHORTEST_PREFIX = 4
+_APPLIED_SECONDS, _POLL_SECONDS = 3.0, 0.02
+
+States = Annotated[list[str] | None, Query(description="one or several: `state=failed&state=crashed`")]
+During = Annotated[
+    bool, Query(description="`since` and `until` are about the time in which runs were under way, not about their start")
+]
+
+
+Ended = Literal[
+    "succeeded", "failed", "timed_out", "crashed", "cancelled", "skipped", "upstream_failed", "ended"
+]  # as a test says
+
+
+class Outcome(Acting):
+    """How a run ended, as somebody says who knows better."""
+
+    state: Ended
+    reason: Annotated[str, Field(max_length=1000, description="why, for the record")] = ""
 
 
 def router(stores: Stores) -> APIRouter:
     """``/api/v1/runs``."""
     router = APIRouter(prefix="/api/v1/runs", tags=["runs"])
 
-    @router.get("", response_model=models.Page[models.Run])
+    @router.get("", response_model=models.Page[models.Run], responses=arrow.ALSO)
     def list_runs(
         workflow: str | None = None,
-        state: str | None = None,
+        state: States = None,
         tag: str | None = None,
         since: AwareDatetime | None = None,
         until: AwareDatetime | None = None,
+        during: During = False,
         limit: Limit = 100,
         cursor: Cursor = None,
+        accept: arrow.Accept = "",
     ) -> Response:
-        """Runs, the last started first; `since` is inclusive, `until` is not."""
-        if state is not None and state not in STATES:
-            raise ApiError(422, "unknown_state", f"state={state!r} is none", "states: " + " ".join(STATES))
-        filters = RunFilter(workflow, state, tag, ns(since), ns(until))
+        """Runs, the last started first; `since` is inclusive, `until` is not. As Arrow: the last 100,000, and no pages."""
+        filters = RunFilter(workflow, _states(state), tag, ns(since), ns(until))
+        if arrow.is_wanted(accept):
+            return arrow.answer(stores.control.run_columns(_complete(filters) if during else filters, during=during))
+        if during:
+            raise ApiError(422, "invalid", "during=1 is answered in Arrow only", f"send Accept: {arrow.MEDIA_TYPE}")
         found = stores.control.runs(filters, cursor, limit)
         return answer(shape.page(found._replace(items=stores.with_slots(found.items)), shape.run_item))
 
     @router.get("/{run_id}", response_model=models.RunDetail)
     def get_run(run_id: str) -> Response:
         """One run with its tasks. The beginning of an id will do, where only one run's begins so."""
-        (run,) = stores.with_slots([_find(stores.control, run_id)])
+        (run,) = stores.with_slots([find(stores.control, run_id)])
         return answer(shape.run_detail(run, stores.telemetry.run_tasks(run.run_id)))
 
-    @router.get("/{run_id}/tasks", response_model=models.Items[models.Task])
-    def list_tasks(run_id: str) -> Response:
-        """The tasks of a run, running ones included."""
-        run = _find(stores.control, run_id)
-        return answer({"items": shape.task_items(run, stores.telemetry.run_tasks(run.run_id)), "next": None})
-
-    @router.get("/{run_id}/spans", response_model=models.Items[models.Span])
-    def list_spans(run_id: str) -> Response:
-        """The spans of a run, whoever wrote them."""
-        return answer({"items": stores.telemetry.run_spans(_find(stores.control, run_id).run_id), "next": None})
-
-    @router.get("/{run_id}/logs", response_model=models.Items[models.Log])
-    def list_logs(run_id: str) -> Response:
-        """The log records of a run, its events included."""
-        return answer({"items": stores.telemetry.run_logs(_find(stores.control, run_id).run_id), "next": None})
+    @router.post("/{run_id}/outcome", response_model=models.Run, dependencies=[access.operate])
+    def set_outcome(run_id: str, asker: Asking, body: Outcome) -> Response:
+        """Say how a run ended. A fact like any other, which outranks what programs say; a later one outranks an earlier."""
+        run = find(stores.control, run_id)
+        by = asker.who(body.by)
+        record = events.of_outcome(run, body.state, by, body.reason, stores.clock.now_ns())
+        _wait_for(stores.control, stores.submit([record]))
+        (run,) = stores.with_slots([find(stores.control, run.run_id)])
+        return answer(shape.run_item(run))
 
     return router
 
 
-def _find(control: Control, run_id: str) -> Run:
+def _states(given: list[str] | None) -> tuple[str, ...]:
+    states = tuple(dict.fromkeys(given or ()))
+    unknown = [state for state in states if state not in STATES]
+    if unknown:
+        raise ApiError(422, "unknown_state", f"state={unknown[0]!r} is none", "states: " + " ".join(STATES))
+    return states
+
+
+def _complete(filters: RunFilter) -> RunFilter:
+    if filters.since_ns is None or filters.until_ns is None:
+        raise ApiError(
+            422, "invalid", "during=1 needs both since and until", "send since=2026-03-01T00:00Z&until=2026-03-02T00:00Z"
+        )
+    return filters
+
+
+def _wait_for(control: Control, offset: int) -> None:
+    """Until what is in the journal at ``offset`` is in the store, so that the answer shows it; a busy store may take longer."""
+    give_up_at = time.monotonic() + _APPLIED_SECONDS
+    while control.offset() <= offset and time.monotonic() < give_up_at:
+        time.sleep(_POLL_SECONDS)
+
+
+def find(control: Control, run_id: str) -> Run:
+    """The run of this id, or the only one whose id begins so. Raises ApiError."""
     run = control.run(run_id)
     if run is not None:
         return run

@@ -12,11 +12,9 @@ from rota_collector.domain.incident import Incident
 from rota_collector.store.control_queries import Page, Workflow
 from rota_collector.store.policies import PolicyVersion, PolicyView
 from rota_collector.store.quiet import QuietTime
-from rota_collector.store.slots import Outlook, SlotRow
+from rota_collector.store.slots import NOTHING_AHEAD, Outlook, SlotRow
 
 Row = TypeVar("Row")
-
-NOTHING_AHEAD = Outlook(None, None, False, 0)
 
 
 def iso(at_ns: int | None) -> str | None:
@@ -86,6 +84,7 @@ def workflow_item(workflow: Workflow, outlook: Outlook | None = None, reached: s
         "success_rate_30d": workflow.success_rate_30d,
         "tags": list(last.tags) if last else [],
         "outcomes": workflow.outcomes,
+        "usual_seconds": None if workflow.usual_ns is None else [each / 1e9 for each in workflow.usual_ns],
     }
 
 

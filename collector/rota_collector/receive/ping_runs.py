@@ -95,7 +95,7 @@ class PingRuns:
         return found
 
     def _stored(self, workflow: str) -> list[PingRun]:
-        runs = self._control.runs(RunFilter(workflow=workflow, state="running"), limit=_MOST_OPEN).items
+        runs = self._control.runs(RunFilter(workflow=workflow, states=("running",)), limit=_MOST_OPEN).items
         return sorted(
             PingRun(run.started_ns or 0, run.run_id, workflow)
             for run in runs

@@ -207,9 +207,11 @@ class Alerts:
             connection.execute(_give_up, {"of": name, "at": now_ns})
         return removed
 
-    def page(self, state: str | None, page: str | None = None, limit: int = 100) -> Page[Outgoing]:
-        """Messages, the newest first; ``state``: waiting, sent, dead, None (all). Raises BadCursor."""
+    def page(self, state: str | None, page: str | None = None, limit: int = 100, incident: str | None = None) -> Page[Outgoing]:
+        """Messages, the newest first; ``state``: waiting, sent, dead, None (all); of one incident. Raises BadCursor."""
         query = select(outbox)  # a row's first column is its number
+        if incident is not None:
+            query = query.where(outbox.c.incident_ids.contains(json.dumps(incident), autoescape=True))
         if state is not None:
             query = query.where(
                 {"waiting": _is_waiting, "sent": outbox.c.sent_ns.is_not(None), "dead": outbox.c.dead_ns.is_not(None)}[state]

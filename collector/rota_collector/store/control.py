@@ -1,4 +1,4 @@
-"""Control state: run rows and workflow rollups, folded from run events. SQLAlchemy Core on SQLite.
+"""Control state: run rows, folded from run events, and what lists and counts are read from. SQLAlchemy Core on SQLite.
 
 This store is a projection of the journal with a cursor of its own. Rows and cursor change in one transaction, and the
 fold is idempotent, so applying any stretch of the journal again changes nothing.
@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, delete, select, union_all, update
+import pyarrow as pa
+from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
 from rota_collector.errors import StoreError
+from rota_collector.store import columns, counts, expectations_schema, rollups
 from rota_collector.store import control_queries as queries
-from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, workflow_days, workflows
-from rota_collector.store.dialect import driver_sql, json_array, open_sqlite, upsert
+from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, workflow_days
+from rota_collector.store.dialect import driver_sql, open_sqlite, upsert
+from rota_collector.store.slots import Outlook
 
-OUTCOMES = 30  # how many runs a workflow's rollup holds
 NS_A_DAY = 86_400 * 10**9
 _CHUNK = 500  # run ids in one SELECT … IN
 _BAD = ("failed", "timed_out", "crashed", "upstream_failed")
@@ -32,34 +33,16 @@ _columns = [runs.c[name] for name in Run._fields]
 _find_runs = select(*_columns).where(runs.c.run_id.in_(bindparam("ids", expanding=True)))
 
 
-def _last_runs_of(parameter: str) -> Select[Any]:
-    """The ids and states of a workflow's last runs, the newest first, as two JSON arrays in one row."""
-    last = (
-        select(runs.c.run_id, runs.c.state)
-        .where(runs.c.workflow == bindparam(parameter))
-        .order_by(runs.c.listed_ns.desc(), runs.c.run_id.desc())
-        .limit(OUTCOMES)
-        .subquery()
-    )
-    return select(
-        bindparam(parameter).label("name"), json_array(last.c.run_id).label("ids"), json_array(last.c.state).label("states")
-    )
-
-
-_AT_ONCE = [f"name_{i}" for i in range(25)]  # workflows in one statement: a statement each costs more than its rows
-_last_runs = union_all(*map(_last_runs_of, _AT_ONCE))
 _upsert_runs = driver_sql(upsert(runs))  # the one statement with so many rows that building its parameters counts
 _in_order: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(
     *map([*Run._fields, "listed_ns"].index, _upsert_runs.parameters)
 )
-_upsert_workflows = upsert(workflows)
 _count_days = upsert(workflow_days, adding=("succeeded", "failed", "other"))
 _delete_tags = delete(run_tags).where(
     run_tags.c.tag == bindparam("old_tag"),
     run_tags.c.listed_ns == bindparam("old_listed_ns"),
     run_tags.c.run_id == bindparam("old_run_id"),
 )
-_delete_workflow = delete(workflows).where(workflows.c.name == bindparam("gone"))
 _advance = update(cursor).values(offset=bindparam("next")).where(cursor.c.offset < bindparam("next"))
 
 
@@ -129,7 +112,7 @@ class Control:
                 connection.exec_driver_sql(_upsert_runs.sql, [_row(change.new) for change in changes])
                 _move_tags(connection, changes)
                 _count(connection, changes)
-                _roll_up(connection, {run.workflow for change in changes for run in change if run is not None})
+                rollups.renew(connection, {run.workflow for change in changes for run in change if run is not None})
             if self.observer is not None:
                 noted = self.observer.note(connection, events, [change.new for change in changes])
             connection.execute(_advance, {"next": next_offset})
@@ -139,6 +122,16 @@ class Control:
         """Runs, the last started first, one page of them; ``page`` is the ``next`` of the page before. Raises BadCursor."""
         with self.engine.begin() as connection:
             return queries.runs_page(connection, filters, page, limit)
+
+    def run_columns(self, filters: queries.RunFilter, *, during: bool = False) -> pa.Table:
+        """Runs, the last started first, as columns; with ``during`` those that were under way in the time of ``filters``."""
+        with self.engine.begin() as connection:
+            return columns.runs_during(connection, filters) if during else columns.some_runs(connection, filters)
+
+    def run_counts(self, bounds: Sequence[int], workflow: str | None = None) -> counts.Counts:
+        """By state, the runs that began in each stretch between ``bounds`` (Unix ns)."""
+        with self.engine.begin() as connection:
+            return counts.of_runs(connection, bounds, workflow)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id, or None."""
@@ -156,6 +149,11 @@ class Control:
         with self.engine.begin() as connection:
             return queries.workflows_page(connection, now_ns // NS_A_DAY, page, limit)
 
+    def workflow_columns(self, outlooks: Mapping[str, Outlook]) -> pa.Table:
+        """Every workflow, by name, as columns."""
+        with self.engine.begin() as connection:
+            return columns.all_workflows(connection, outlooks)
+
     def workflow(self, name: str, now_ns: int) -> queries.Workflow | None:
         """The workflow of this name, or None when none of its runs was ever seen."""
         with self.engine.begin() as connection:
@@ -167,8 +165,9 @@ class Control:
 
 
 def _prepare(connection: Connection) -> None:
-    """Make the tables that are missing."""
+    """Make the tables that are missing, those of expectations too: a rollup is of runs and slots."""
     metadata.create_all(connection)
+    expectations_schema.metadata.create_all(connection)
     if connection.execute(select(cursor)).first() is None:
         connection.execute(cursor.insert().values(name="journal", offset=0))
 
@@ -244,19 +243,6 @@ def _count(connection: Connection, changes: Sequence[_Change]) -> None:
             days.setdefault((name, day), {"succeeded": 0, "failed": 0, "other": 0})[bucket] += step
     if days:
         connection.execute(_count_days, [{"workflow": name, "day": day, **steps} for (name, day), steps in days.items()])
-
-
-def _roll_up(connection: Connection, names: set[str]) -> None:
-    """Read the last runs of each workflow anew. A workflow that has none left (its runs turned out another's) goes."""
-    rows: list[Row[Any]] = []
-    for some in _in_chunks(sorted(names), len(_AT_ONCE)):
-        rows += connection.execute(_last_runs, dict(zip_longest(_AT_ONCE, some))).all()
-    ids = {row.name: json.loads(row.ids) for row in rows if row.name is not None}
-    found = [{"name": row.name, "last_run_id": ids[row.name][0], "outcomes": row.states} for row in rows if ids.get(row.name)]
-    if found:
-        connection.execute(_upsert_workflows, found)
-    if len(found) < len(names):
-        connection.execute(_delete_workflow, [{"gone": name} for name in names if not ids[name]])
 
 
 def _in_chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

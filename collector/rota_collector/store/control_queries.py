@@ -27,7 +27,7 @@ class RunFilter(NamedTuple):
     """Which runs; None: any. Times are Unix ns; a run's time is its start (its first event while that is unknown)."""
 
     workflow: str | None = None
-    state: str | None = None
+    states: tuple[str, ...] = ()  # any of them; none: any at all
     tag: str | None = None
     since_ns: int | None = None  # inclusive
     until_ns: int | None = None  # exclusive
@@ -41,11 +41,12 @@ class Page(NamedTuple, Generic[Item]):
 
 
 class Workflow(NamedTuple):
-    """A workflow with its last run, the states of its last runs (oldest first) and its success rate (0–1; None: no data)."""
+    """A workflow with its last run, its last outcomes (the oldest first) and its success rate (0–1; None: no data)."""
 
     name: str
     last_run: Run | None  # None: it has a policy, and never ran
     outcomes: list[str]
+    usual_ns: tuple[int, int] | None  # how long it usually took before that run; None: too few runs to tell
     success_rate_30d: float | None
 
 
@@ -66,12 +67,9 @@ def to_run(row: Row[Any]) -> Run:
 
 def runs_page(connection: Connection, filters: RunFilter, page: str | None, limit: int) -> Page[Run]:
     """One page of the runs that pass ``filters``, the last listed first."""
-    key = (runs.c.listed_ns, runs.c.run_id)
-    query = select(*_listed_columns)
-    if filters.tag is not None:  # walk the tag's own index, which is in the same order
-        key = (run_tags.c.listed_ns, run_tags.c.run_id)
-        query = query.join(run_tags, run_tags.c.run_id == runs.c.run_id).where(run_tags.c.tag == filters.tag)
-    query = _filtered(query, filters, key[0])
+    query, listed = walk(select(*_listed_columns), filters)
+    key = (listed, run_tags.c.run_id if filters.tag is not None else runs.c.run_id)
+    query = filtered(query, filters, listed)
     if page is not None:
         query = query.where(tuple_(*key) < tuple_(*page_parts(page, int, str)))
     query = query.order_by(key[0].desc(), key[1].desc()).limit(limit + 1)
@@ -79,11 +77,22 @@ def runs_page(connection: Connection, filters: RunFilter, page: str | None, limi
     return page_of(items, limit, lambda run: (listed_ns(run), run.run_id))
 
 
-def _filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]:
+def walk(query: Select[Any], filters: RunFilter) -> tuple[Select[Any], Any]:
+    """``query`` on runs, with the column to order it by: a tag has an index of its own, in the same order."""
+    if filters.tag is None:
+        return query, runs.c.listed_ns
+    tagged = query.join(run_tags, run_tags.c.run_id == runs.c.run_id).where(run_tags.c.tag == filters.tag)
+    return tagged, run_tags.c.listed_ns
+
+
+def filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]:
+    """``query`` on runs, narrowed; ``listed`` is the column that is their time."""
     if filters.workflow is not None:
         query = query.where(runs.c.workflow == filters.workflow)
-    if filters.state is not None:
-        query = query.where(runs.c.state == filters.state)
+    if len(filters.states) == 1:  # in this spelling the index on the state gives the order too
+        query = query.where(runs.c.state == filters.states[0])
+    elif filters.states:
+        query = query.where(runs.c.state.in_(filters.states))
     if filters.since_ns is not None:
         query = query.where(listed >= filters.since_ns)
     if filters.until_ns is not None:
@@ -115,12 +124,14 @@ def workflow(connection: Connection, name: str, today: int) -> Workflow | None:
 
 def _workflows() -> Select[Any]:
     last_run = workflows.outerjoin(runs, runs.c.run_id == workflows.c.last_run_id)
-    return select(*_listed_columns, workflows.c.name, workflows.c.outcomes).select_from(last_run)
+    rollup = [workflows.c[name] for name in ("name", "outcomes", "usual_low_ns", "usual_high_ns")]
+    return select(*_listed_columns, *rollup).select_from(last_run)
 
 
 def _to_workflow(row: Row[Any], rates: dict[str, float]) -> Workflow:
     last_run = None if row.run_id is None else to_run(row)
-    return Workflow(row.name, last_run, json.loads(row.outcomes)[::-1], rates.get(row.name))
+    usual = None if row.usual_low_ns is None else (row.usual_low_ns, row.usual_high_ns)
+    return Workflow(row.name, last_run, json.loads(row.outcomes), usual, rates.get(row.name))
 
 
 def _rates(connection: Connection, names: Sequence[str], today: int) -> dict[str, float]:

@@ -42,9 +42,10 @@ runs = Table(
     Column("error_type", Text),
     Column("error_message", Text),
     Column("error_stack", Text),  # last, as it is long: lists read the row's first page only
-    # One index an order that lists are read in. The state at the end of the second answers filters and rollups unseen.
-    Index("runs_listed", "listed_ns", "run_id"),
-    Index("runs_workflow", "workflow", "listed_ns", "run_id", "state"),
+    # One index an order that lists are read in. State and end at the end of the first two answer counts, timelines and
+    # rollups without a look at the rows.
+    Index("runs_listed", "listed_ns", "run_id", "state", "ended_ns"),
+    Index("runs_workflow", "workflow", "listed_ns", "run_id", "state", "ended_ns"),
     Index("runs_state", "state", "listed_ns", "run_id"),
     Index("runs_workflow_state", "workflow", "state", "listed_ns", "run_id"),
 )
@@ -58,14 +59,16 @@ run_tags = Table(
     sqlite_with_rowid=False,
 )
 
-# The rollup of a workflow: its last run (NULL: it has a policy, and never ran) and the states of its last 30 (a JSON
-# array, newest first).
+# The rollup of a workflow: its last run (NULL: it has a policy, and never ran), what became of its last 30 occurrences (a
+# JSON array, the oldest first), and how long it usually took before its last run (NULL: too few runs to tell).
 workflows = Table(
     "workflows",
     metadata,
     Column("name", Text, primary_key=True),
     Column("last_run_id", Text),
     Column("outcomes", Text, nullable=False),
+    Column("usual_low_ns", BigInteger),
+    Column("usual_high_ns", BigInteger),
 )
 
 # How the runs of a UTC day (of `listed_ns`, in days since 1970) ended. `other`: counted neither way.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Function, Table, create_engine, event, func
+from sqlalchemy import ColumnElement, Connection, Engine, Function, Table, bindparam, create_engine, event, func
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.dialects.sqlite.dml import Insert
@@ -80,3 +80,23 @@ def least(*values: Any) -> Function[Any]:
 def json_array(column: ColumnElement[Any]) -> Function[Any]:
     """The values of a column as one JSON array, in the order in which the rows come."""
     return func.json_group_array(column)
+
+
+def json_rows(*columns: ColumnElement[Any]) -> Function[Any]:
+    """Rows as one JSON array of arrays, in the order in which the rows come."""
+    return func.json_group_array(func.json_array(*columns))
+
+
+class Pairs(NamedTuple):
+    """Pairs of numbers as a table: their place in the list from 0, and both."""
+
+    table: Any
+    number: ColumnElement[int]
+    first: ColumnElement[int]
+    second: ColumnElement[int]
+
+
+def numbered_pairs(parameter: str) -> Pairs:
+    """The pairs in a JSON array of arrays, given as a parameter: one statement, however many there are."""
+    table = func.json_each(bindparam(parameter)).table_valued("key", "value")
+    return Pairs(table, table.c.key, func.json_extract(table.c.value, "$[0]"), func.json_extract(table.c.value, "$[1]"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 
+from rota.rules.fold import Run
 from rota.wire import events, names
 from rota_collector import __version__
 from rota_collector.domain.expect import OVERDUE, RunFact
@@ -11,6 +13,7 @@ from rota_collector.domain.incident import Transition
 from rota_collector.domain.slots import Slot
 
 SOURCE = "collector"  # of run events that are our own conclusions
+PERSON = "person"  # of those that somebody said who knows better
 _NO_TRACE, _NO_SPAN = "", ""
 _RESOURCE = events.resource({names.SERVICE_NAME: "rota-collector"})
 _SCOPE = events.scope(__version__, {})
@@ -77,5 +80,22 @@ def of_overdue(workflow: str, host: str, run: RunFact, attempt: int, at_ns: int)
         names.ATTEMPT: attempt,
         names.SOURCE: SOURCE,
         names.RUN_STARTED: run.started_ns,
+    }
+    return events.log_record(at_ns, names.RUN_STATE_EVENT, _NO_TRACE, _NO_SPAN, pairs)
+
+
+def of_outcome(run: Run, state: str, by: str, why: str, at_ns: int) -> str:
+    """How a person says that the present attempt of a run ended."""
+    pairs: dict[str, object] = {
+        names.EVENT_ID: str(uuid.uuid4()),
+        names.WORKFLOW: run.workflow,
+        names.HOST_NAME: run.host,
+        names.RUN_ID: run.run_id,
+        names.STATE: state,
+        names.REASON: f"{by}: {why}" if why else f"set by {by}",
+        names.ATTEMPT: run.attempt,
+        names.SOURCE: PERSON,
+        names.RUN_STARTED: run.started_ns,
+        names.USER_NAME: by,
     }
     return events.log_record(at_ns, names.RUN_STATE_EVENT, _NO_TRACE, _NO_SPAN, pairs)

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
+from rota_collector.domain.outcomes import NOTED
+
 metadata = MetaData()
+
+is_noted = text("verdict IN (%s)" % ", ".join(f"'{verdict}'" for verdict in NOTED))  # literally as in its partial index
 
 # Every version of every policy, as code declared it or as somebody stored it.
 policy_versions = Table(
@@ -73,6 +77,7 @@ slots = Table(
     Column("revision", Integer, nullable=False),
     Index("slots_due", "due_ns", "workflow", "host"),
     Index("slots_run", "run_id", sqlite_where=text("run_id IS NOT NULL")),
+    Index("slots_noted", "workflow", "due_ns", sqlite_where=is_noted),
     sqlite_with_rowid=False,
 )
 

@@ -239,7 +239,7 @@ def _write(
 def _watch(connection: Connection, workflow: str, document: str, anchor_ns: int, now_ns: int) -> None:
     """Let the instances be judged by the policy as it is now. One that spans all hosts need not have run yet."""
     connection.execute(_new_anchor, {"name": workflow, "anchor": anchor_ns})
-    connection.execute(_list, {"name": workflow, "last_run_id": None, "outcomes": "[]"})
+    connection.execute(_list, {"name": workflow, "outcomes": "[]"})
     if not terms.of_text(document).is_per_host and document != "{}":
         begin_watching(connection, [(workflow, "", anchor_ns, "")], now_ns)
 

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, bindparam, func, select, tuple_
+from sqlalchemy import Engine, Select, bindparam, func, select, tuple_
 
 from rota_collector.domain.slots import Slot
+from rota_collector.store import counts
 from rota_collector.store.control_queries import Page, page_of, page_parts
 from rota_collector.store.expectations_schema import incidents, quiet_times, slots, watches
 
 _columns = [slots.c.workflow, slots.c.host, *(slots.c[name] for name in Slot._fields)]
 _of_runs = select(slots.c.run_id, slots.c.due_ns).where(slots.c.run_id.in_(bindparam("ids", expanding=True)))
 _WORST_FIRST = ("missed", "unknown", "late", "early", "on_time", "skipped")  # of several instances, what a person wants to see
-_outlooks = select(watches.c.workflow, watches.c.next_due_ns, watches.c.verdict).where(
-    watches.c.workflow.in_(bindparam("names", expanding=True))
-)
-_open_incidents = (
-    select(incidents.c.workflow, func.count())
-    .where(incidents.c.closed_ns.is_(None), incidents.c.workflow.in_(bindparam("names", expanding=True)))
-    .group_by(incidents.c.workflow)
-)
+_outlooks = select(watches.c.workflow, watches.c.next_due_ns, watches.c.verdict)
+_open_incidents = select(incidents.c.workflow, func.count()).where(incidents.c.closed_ns.is_(None)).group_by(incidents.c.workflow)
 _paused = select(quiet_times.c.workflow).where(
-    quiet_times.c.kind == "pause",
-    quiet_times.c.workflow.in_(bindparam("names", expanding=True)),
-    (quiet_times.c.until_ns.is_(None)) | (quiet_times.c.until_ns > bindparam("now")),
+    quiet_times.c.kind == "pause", (quiet_times.c.until_ns.is_(None)) | (quiet_times.c.until_ns > bindparam("now"))
 )
 
 
@@ -55,6 +48,9 @@ class Outlook(NamedTuple):
     open_incidents: int
 
 
+NOTHING_AHEAD = Outlook(None, None, False, 0)
+
+
 class Slots:
     """The slots in the control database ``engine``."""
 
@@ -80,23 +76,31 @@ class Slots:
             found = [SlotRow(row[0], row[1], Slot._make(row[2:])) for row in connection.execute(query)]
         return page_of(found, limit, lambda row: (row.slot.due_ns, row.workflow, row.host))
 
+    def counts(self, bounds: Sequence[int], workflow: str) -> counts.Counts:
+        """By verdict, the slots of a workflow that were due in each stretch between ``bounds`` (Unix ns)."""
+        with self._engine.begin() as connection:
+            return counts.of_slots(connection, bounds, workflow)
+
     def of_runs(self, run_ids: Sequence[str]) -> dict[str, int]:
         """Run id → due time (Unix ns) of the slot that it fills."""
         with self._engine.begin() as connection:
             return {row[0]: row[1] for row in connection.execute(_of_runs, {"ids": list(run_ids)})}
 
-    def outlooks(self, names: Sequence[str], now_ns: int) -> dict[str, Outlook]:
-        """Workflow → what is ahead of it; one of which nothing is expected and nothing is wrong is absent."""
-        given = {"names": list(names)}
+    def outlooks(self, names: Sequence[str] | None, now_ns: int) -> dict[str, Outlook]:
+        """Workflow (None: every one) → what is ahead of it; one of which nothing is expected and nothing is wrong is absent."""
         with self._engine.begin() as connection:
-            ahead = _ahead(connection.execute(_outlooks, given))
-            wrong = {row[0]: row[1] for row in connection.execute(_open_incidents, given)}
-            paused = set(connection.execute(_paused, {**given, "now": now_ns}).scalars())
+            ahead = _ahead(connection.execute(_of(_outlooks, names)))
+            wrong = {row[0]: row[1] for row in connection.execute(_of(_open_incidents, names))}
+            paused = set(connection.execute(_of(_paused, names), {"now": now_ns}).scalars())
         return {
             name: Outlook(*ahead.get(name, (None, None)), name in paused, wrong.get(name, 0))
-            for name in names
-            if name in ahead or name in wrong or name in paused
+            for name in {*ahead, *wrong, *paused}
         }
+
+
+def _of(query: Select[Any], names: Sequence[str] | None) -> Select[Any]:
+    """``query``, whose first column is a workflow, for these workflows."""
+    return query if names is None else query.where(query.selected_columns[0].in_(names))
 
 
 def _ahead(rows: Iterable[Any]) -> dict[str, tuple[int | None, str | None]]:

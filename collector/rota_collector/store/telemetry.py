@@ -8,43 +8,37 @@ by (trace id, span id) and by event id.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
-import msgspec
 import pyarrow as pa
 
 from rota_collector import decode
 from rota_collector.errors import StoreError
 from rota_collector.journal import Record
-from rota_collector.store import batch, database, sandbox
-from rota_collector.store.sandbox import Rows
+from rota_collector.store import batch, database
+from rota_collector.store.readings import Readings
 from rota_collector.store.sql import queries
-
-__all__ = ["Rows", "Telemetry"]
 
 _SQL = queries("telemetry.sql")
 _RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK_BYTES = 8 << 20
 
 T = TypeVar("T")
 
 
-class Telemetry:
+class Telemetry(Readings):
     """The open database. One thread applies; any thread may read."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, set_aside: Path | None = None) -> None:
+        super().__init__(connection)
         self.set_aside = set_aside  # where a file that could not be opened was moved; this one begins at offset 0
-        self._root = connection
         self._writer = connection.cursor()
-        self._readers: deque[duckdb.DuckDBPyConnection] = deque()
         self._offset = int(_one(self._writer.execute(_SQL["offset"])))
         recent = self._writer.execute(_SQL["recent_requests"], [_RECENT_REQUESTS]).fetchall()
         self._recent: dict[bytes, int] = {identity.bytes: offset for identity, offset in recent}
@@ -70,12 +64,9 @@ class Telemetry:
 
     def close(self) -> None:
         """Closes the file. What was applied is on disk already."""
-        while self._readers:
-            self._readers.pop().close()
+        self.close_readers()
         self._writer.close()
         self._root.close()
-
-    # -- writing --------------------------------------------------------------------------------------------------
 
     def apply(self, records: Sequence[Record]) -> None:
         """Keeps records and advances the offset behind the last, in one transaction. Records before the offset are skipped.
@@ -132,48 +123,6 @@ class Telemetry:
             cursor.execute(_SQL["forget_requests"], [self._recent[forgotten[-1]] + 1])
         return forgotten
 
-    # -- reading --------------------------------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor for one read, that no other thread uses meanwhile."""
-        try:
-            cursor = self._readers.pop()
-        except IndexError:
-            cursor = self._root.cursor()
-        try:
-            yield cursor
-        finally:
-            self._readers.append(cursor)
-
-    def run_spans(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
-        """The API's span items of a run: ids hex, times ISO-8601 in UTC with microseconds, attributes a dict."""
-        return self._items("run_spans", run_id, limit)
-
-    def run_logs(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
-        """The API's log items of a run."""
-        return self._items("run_logs", run_id, limit)
-
-    def run_tasks(self, run_id: str, limit: int = 10_000) -> list[dict[str, Any]]:
-        """The API's task items of a run: those that ended, and those that have only begun."""
-        return self._items("run_tasks", run_id, limit)
-
-    def last_sign(self, run_id: str) -> int:
-        """When something was last heard of a run (Unix ns); 0: never."""
-        with self.reader() as cursor:
-            return int(_one(cursor.execute(_SQL["last_sign"], [decode.uuid_of(run_id)])))
-
-    def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
-        """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""
-        with self.reader() as cursor:
-            return sandbox.run(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
-
-    def _items(self, query: str, run_id: str, limit: int) -> list[dict[str, Any]]:
-        with self.reader() as cursor:
-            found = cursor.execute(_SQL[query], [decode.uuid_of(run_id), limit])
-            columns = [column[0] for column in found.description or ()]
-            return [dict(map(_item, columns, row)) for row in found.fetchall()]
-
 
 def _chunks(records: list[Record]) -> Iterator[tuple[str, list[Record]]]:
     """The records of each kind, in order, in pieces to decode at once."""
@@ -216,19 +165,6 @@ def _insert(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Tabl
     words = {"table": table.name, "keys": ", ".join(table.keys), "time": table.time}
     known = [_SQL["known"].format(**words, first_ns=first, last_ns=last) for first, last in stretches]
     batch.run(cursor, _SQL["insert"].format(**words, known="\nUNION ALL\n".join(known)), rows)
-
-
-def _item(column: str, value: Any) -> tuple[str, Any]:
-    """A column of a named query as the API shows it."""
-    if column.endswith("_ns") or column == "at_ns":
-        return ("at" if column == "at_ns" else f"{column[:-3]}_at"), None if value is None else _iso(value)
-    if column in ("attributes", "events"):
-        return column, msgspec.json.decode(value) if value else {} if column == "attributes" else []
-    return column, value
-
-
-def _iso(time_ns: int) -> str:
-    return (_EPOCH + timedelta(microseconds=time_ns // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _one(result: duckdb.DuckDBPyConnection) -> Any:

@@ -266,24 +266,179 @@ SELECT
     events,
     scope
 FROM spans
-WHERE run_id = ? :: UUID
+WHERE run_id = $run_id :: UUID
 ORDER BY started_at, span_id
-LIMIT ?;
+LIMIT $limit;
+
+-- name: run_span
+-- One span of a run.
+SELECT
+    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
+    format('{:016x}', span_id) AS span_id,
+    format('{:016x}', parent_span_id) AS parent_span_id,
+    name,
+    ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'][kind + 1] AS kind,
+    epoch_ns(started_at) AS started_ns,
+    epoch_ns(started_at) + duration_ns AS ended_ns,
+    duration_ns / 1e9 AS duration_seconds,
+    ['unset', 'ok', 'error'][status + 1] AS status,
+    status_message,
+    attributes,
+    events,
+    scope
+FROM spans
+WHERE run_id = $run_id :: UUID AND span_id = $span_id
+LIMIT 1;
+
+-- name: span_columns
+-- The shape of a run, for drawing: each span without its attributes, and each task that has only begun, in order of their
+-- start. When there are more than fit, those that failed come first, then the longest: what holds the others together.
+SELECT span_id, parent_span_id, name, kind, is_task, started_ns, duration_ns, is_failed, total
+FROM (
+    SELECT *, count(*) OVER () AS total
+    FROM (
+        SELECT span_id, parent_span_id, name, kind, task IS NOT NULL AS is_task, epoch_ns(started_at) AS started_ns,
+               duration_ns, status = 2 AS is_failed
+        FROM spans
+        WHERE run_id = $run_id :: UUID
+        UNION ALL
+        SELECT span_id, try_cast('0x' || (attributes ->> 'rota.task.parent.id') AS UBIGINT), task, 1, true, epoch_ns(logged_at),
+               NULL, false
+        FROM logs
+        WHERE run_id = $run_id :: UUID AND event_name = 'rota.task.state'
+          AND span_id NOT IN (SELECT span_id FROM spans WHERE run_id = $run_id :: UUID)
+    )
+    ORDER BY is_failed DESC, duration_ns DESC NULLS FIRST
+    LIMIT $limit
+)
+ORDER BY started_ns, span_id;
 
 -- name: run_logs
--- All log records of a run, in order of their time.
-SELECT
-    epoch_ns(logged_at) AS at_ns,
-    coalesce(severity_text, ['trace', 'debug', 'info', 'warn', 'error', 'fatal'][(severity + 3) // 4]) AS severity,
-    event_name,
-    body,
-    attributes,
-    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
-    format('{:016x}', span_id) AS span_id
+-- The log records of a run that pass: the last ones, in order of their time.
+SELECT * FROM (
+    SELECT
+        epoch_ns(logged_at) AS at_ns,
+        coalesce(severity_text, ['trace', 'debug', 'info', 'warn', 'error', 'fatal'][(severity + 3) // 4]) AS severity,
+        event_name,
+        body,
+        attributes,
+        replace(trace_id :: VARCHAR, '-', '') AS trace_id,
+        format('{:016x}', span_id) AS span_id
+    FROM logs
+    WHERE run_id = $run_id :: UUID
+      AND (NOT $told OR event_name IS NULL OR event_name NOT IN
+           ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
+      AND severity >= $severity
+      AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
+    ORDER BY logged_at DESC
+    LIMIT $limit
+)
+ORDER BY at_ns;
+
+-- name: run_attributes
+-- What the states of a run say beside the state: of each resource and record, the last first.
+SELECT resource, attributes
 FROM logs
-WHERE run_id = ? :: UUID
-ORDER BY logged_at
-LIMIT ?;
+WHERE run_id = ? :: UUID AND event_name = 'rota.run.state'
+ORDER BY logged_at DESC
+LIMIT 100;
+
+-- name: run_work
+-- What a run did, by the name of its tasks, in order of their first start.
+SELECT
+    task AS name,
+    count(*) AS count,
+    count(*) FILTER (status = 2) AS failed,
+    sum(duration_ns) / 1e9 AS duration_seconds,
+    min(epoch_ns(started_at)) AS started_ns
+FROM spans
+WHERE run_id = ? :: UUID AND task IS NOT NULL
+GROUP BY task
+ORDER BY started_ns
+LIMIT 1000;
+
+-- name: run_facts
+-- The numbers that the tasks of a run recorded, added up. A recorded fact has a plain name; names with dots are of conventions.
+SELECT task AS name, fact.key AS fact, sum(TRY_CAST(fact.value AS DOUBLE)) AS total
+FROM (
+    SELECT task, unnest(map_entries(TRY_CAST(attributes AS MAP(VARCHAR, JSON)))) AS fact
+    FROM spans
+    WHERE run_id = ? :: UUID AND task IS NOT NULL AND regexp_matches(attributes, '"[A-Za-z_][A-Za-z0-9_]*":-?[0-9]')
+)
+WHERE NOT contains(fact.key, '.') AND json_type(fact.value) IN ('UBIGINT', 'BIGINT', 'DOUBLE')
+GROUP BY task, fact.key
+LIMIT 1000;
+
+-- name: run_history
+-- All that was told and decided about a run, in order of its time.
+SELECT epoch_ns(happened_at) AS at_ns, 'run' AS kind, state AS word, source AS said_by, reason, attempt, raw_state AS detail
+FROM run_events
+WHERE run_id = $run_id :: UUID
+UNION ALL
+SELECT epoch_ns(happened_at), 'slot', verdict, 'collector', reason, NULL, strftime(due_at, '%Y-%m-%dT%H:%M:%SZ')
+FROM slot_events
+WHERE run_id = $run_id :: UUID
+UNION ALL
+SELECT epoch_ns(happened_at), 'incident', transition, coalesce("by", 'collector'), kind, NULL, summary
+FROM incident_events
+WHERE run_id = $run_id :: UUID
+ORDER BY at_ns
+LIMIT $limit;
+
+-- name: run_metrics
+-- What was measured of a run: series of at most so many points, each the mean of its stretch of time.
+SELECT name, unit, attributes, epoch_ns(min(measured_at)) AS at_ns, avg(coalesce(value, sum / nullif(count, 0))) AS value
+FROM (
+    SELECT *, ntile($points) OVER (PARTITION BY name, unit, attributes ORDER BY measured_at) AS stretch
+    FROM metrics
+    WHERE run_id = $run_id :: UUID
+)
+GROUP BY name, unit, attributes, stretch
+ORDER BY name, attributes, at_ns
+LIMIT 20000;
+
+-- name: incident_history
+-- All that happened to an incident.
+SELECT epoch_ns(happened_at) AS at_ns, transition, summary, "by"
+FROM incident_events
+WHERE incident_id = ? :: UUID
+ORDER BY happened_at
+LIMIT 1000;
+
+-- name: signals
+-- Which kinds of things these runs reported, and how many of them; what failed, of the last of them.
+SELECT
+    count(*) FILTER (task IS NOT NULL) AS tasks,
+    count(*) FILTER (task IS NOT NULL AND status = 2 AND run_id = $last :: UUID) AS failed_tasks,
+    count(*) FILTER (contains(events :: VARCHAR, '"exception"')) AS exceptions,
+    count(*) FILTER (contains(attributes, '"rota.dataset.')) AS datasets,
+    count(*) FILTER (task IS NOT NULL AND regexp_matches(attributes, '"[A-Za-z_][A-Za-z0-9_]*":-?[0-9]')) AS facts,
+    count(*) FILTER (contains(attributes, '"db.system')) AS databases,
+    count(*) FILTER (contains(attributes, '"http.request.') OR contains(attributes, '"http.method"')) AS http,
+    count(*) FILTER (kind IN (3, 4, 5)) AS systems,
+    count(*) FILTER (kind IN (3, 4, 5) AND status = 2 AND run_id = $last :: UUID) AS failed_systems
+FROM spans
+WHERE run_id IN (SELECT unnest($run_ids :: UUID[])) AND started_at >= make_timestamp_ns($since_ns);
+
+-- name: told_signals
+-- The same of their log records and metrics.
+SELECT
+    count(*) FILTER (event_name = 'rota.run.state' AND contains(attributes, '"process.exit.code"')) AS exit_codes,
+    count(*) FILTER (event_name = 'rota.run.state' AND contains(attributes, '"rota.process.signal"')) AS signals,
+    count(*) FILTER (contains(attributes, '"rota.process.cpu.')) AS cpu,
+    count(*) FILTER (contains(attributes, '"rota.process.memory.')) AS memory,
+    count(*) FILTER (host IS NOT NULL) AS hosts,
+    count(*) FILTER (event_name = 'rota.output') AS output,
+    count(*) FILTER (event_name IS NULL) AS logging,
+    count(*) FILTER (contains(attributes, '"exception.stacktrace"')) AS stacks,
+    count(*) FILTER (event_name = 'rota.run.state' AND regexp_matches(attributes, '"[A-Za-z_][A-Za-z0-9_]*":-?[0-9]')) AS recorded
+FROM logs
+WHERE run_id IN (SELECT unnest($run_ids :: UUID[])) AND logged_at >= make_timestamp_ns($since_ns);
+
+-- name: measured_signals
+SELECT DISTINCT name FROM metrics
+WHERE run_id IN (SELECT unnest($run_ids :: UUID[])) AND measured_at >= make_timestamp_ns($since_ns)
+LIMIT 100;
 
 -- name: last_sign
 -- When something was last heard of a run, Unix ns: its spans and its records, but not what the collector says of it.

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, bindparam, delete, func, or_, select, text, u
 
 from rota.rules.fold import NONTERMINAL, RunEvent
 from rota_collector.domain.expect import BAD, Memory, RunFact
+from rota_collector.domain.outcomes import NOTED
 from rota_collector.domain.review import Review
 from rota_collector.domain.slots import Slot
 from rota_collector.store import events as own
+from rota_collector.store import rollups
 from rota_collector.store.control_schema import runs
 from rota_collector.store.dialect import do_nothing, driver_sql, least, upsert
 from rota_collector.store.expectations_schema import hosts, policies, slots, watches
@@ -240,7 +242,7 @@ def last_good(connection: Connection, workflow: str, host: str) -> int | None:
 
 
 def save(connection: Connection, reviewed: Sequence[tuple[Watched, Review]]) -> None:
-    """Keep what reviews found of slots, and when to look again."""
+    """Keep what reviews found of slots, what follows from it for the workflows, and when to look again."""
     rows = [(watched.workflow, watched.host, *slot) for watched, found in reviewed for slot in found.slots]
     if rows:
         connection.exec_driver_sql(_put_slots.sql, rows)
@@ -252,6 +254,14 @@ def save(connection: Connection, reviewed: Sequence[tuple[Watched, Review]]) -> 
     if dropped:
         connection.execute(_drop_slots, dropped)
     connection.exec_driver_sql(_keep.sql, [_row(watched, found) for watched, found in reviewed])
+    rollups.renew(connection, {watched.workflow for watched, found in reviewed if _is_noted(watched, found)})
+
+
+def _is_noted(watched: Watched, found: Review) -> bool:
+    """Whether a verdict came or went that a list shows."""
+    changed = {slot.due_ns for slot in (*found.slots, *found.dropped)}
+    before = (slot for slot in watched.slots if slot.due_ns in changed)
+    return any(slot.verdict in NOTED for slot in (*found.slots, *before))
 
 
 def _row(watched: Watched, found: Review) -> tuple[Any, ...]:

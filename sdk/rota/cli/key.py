@@ -1,4 +1,4 @@
-"""``rota key``: the keys with which jobs ping."""
+"""``rota key``: the keys with which jobs ping, and those with which people and programs use the API."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-HELP = "create, list and revoke keys with which jobs ping"
+HELP = "create, list and revoke keys: for pings, and for the API"
 _SHORT_ID = 8
+_PING, _ADMIN = "ping", "admin"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the actions of ``rota key``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="create, ls or rm")
     create = actions.add_parser("create", help="create a key; it is shown this once")
-    create.add_argument("--scope", default="ping", help="what it may do: ping")
+    create.add_argument("--scope", default=_PING, help="what it may do: ping (the default), or of the API read, operate or admin")
     create.add_argument("--workflow", metavar="NAME", help="it pings this workflow (default: the address names one)")
     create.add_argument("--pattern", metavar="PATTERN", help="it pings workflows whose names match: 'etl.*'")
     create.add_argument("--name", default="", metavar="TEXT", help="what `rota key ls` calls it")
@@ -39,16 +40,30 @@ def run(args: Namespace) -> int:
 
 def _create(args: Namespace) -> int:
     asked = {name: getattr(args, name) for name in ("scope", "workflow", "pattern", "name", "value")}
+    is_first = args.scope == _ADMIN and not args.json and _api.get("/me")["is_open"]
     made = _api.post("/keys", asked)
     if args.json:
         _text.json_item(made)
-        return 0
-    url = _config.endpoint() + urllib.parse.quote(made["path"], safe="/<>")
+    else:
+        _print_made(made, is_first)
+    return 0
+
+
+def _print_made(made: _api.Item, is_first: bool) -> None:
     print("key      %s" % made["key"])
+    if made["scope"] == _PING:
+        _print_addresses(made)
+    else:
+        print("export ROTA_TOKEN=%s" % made["key"])
+    if is_first:
+        print("\nFrom now on the API and the dashboard ask for a key.")
+    print("\nThe key is not shown again. `rota key rm %s` revokes it." % made["id"][:_SHORT_ID])
+
+
+def _print_addresses(made: _api.Item) -> None:
+    url = _config.endpoint() + urllib.parse.quote(made["path"], safe="/<>")
     print("ping     %s" % url)
     print("crontab  0 2 * * * /path/to/job; curl -fsS -m 10 --retry 5 -o /dev/null %s/$?" % url)
-    print("\nThe key is not shown again. `rota key rm %s` revokes it." % made["id"][:_SHORT_ID])
-    return 0
 
 
 def _list(args: Namespace) -> int:
@@ -75,10 +90,11 @@ def _remove(args: Namespace) -> int:
 
 
 def _row(key: _api.Item) -> list[object]:
+    limits = key["workflow"] or key["pattern"] or ("any workflow" if key["scope"] == _PING else "the API")
     return [
         key["id"][:_SHORT_ID],
         key["scope"],
-        _text.Cell(key["workflow"] or key["pattern"] or "any workflow", "bold"),
+        _text.Cell(limits, "bold"),
         key["name"],
         _text.when(key["created_at"]),
         _text.when(key["revoked_at"]) if key["revoked_at"] else "",

@@ -76,7 +76,8 @@ SDK_NAME = "telemetry.sdk.name"
 SDK_LANGUAGE = "telemetry.sdk.language"
 SDK_VERSION = "telemetry.sdk.version"
 
-# Who sent it.
+# Who sent it, or said it.
+USER_NAME = "user.name"
 USER_AGENT = "user_agent.original"
 CLIENT_ADDRESS = "client.address"
 HTTP_METHOD = "http.request.method"

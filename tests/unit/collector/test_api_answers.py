@@ -90,6 +90,7 @@ def test_a_workflow_has_the_fields_that_others_rely_on(stores, ask):
     assert item == {
         "name": "etl.nightly", "level": "observe", "state": "succeeded", "next_due_at": None, "verdict": None,
         "paused": False, "open_incidents": 0, "success_rate_30d": 1.0, "tags": ["nightly"], "outcomes": ["succeeded"],
+        "usual_seconds": None,
     }  # fmt: skip
     assert ask("GET", "/api/v1/workflows").json()["items"][0]["name"] == "etl.nightly"
 

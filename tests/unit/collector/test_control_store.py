@@ -183,10 +183,10 @@ def test_it_filters_by_workflow_state_tag_and_time(control):
         state = ("succeeded", "failed", None)[n % 3]
         control.apply(run_events(n, f"w{n % 2}", state, tags=("even",) if n % 2 == 0 else ("odd", "x")), n)
     assert ids(control.runs(RunFilter(workflow="w1"))) == [11, 9, 7, 5, 3, 1]
-    assert ids(control.runs(RunFilter(state="running"))) == [11, 8, 5, 2]
-    assert ids(control.runs(RunFilter(tag="even", state="failed"))) == [10, 4]
+    assert ids(control.runs(RunFilter(states=("running",)))) == [11, 8, 5, 2]
+    assert ids(control.runs(RunFilter(tag="even", states=("failed",)))) == [10, 4]
     assert ids(control.runs(RunFilter(since_ns=T0 + 3 * SECOND, until_ns=T0 + 6 * SECOND))) == [5, 4, 3]
-    assert ids(control.runs(RunFilter("w1", "failed", "x", T0 + 2 * SECOND, T0 + 11 * SECOND))) == [7]
+    assert ids(control.runs(RunFilter("w1", ("failed",), "x", T0 + 2 * SECOND, T0 + 11 * SECOND))) == [7]
     page = control.runs(RunFilter(tag="even"), None, 4)
     assert ids(page) + ids(control.runs(RunFilter(tag="even"), page.next, 4)) == [10, 8, 6, 4, 2, 0]
 

@@ -61,7 +61,7 @@ def test_each_key_of_a_policy_says_who_set_it(stored, in_force, source):
 
 def test_a_workflow_that_never_ran_has_no_state():
     """And no last run, and no tags; what is ahead of it is there."""
-    item = workflow_item(Workflow("w", None, [], None), Outlook(NOW, "missed", True, 2), "expect")
+    item = workflow_item(Workflow("w", None, [], None, None), Outlook(NOW, "missed", True, 2), "expect")
     assert (item["state"], item["last_run"], item["tags"], item["outcomes"]) == (None, None, [], [])
     assert (item["level"], item["verdict"], item["paused"], item["open_incidents"]) == ("expect", "missed", True, 2)
     assert item["next_due_at"] == "2026-09-21T14:13:20.000000Z"

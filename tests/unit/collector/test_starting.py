@@ -61,7 +61,7 @@ def test_a_setting_that_cannot_be_used_is_named(name, value):
 @pytest.mark.parametrize("address", ["0.0.0.0:4318", "[::]:4318", "192.168.1.5:4318", "example.org:4318"])
 def test_listening_beyond_this_machine_is_refused(address):
     """Without keys nobody could be told from anybody: the error says so and what to do instead."""
-    with pytest.raises(ConfigError, match=r"no keys.*proxy that authenticates"):
+    with pytest.raises(ConfigError, match=r"keys guard the API only.*proxy that authenticates"):
         Config.read({"ROTA_HTTP": address})
 
 

@@ -11,7 +11,8 @@ from otlp_messages import record, span, traces
 
 from rota_collector.errors import QueryError, QueryFailed, QueryRefused, QueryTimeout
 from rota_collector.journal import Signal
-from rota_collector.store.telemetry import Rows, Telemetry
+from rota_collector.store.sandbox import Rows
+from rota_collector.store.telemetry import Telemetry
 
 
 @pytest.fixture(scope="module")

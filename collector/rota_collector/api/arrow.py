@@ -1,0 +1,26 @@
+"""Long lists as Arrow: who sends ``Accept: application/vnd.apache.arrow.stream`` gets columns, and no pages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pyarrow as pa
+from fastapi import Header, Response
+
+MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+
+Accept = Annotated[str, Header(description=f"`{MEDIA_TYPE}`: columns instead of items, times in Unix ns")]
+ALSO: dict[int | str, dict[str, Any]] = {200: {"content": {MEDIA_TYPE: {}}}}
+
+
+def is_wanted(accept: str) -> bool:
+    """Whether a header ``Accept`` asks for Arrow."""
+    return MEDIA_TYPE in accept
+
+
+def answer(table: pa.Table) -> Response:
+    """A table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return Response(sink.getvalue().to_pybytes(), media_type=MEDIA_TYPE)

@@ -1,0 +1,39 @@
+"""What a run did in all, and what was told of it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from rota_collector.api import models, run_models
+from rota_collector.api.envelope import answer
+from rota_collector.api.run_parts import items
+from rota_collector.api.runs import find
+from rota_collector.api.stores import Stores
+
+
+def router(stores: Stores) -> APIRouter:
+    """What is below ``/api/v1/runs/{run_id}`` and sums it up."""
+    router = APIRouter(prefix="/api/v1/runs/{run_id}", tags=["runs"])
+    telemetry = stores.telemetry
+
+    @router.get("/work", response_model=models.Items[run_models.Work])
+    def list_work(run_id: str) -> Response:
+        """What a run did, by the name of its tasks."""
+        return items(telemetry.run_work(find(stores.control, run_id).run_id))
+
+    @router.get("/attributes", response_model=run_models.Attributes)
+    def get_attributes(run_id: str) -> Response:
+        """What is known of a run beside its state: of its process, its host, and the facts that it recorded."""
+        return answer({"attributes": telemetry.run_attributes(find(stores.control, run_id).run_id)})
+
+    @router.get("/history", response_model=models.Items[run_models.Told])
+    def list_history(run_id: str) -> Response:
+        """All that was told and decided about a run, in order of its time: by whom, and why."""
+        return items(telemetry.run_history(find(stores.control, run_id).run_id))
+
+    @router.get("/metrics", response_model=models.Items[run_models.Series])
+    def list_metrics(run_id: str) -> Response:
+        """What was measured of a run, as series of at most 200 points."""
+        return items(telemetry.run_metrics(find(stores.control, run_id).run_id))
+
+    return router

@@ -1,0 +1,113 @@
+"""Long lists as Arrow tables: read by the thousand, a column at a time, without an object for each row.
+
+Times are Unix ns (int64): whoever draws them wants numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from sqlalchemy import Connection, Select, or_, select
+
+from rota.rules.fold import NONTERMINAL
+from rota.rules.level import level
+from rota_collector.store.control_queries import RunFilter, filtered, walk
+from rota_collector.store.control_schema import runs, workflows
+from rota_collector.store.expectations_schema import policies
+from rota_collector.store.slots import NOTHING_AHEAD, Outlook
+
+MOST_RUNS = 100_000
+LONGEST_NS = 7 * 86_400 * 10**9  # how long before a stretch of time a run that has ended may have begun, to be found in it
+
+_words = pa.dictionary(pa.int32(), pa.string())
+_texts = pa.list_(pa.string())
+_RUNS = {
+    "run_id": pa.string(), "workflow": _words, "state": _words, "reason": _words, "attempt": pa.int32(), "started_ns": pa.int64(),
+    "ended_ns": pa.int64(), "exit_code": pa.int32(), "host": _words, "source": _words, "error_type": _words, "tags": _texts,
+}  # fmt: skip
+_RUN_COLUMNS = [*(runs.c[name] for name in _RUNS if name != "started_ns"), runs.c.listed_ns.label("started_ns")]
+_WORKFLOWS = {
+    "name": pa.string(), "outcomes": _texts, "usual_low_ns": pa.int64(), "usual_high_ns": pa.int64(), "run_id": pa.string(),
+    "state": _words, "reason": _words, "started_ns": pa.int64(), "ended_ns": pa.int64(), "host": _words, "tags": _texts,
+}  # fmt: skip
+_AHEAD = {"next_due_ns": pa.int64(), "verdict": _words, "paused": pa.bool_(), "open_incidents": pa.int32()}
+_workflows = (
+    select(
+        *(workflows.c[name] for name in ("name", "outcomes", "usual_low_ns", "usual_high_ns")),
+        *(runs.c[name] for name in ("run_id", "state", "reason", "started_ns", "ended_ns", "host", "tags")),
+        policies.c.document,
+    )
+    .select_from(
+        workflows.outerjoin(runs, runs.c.run_id == workflows.c.last_run_id).outerjoin(
+            policies, policies.c.workflow == workflows.c.name
+        )
+    )
+    .order_by(workflows.c.name)
+)
+
+
+def all_workflows(connection: Connection, outlooks: Mapping[str, Outlook]) -> pa.Table:
+    """Every workflow by name: its level, its last run, its outcomes, its usual band, and what is ahead of it."""
+    found = _by_name([*_WORKFLOWS, "document"], connection.execute(_workflows))
+    ahead = [outlooks.get(name, NOTHING_AHEAD) for name in found["name"]]
+    columns = _typed(found, _WORKFLOWS) | {"level": pa.array([_level(each) for each in found["document"]], _words)}
+    for name, kind in _AHEAD.items():
+        columns[name] = pa.array([getattr(each, name) for each in ahead], kind)
+    return pa.table(columns)
+
+
+def some_runs(connection: Connection, filters: RunFilter, limit: int = MOST_RUNS) -> pa.Table:
+    """The runs that pass, the last started first. A run of which nobody knows the start has the time it was first heard of."""
+    query, listed = walk(select(*_RUN_COLUMNS), filters)
+    return _runs(connection, [filtered(query, filters, listed).order_by(listed.desc()).limit(limit)])
+
+
+def runs_during(connection: Connection, filters: RunFilter, limit: int = MOST_RUNS) -> pa.Table:
+    """The runs that were under way at any time in [since, until): those that began in it or up to ``LONGEST_NS`` before, and
+    whatever is still open.
+    """
+    assert filters.since_ns is not None
+    query, listed = walk(select(*_RUN_COLUMNS), filters)
+    earlier = filters._replace(since_ns=filters.since_ns - LONGEST_NS)
+    overlapping = filtered(query, earlier, listed).where(or_(runs.c.ended_ns >= filters.since_ns, runs.c.ended_ns.is_(None)))
+    long_open = filtered(query, earlier._replace(since_ns=None, until_ns=earlier.since_ns), listed)
+    queries = [overlapping.order_by(listed.desc()).limit(limit), long_open.where(runs.c.state.in_(NONTERMINAL)).limit(limit)]
+    return _runs(connection, queries)
+
+
+def _runs(connection: Connection, queries: Iterable[Select[Any]]) -> pa.Table:
+    names = [column.name for column in _RUN_COLUMNS]
+    rows = [row for query in queries for row in connection.execute(query)]
+    return pa.table(_typed(_by_name(names, rows), _RUNS))
+
+
+def _by_name(names: list[str], rows: Iterable[Any]) -> dict[str, Any]:
+    """A column for each name."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return dict(zip(names, columns, strict=True))
+
+
+def _typed(found: Mapping[str, Any], kinds: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
+    return {name: _MAKERS.get(kind, pa.array)(found[name], kind) for name, kind in kinds.items()}
+
+
+def _dictionary(values: Iterable[str | None], kind: pa.DataType) -> pa.Array:
+    return pa.array(values, pa.string()).dictionary_encode().cast(kind)
+
+
+def _lists(values: Iterable[str | None], kind: pa.DataType) -> pa.Array:
+    """JSON arrays as lists."""
+    return pa.array(msgspec.json.decode(f"[{','.join(each or '[]' for each in values)}]"), kind)
+
+
+_MAKERS: dict[pa.DataType, Callable[[Any, pa.DataType], pa.Array]] = {_words: _dictionary, _texts: _lists}
+
+
+@lru_cache(maxsize=1 << 14)
+def _level(document: str | None) -> str:
+    return level(json.loads(document or "{}"))
