@@ -1,27 +1,24 @@
-"""The pages and the ways between them. Run by ``python -m rota_dashboard``."""
+"""The pages and the ways between them. Run by Streamlit, once for each visit of a page."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
-from rota_dashboard.views import overview, run
+from rota_dashboard.views import actions, incidents, overview, run, timeline, workflow
 
-STYLE = "<style>.stMainBlockContainer { max-width: 1440px; padding: 1.5rem 1.5rem 3rem }</style>"
+ICON = Path(__file__).with_name("parts") / "web" / "icon.svg"
 
-
-def show_overview() -> None:
-    """The front page; choosing a run opens it."""
-    overview.show(lambda run_id: st.switch_page(run_page, query_params={"id": run_id}))
-
-
-def show_run() -> None:
-    """One run, with the way back."""
-    st.page_link(overview_page, label="← Overview")
-    run.show()
-
-
-st.set_page_config(page_title="rota", layout="wide")
-st.html(STYLE)
-overview_page = st.Page(show_overview, title="Overview", url_path="overview", default=True)
-run_page = st.Page(show_run, title="Run", url_path="run", visibility="hidden")
-st.navigation([overview_page, run_page], position="top").run()
+st.set_page_config(page_title="rota", page_icon=str(ICON), layout="wide")
+st.logo(str(ICON.with_name("logo.svg")), size="medium")
+pages = [
+    st.Page(overview.show, title="Overview", url_path="overview", default=True),
+    st.Page(timeline.show, title="Timeline", url_path="timeline"),
+    st.Page(incidents.show, title="Incidents", url_path="incidents"),
+    st.Page(incidents.show_one, title="Incident", url_path="incident", visibility="hidden"),
+    st.Page(workflow.show, title="Workflow", url_path="workflow", visibility="hidden"),
+    st.Page(run.show, title="Run", url_path="run", visibility="hidden"),
+]
+st.navigation(pages, position="top").run()
+actions.who()

@@ -1,63 +1,171 @@
-"""The collector's HTTP API, as far as the pages read it."""
+"""The collector's HTTP API, as far as the pages use it."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pyarrow as pa
 
 Item = dict[str, Any]
 
-TIMEOUT_SECONDS = 5.0
+_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+_ARROW = "application/vnd.apache.arrow.stream"
+_PAGE = 1000  # the most items that one page holds
 
 
 class CollectorAway(Exception):
     """Nobody answered at the collector's address."""
+
+    def __init__(self, address: str, why: object) -> None:
+        super().__init__(f"{address}: {why}")
+        self.address = address
 
 
 class CollectorRefused(Exception):
     """The collector answered with an error; the message is its own, with its hint."""
 
 
+class KeyNeeded(CollectorRefused):
+    """It wants a key, or another one."""
+
+
+class NotThere(CollectorRefused):
+    """It knows nothing by that name."""
+
+
+_REFUSALS = {401: KeyNeeded, 404: NotThere}
+
+
+@lru_cache(maxsize=4)
+def _pool(base_url: str) -> httpx.Client:
+    """The connections to a collector, which all who look at it share."""
+    return httpx.Client(base_url=base_url, timeout=_TIMEOUT)
+
+
 class Collector:
-    """One collector. ``transport`` replaces the network in tests."""
+    """One collector, asked with one key. ``http`` replaces the network in tests."""
 
-    def __init__(self, base_url: str, token: str = "", transport: httpx.BaseTransport | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self.base_url = base_url
-        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=TIMEOUT_SECONDS, transport=transport)
+    def __init__(self, base_url: str, token: str = "", http: httpx.Client | None = None) -> None:
+        self.base_url, self.token = base_url, token
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = http or _pool(base_url)
 
-    def workflows(self) -> list[Item]:
-        """The workflows, one page of them."""
-        return self._items("/api/v1/workflows")
+    # -- reading ------------------------------------------------------------------------------------------------------
 
-    def runs(self, workflow: str | None = None, limit: int = 50) -> list[Item]:
-        """The newest runs, of one workflow when it is named."""
-        return self._items("/api/v1/runs", {"limit": limit} | ({"workflow": workflow} if workflow else {}))
+    def me(self) -> Item:
+        """Who asks, and what they may: ``name``, ``scope``, ``is_open``."""
+        return self._item("/me")
 
-    def run(self, run_id: str) -> Item | None:
-        """A run with its ``tasks``; None when the collector knows none by that id."""
-        answer = self._get(f"/api/v1/runs/{quote(run_id, safe='')}")
-        return None if answer.status_code == httpx.codes.NOT_FOUND else _json(answer)
+    def workflows(self) -> pa.Table:
+        """Every workflow, as columns."""
+        return self._columns("/workflows")
 
-    def _items(self, path: str, parameters: dict[str, Any] | None = None) -> list[Item]:
-        items: list[Item] = _json(self._get(path, parameters))["items"]
+    def workflow(self, name: str, below: str = "", **asked: Any) -> Item:
+        """A workflow, or what is ``below`` it (``/policy``, ``/days``, …)."""
+        return self._item(f"/workflows/{quote(name, safe='')}{below}", **asked)
+
+    def runs(self, **asked: Any) -> Item:
+        """A page of runs, the last started first."""
+        return self._item("/runs", **asked)
+
+    def runs_during(self, since: str, until: str, **asked: Any) -> pa.Table:
+        """The runs that were under way at any time in [since, until), as columns."""
+        return self._columns("/runs", during=True, since=since, until=until, **asked)
+
+    def run(self, run_id: str, below: str = "", **asked: Any) -> Item:
+        """A run, or what is ``below`` it (``/logs``, ``/work``, …)."""
+        return self._item(f"/runs/{quote(run_id, safe='')}{below}", **asked)
+
+    def spans(self, run_id: str) -> pa.Table:
+        """The spans of a run, as columns."""
+        return self._columns(f"/runs/{quote(run_id, safe='')}/spans")
+
+    def activity(self, **asked: Any) -> list[Item]:
+        """How many runs ended how, over time."""
+        return self._list("/activity", **asked)
+
+    def slots(self, **asked: Any) -> list[Item]:
+        """Slots, the last due first."""
+        return self._list("/slots", **asked)
+
+    def incidents(self, **asked: Any) -> list[Item]:
+        """Incidents, the last opened first, page after page."""
+        return list(self._pages("/incidents", **asked))
+
+    def incident_page(self, **asked: Any) -> Item:
+        """A page of incidents."""
+        return self._item("/incidents", **asked)
+
+    def alerts(self, **asked: Any) -> list[Item]:
+        """What was to be sent, the newest first."""
+        return self._list("/alerts", **asked)
+
+    def incident(self, incident_id: str, below: str = "") -> Item:
+        """An incident, or what is ``below`` it."""
+        return self._item(f"/incidents/{quote(incident_id, safe='')}{below}")
+
+    # -- acting -------------------------------------------------------------------------------------------------------
+
+    def act(self, path: str, **said: Any) -> Item:
+        """POST to ``path`` below ``/api/v1`` what is said; what is None in it is left out."""
+        return self._call("POST", path, json={name: value for name, value in said.items() if value is not None}).json()  # type: ignore[no-any-return]
+
+    # -- how ----------------------------------------------------------------------------------------------------------
+
+    def _item(self, path: str, **asked: Any) -> Item:
+        found = self._call("GET", path, params=_given(asked)).json()
+        if not isinstance(found, dict):
+            raise self._foreign(path)
+        return found
+
+    def _list(self, path: str, **asked: Any) -> list[Item]:
+        items: list[Item] = self._item(path, **asked)["items"]
         return items
 
-    def _get(self, path: str, parameters: dict[str, Any] | None = None) -> httpx.Response:
+    def _pages(self, path: str, **asked: Any) -> Iterator[Item]:
+        cursor = None
+        while True:
+            page = self._item(path, limit=_PAGE, cursor=cursor, **asked)
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _columns(self, path: str, **asked: Any) -> pa.Table:
+        answer = self._call("GET", path, params=_given(asked), headers={"Accept": _ARROW})
         try:
-            return self._http.get(path, params=parameters)
+            return pa.ipc.open_stream(io.BytesIO(answer.content)).read_all()
+        except pa.ArrowInvalid as error:
+            raise self._foreign(path) from error
+
+    def _call(self, method: str, path: str, **how: Any) -> httpx.Response:
+        headers = {**self._headers, **how.pop("headers", {})}
+        try:
+            answer = self._http.request(method, f"/api/v1{path}", headers=headers, **how)
         except httpx.TransportError as error:
-            raise CollectorAway(str(error)) from error
+            raise CollectorAway(self.base_url, error) from error
+        if answer.is_success:
+            return answer
+        raise self._refusal(path, answer)
+
+    def _refusal(self, path: str, answer: httpx.Response) -> CollectorRefused:
+        try:
+            error = answer.json()["error"]
+            text = f"{error['message']}. {error.get('hint') or ''}".strip(" .") + "."
+        except (ValueError, KeyError, TypeError):
+            return self._foreign(path)
+        return _REFUSALS.get(answer.status_code, CollectorRefused)(text)
+
+    def _foreign(self, path: str) -> CollectorRefused:
+        return CollectorRefused(
+            f"{self.base_url}/api/v1{path} answered, and not as a rota collector does. Set ROTA_ENDPOINT to one."
+        )
 
 
-def _json(answer: httpx.Response) -> Item:
-    try:
-        body = answer.json()
-        if answer.is_success and isinstance(body, dict):
-            return body
-        error = body["error"]
-        raise CollectorRefused(f"{error['message']} {error.get('hint') or ''}".strip())
-    except (ValueError, KeyError, TypeError) as error:
-        raise CollectorRefused(f"{answer.url} answered {answer.status_code}, and not as a rota collector does.") from error
+def _given(asked: Item) -> Item:
+    return {name: value for name, value in asked.items() if value is not None}

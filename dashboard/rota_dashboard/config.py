@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 
 class Setting(NamedTuple):
@@ -17,36 +18,58 @@ class Setting(NamedTuple):
 
 SETTINGS = (
     Setting("ROTA_DASHBOARD", "127.0.0.1:8501", "Where the dashboard listens; a loopback address."),
+    Setting("ROTA_DASHBOARD_URL", "http://$ROTA_DASHBOARD", "How people reach it, when a reverse proxy stands before it."),
     Setting("ROTA_ENDPOINT", "http://$ROTA_HTTP", "The collector whose API it reads."),
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where the collector listens, when `ROTA_ENDPOINT` is not set."),
-    Setting("ROTA_TOKEN", "", "Key sent to the collector as `Authorization: Bearer`."),
+    Setting("ROTA_TOKEN", "", "Key for the collector, used for everybody who looks; without one each person gives their own."),
     Setting("ROTA_TOKEN_FILE", "", "A file that holds the key."),
 )
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 
-# Flags of `streamlit run`. Nothing calls out, nothing is asked at the first start, nothing of ours is edited while it runs.
-STREAMLIT = {
-    "server.headless": "true",
-    "server.showEmailPrompt": "false",
+# Colours by what they mean, for light and dark. All hold 4.5:1 on both backgrounds; anchors of the palette, used by name
+# everywhere else: good greenColor, bad redColor, warn yellowColor, odd violetColor, live blueColor, mute grayColor.
+_PALETTE = {
+    "greenColor": ("#0e7c66", "#5ccfb4"),
+    "redColor": ("#b01a10", "#ff6a5e"),
+    "yellowColor": ("#966a00", "#f2b632"),
+    "violetColor": ("#8d2aa0", "#dca2f0"),
+    "blueColor": ("#1257d6", "#5c9dff"),
+    "grayColor": ("#4f5763", "#8a94a3"),
+    "yellowTextColor": ("#7d5800", "#f2b632"),
+    "primaryColor": ("#1257d6", "#5c9dff"),
+    "linkColor": ("#1257d6", "#5c9dff"),
+    "backgroundColor": ("#ffffff", "#11161c"),
+    "secondaryBackgroundColor": ("#f5f6f8", "#1a2129"),
+    "textColor": ("#171b22", "#e8ebef"),
+    "borderColor": ("#dfe3e8", "#2a323c"),
+}
+
+# Nothing calls out, nothing is asked at the first start, nothing of ours is edited while it runs.
+STREAMLIT: dict[str, object] = {
+    "server.headless": True,
+    "server.showEmailPrompt": False,
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": "1",
-    "server.disconnectedSessionTTL": "30",
-    "browser.gatherUsageStats": "false",
+    "server.enableCORS": True,
+    "server.enableXsrfProtection": True,
+    "server.enableStaticServing": False,
+    "server.enableAgentApi": False,
+    "server.maxUploadSize": 1,
+    "server.disconnectedSessionTTL": 30,
+    "browser.gatherUsageStats": False,
     "client.toolbarMode": "minimal",
     "client.showErrorDetails": "none",
-    "client.showErrorLinks": "false",
-    "runner.magicEnabled": "false",
+    "client.showErrorLinks": False,
+    "runner.magicEnabled": False,
     "logger.level": "warning",
-    "logger.hideWelcomeMessage": "true",  # the dashboard says where it is itself
-    "theme.baseFontSize": "14",
+    "logger.hideWelcomeMessage": True,  # the dashboard says where it is itself
+    "theme.baseFontSize": 14,
     "theme.baseRadius": "6px",
-    "theme.font": "system-ui, sans-serif",
-    "theme.light.primaryColor": "#1257d6",
-    "theme.light.secondaryBackgroundColor": "#f5f6f8",
-    "theme.dark.primaryColor": "#5c9dff",
-    "theme.dark.backgroundColor": "#11161c",
-    "theme.dark.secondaryBackgroundColor": "#1a2129",
+    "theme.paddingTop": "0.5rem",
+    "theme.headingFontWeights": [650, 600, 600, 600, 600, 600],
+    **{f"theme.light.{name}": light for name, (light, _) in _PALETTE.items()},
+    **{f"theme.dark.{name}": dark for name, (_, dark) in _PALETTE.items()},
 }
 
 
@@ -54,7 +77,7 @@ def listen() -> tuple[str, int]:
     """(host, port) to listen on.
 
     Raises:
-        ValueError: not ``host:port``, or not a loopback address (the page has no login of its own yet).
+        ValueError: not ``host:port``, or not a loopback address: a key that a person gives must not cross a network in the clear.
     """
     given = os.environ.get("ROTA_DASHBOARD") or "127.0.0.1:8501"
     host, _, port = given.rpartition(":")
@@ -63,10 +86,21 @@ def listen() -> tuple[str, int]:
         raise ValueError(f"ROTA_DASHBOARD={given!r} is not HOST:PORT. Example: ROTA_DASHBOARD=127.0.0.1:8501")
     if host not in LOOPBACK:
         raise ValueError(
-            f"ROTA_DASHBOARD={given!r} is not a loopback address, and the dashboard has no login. "
-            "Listen on 127.0.0.1 and put a reverse proxy that asks for one in front."
+            f"ROTA_DASHBOARD={given!r} is not a loopback address, and the dashboard speaks no TLS. "
+            "Listen on 127.0.0.1, put a reverse proxy with TLS in front, and set ROTA_DASHBOARD_URL to its address."
         )
     return host, int(port)
+
+
+def hosts() -> list[str]:
+    """The names under which the dashboard may be asked for: this machine's, and that of the proxy before it."""
+    public = urlsplit(os.environ.get("ROTA_DASHBOARD_URL") or "").hostname
+    return [*LOOPBACK, *([public] if public and public not in LOOPBACK else [])]
+
+
+def is_secure() -> bool:
+    """Whether people reach it over TLS."""
+    return (os.environ.get("ROTA_DASHBOARD_URL") or "").startswith("https://")
 
 
 def endpoint() -> str:

@@ -6,24 +6,23 @@ import random
 
 import pytest
 
-from rota.rules.usual import FEWEST, LATEST, median, usual
+from rota.rules.usual import FEWEST, LATEST, median, outside, percentile, usual
 
 
 def test_a_few_runs_tell_nothing():
     """Below five durations there is no band, so nothing is called unusual."""
     assert usual([10.0] * (FEWEST - 1)) is None
-    assert usual([10.0] * FEWEST) is not None
+    assert usual([10.0] * FEWEST) == (10.0, 10.0)
 
 
-def test_durations_of_a_steady_job_are_usual_and_twice_as_long_is_not():
-    """The band holds what varies as it always did, on both sides."""
+def test_what_varies_as_it_always_did_is_not_outside():
+    """Of a job's own durations hardly any is outside its band; three times as long and a third as long are."""
     chance = random.Random(1)
-    durations = [chance.lognormvariate(4, 0.1) for _ in range(LATEST)]
-    low, high = usual(durations)
-    outside = [each for each in durations if not low <= each <= high]
-    assert len(outside) <= 1
-    assert not low <= 2 * median(sorted(durations)) <= high
-    assert not low <= 0.5 * median(sorted(durations)) <= high
+    band = usual([chance.lognormvariate(4, 0.15) for _ in range(LATEST)])
+    later = [chance.lognormvariate(4, 0.15) for _ in range(2000)]
+    assert sum(outside(each, band) != 0 for each in later) < 20
+    typical = median(sorted(later))
+    assert (outside(3 * typical, band), outside(typical / 3, band), outside(typical, band)) == (1, -1, 0)
 
 
 def test_one_wild_run_does_not_move_the_band():
@@ -33,19 +32,19 @@ def test_one_wild_run_does_not_move_the_band():
 
 
 def test_a_job_that_always_takes_the_same_has_some_room():
-    """Equal durations make a band of a seventh around them, and never less than a quarter of a second."""
-    assert usual([100.0] * 10) == (pytest.approx(100 / 1.15), pytest.approx(115))
-    assert usual([0.02] * 10) == (0.0, pytest.approx(0.27))
+    """A seventh more or less is no news, and neither is a quarter of a second."""
+    assert [outside(each, (100.0, 100.0)) for each in (86.0, 90.0, 114.0, 116.0)] == [-1, 0, 0, 1]
+    assert [outside(each, (0.02, 0.02)) for each in (0.0, 0.26, 0.28)] == [0, 0, 1]
 
 
-def test_a_band_never_reaches_below_zero():
-    """Runs of no length, as a clock that was set back makes them, are no error."""
-    low, high = usual([0.0] * 8)
-    assert low == 0.0
-    assert high > 0.0
+def test_runs_of_no_length_are_no_error():
+    """As a clock that was set back makes them."""
+    assert usual([0.0] * 8) == (0.0, 0.0)
+    assert outside(0.0, (0.0, 0.0)) == 0
 
 
-def test_the_median_of_an_even_number_is_the_mean_of_the_two_in_the_middle():
-    """As everywhere."""
+def test_percentiles_lie_between_values_in_proportion():
+    """As everywhere: the median of an even number is the mean of the two in the middle."""
     assert median([1.0, 2.0, 4.0]) == 2.0
     assert median([1.0, 2.0, 4.0, 9.0]) == 3.0
+    assert percentile([0.0, 10.0], 0.25) == pytest.approx(2.5)

@@ -22,6 +22,7 @@ _SHORTEST_PREFIX = 4
 _APPLIED_SECONDS, _POLL_SECONDS = 3.0, 0.02
 
 States = Annotated[list[str] | None, Query(description="one or several: `state=failed&state=crashed`")]
+WithTasks = Annotated[bool, Query(description="0: without its tasks, which may be thousands")]
 During = Annotated[
     bool, Query(description="`since` and `until` are about the time in which runs were under way, not about their start")
 ]
@@ -65,10 +66,10 @@ def router(stores: Stores) -> APIRouter:
         return answer(shape.page(found._replace(items=stores.with_slots(found.items)), shape.run_item))
 
     @router.get("/{run_id}", response_model=models.RunDetail)
-    def get_run(run_id: str) -> Response:
+    def get_run(run_id: str, tasks: WithTasks = True) -> Response:
         """One run with its tasks. The beginning of an id will do, where only one run's begins so."""
         (run,) = stores.with_slots([find(stores.control, run_id)])
-        return answer(shape.run_detail(run, stores.telemetry.run_tasks(run.run_id)))
+        return answer(shape.run_detail(run, stores.telemetry.run_tasks(run.run_id) if tasks else []))
 
     @router.post("/{run_id}/outcome", response_model=models.Run, dependencies=[access.operate])
     def set_outcome(run_id: str, asker: Asking, body: Outcome) -> Response:

@@ -37,7 +37,7 @@ NEEDS = {
         "requests",
     ),
     "offline": ("cronsim", "oncalendar", "yaml"),
-    "dashboard": ("streamlit", "httpx"),
+    "dashboard": ("streamlit", "httpx", "pyarrow", "numpy", "cron_descriptor"),
     "agent": (),
 }
 READY_SECONDS = 60.0  # a cold disk and DuckDB's first start; usually one or two

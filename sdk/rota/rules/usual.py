@@ -4,34 +4,50 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Sequence
+    from typing import Iterable, Sequence, Tuple
+
+    Band = Tuple[float, float]
 
 FEWEST = 5  # durations that make a band
 LATEST = 30  # durations that are looked at
-_SPREADS = 3 * 1.4826  # three standard deviations of a normal distribution, from its median absolute deviation
+_LOW, _HIGH = 0.1, 0.9
 _LEAST_FACTOR = 1.15  # jobs that take the same to the millisecond may still differ by so much
 _LEAST_SECONDS = 0.25  # the start of an interpreter varies by as much
 _SHORTEST_SECONDS = 0.001
 
 
-def usual(durations_seconds: Iterable[float]) -> tuple[float, float] | None:
-    """(shortest, longest) that is usual after these durations, in seconds; None: too few to tell.
+def usual(durations_seconds: Iterable[float]) -> Band | None:
+    """(shortest, longest) that is usual after these durations, in seconds: their 10th and 90th percentile. None: too few to tell.
 
-    Durations spread by factors, so it is the median times and divided by a factor: the median factor by which they differ
-    from it (one wild run moves neither), to the power of ``_SPREADS``. That is median ± 3 × MAD of the logarithms.
-    Source: Leys et al. 2013, "Detecting outliers: do not use standard deviation around the mean, use absolute deviation
-    around the median".
+    Three wild runs of thirty on either side do not move it.
     """
-    ordered = sorted([max(each, _SHORTEST_SECONDS) for each in durations_seconds])
+    ordered = sorted(durations_seconds)
     if len(ordered) < FEWEST:
         return None
-    typical = median(ordered)
-    factor = median(sorted([each / typical if each > typical else typical / each for each in ordered]))
-    most = max(factor**_SPREADS, _LEAST_FACTOR)
-    return max(0.0, min(typical / most, typical - _LEAST_SECONDS)), max(typical * most, typical + _LEAST_SECONDS)
+    return percentile(ordered, _LOW), percentile(ordered, _HIGH)
+
+
+def outside(seconds: float, band: Band) -> int:
+    """-1, 1: shorter, longer than the band by more than the band is wide; 0: neither.
+
+    Durations spread by factors, so it is wide by a factor too; where they spread as a bell curve does, one in ten thousand is
+    outside. (Tukey's fences, from the outer deciles.)
+    """
+    low, high = max(band[0], _SHORTEST_SECONDS), max(band[1], _SHORTEST_SECONDS)
+    factor = max(high / low, _LEAST_FACTOR)
+    if seconds > max(high * factor, high + _LEAST_SECONDS):
+        return 1
+    return -1 if seconds < min(low / factor, low - _LEAST_SECONDS) else 0
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value below which ``share`` (0 to 1) of values lie that are in order; between two of them in proportion."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def median(ordered: Sequence[float]) -> float:
-    """The middle of values that are in order; of an even number the mean of the two."""
-    half, is_odd = divmod(len(ordered), 2)
-    return ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
+    """The middle of values that are in order."""
+    return percentile(ordered, 0.5)

@@ -1,0 +1,118 @@
+// What all parts share: elements, links, time that passes, words for numbers. Text from users is only ever set as text.
+
+const styles = new CSSStyleSheet();
+styles.replaceSync(await (await fetch(new URL("look.css", import.meta.url))).text());
+
+/** An element with properties and children. `class` is its class, names with a dash are attributes. */
+export function h(tag, props = {}, ...children) {
+  const element = tag in svgTags ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") element.setAttribute("class", value);
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name in element && !(tag in svgTags) && !name.includes("-")) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+const svgTags = { svg: 1, path: 1, rect: 1, line: 1, g: 1, title: 1, text: 1, polygon: 1 };
+
+/** A link within the dashboard: a real one, which a plain click follows without loading the page anew. */
+export function link(href, props, ...children) {
+  return h("a", { ...props, href, onclick: follow }, ...children);
+}
+
+function follow(event) {
+  if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  go(event.currentTarget.getAttribute("href"));
+}
+
+/** To another page, as the browser's Back and Forward get there: Streamlit reads the address when it hears of a `popstate`. */
+export function go(href) {
+  history.pushState(null, "", href);
+  dispatchEvent(new PopStateEvent("popstate"));
+  document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
+}
+
+/** Change the query of the address without going anywhere; what is null, or empty, is taken out. */
+export function remember(query) {
+  const url = new URL(location);
+  for (const [name, value] of Object.entries(query)) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
+  history.replaceState(history.state, "", url);
+}
+export const remembered = (name, otherwise = "") => new URL(location).searchParams.get(name) ?? otherwise;
+
+/** A part of a page. `draw({data, root, state, tell})` is called with new data; `state` is kept between calls on one root. */
+export function part(draw) {
+  return ({ data, parentElement: root, setTriggerValue: tell }) => {
+    if (!root.adoptedStyleSheets.includes(styles)) root.adoptedStyleSheets = [styles];
+    root.state ??= {};
+    if (data?.now) skew = data.now - Date.now();
+    const done = draw({ data, root, state: root.state, tell });
+    tick(root);
+    return done;
+  };
+}
+
+/** Replace the content of a root, keeping the focus on what has the same `id`, and what is wider than the page where it was. */
+export function fill(root, ...children) {
+  const focused = root.activeElement?.id;
+  const before = [...root.querySelectorAll(".wide")].map((each) => each.scrollLeft);
+  root.replaceChildren(...children.flat(Infinity).filter(Boolean));
+  if (focused) root.getElementById(focused)?.focus({ preventScroll: true });
+  root.querySelectorAll(".wide").forEach((each, i) => (each.scrollLeft = before[i] ?? each.scrollWidth)); // the newest is right
+}
+
+// -- time: the collector's, which may differ from the browser's ---------------------------------------------------------
+
+let skew = 0;
+export const now = () => Date.now() + skew;
+
+/** A text that changes by itself: `write(now)` is asked again every second while the element is on the page. */
+export function ticking(tag, props, write) {
+  const element = h(tag, props, write(now()));
+  element.dataset.ticks = "";
+  element.write = write;
+  return element;
+}
+
+const roots = new Set();
+function tick(root) {
+  roots.add(root);
+}
+setInterval(() => {
+  for (const root of roots) {
+    if (!root.isConnected && !root.host?.isConnected) roots.delete(root);
+    else for (const element of root.querySelectorAll("[data-ticks]")) renew(element);
+  }
+}, 1000);
+function renew(element) {
+  const text = element.write(now());
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// -- words --------------------------------------------------------------------------------------------------------------
+
+/** A length of time in two units at most: `7m 46s`, `12 s`, `0.42 s`, `35 ms`. */
+export function length(seconds) {
+  if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
+  if (seconds < 0.0995) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 9.95) return `${Number(seconds.toPrecision(2))} s`;
+  if (seconds < 59.5) return `${Math.round(seconds)} s`;
+  let minutes = Math.floor(Math.round(seconds) / 60);
+  if (minutes < 60) return `${minutes}m ${pad(Math.round(seconds) % 60)}s`;
+  minutes = Math.round(seconds / 60);
+  if (minutes < 1440) return `${Math.floor(minutes / 60)}h ${pad(minutes % 60)}m`;
+  const hours = Math.round(seconds / 3600);
+  return hours < 24 * 10 ? `${Math.floor(hours / 24)}d ${pad(hours % 24)}h` : `${Math.round(hours / 24)} d`;
+}
+const pad = (number) => String(number).padStart(2, "0");
+
+export const count = (number) => number.toLocaleString("en-US");
+export const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+
+/** How long until `at`, or that it is due. */
+export const until = (at) => (time) => (at - time > 0 ? length((at - time) / 1000) : "due");
+export const since = (at) => (time) => length(Math.max(0, (time - at) / 1000));

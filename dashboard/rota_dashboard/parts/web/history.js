@@ -1,0 +1,50 @@
+// How a workflow did: figures, a calendar, durations, its runs, and the policy in force.
+
+import { fill, h, part } from "./base.js";
+import { calendar } from "./calendar.js";
+import { durations } from "./durations.js";
+import { figures } from "./figures.js";
+import { pager, rows } from "./runs.js";
+
+export default part(({ data, root, state }) => {
+  const open = state.policy?.open ?? false;
+  fill(
+    root,
+    h(
+      "div",
+      { class: data.away ? "is-stale" : "" },
+      figures(data.figures),
+      calendar(data.calendar),
+      durations(data.durations),
+      h(
+        "div",
+        { class: "bar" },
+        h("h2", { id: "runs" }, "Runs"),
+        h("nav", { class: "choice", "aria-label": "Which runs" }, pager.filters(data.history.filters)),
+      ),
+      rows(data.history.rows),
+      pager.pages(data.history),
+      (state.policy = policy(data.policy, open)),
+    ),
+  );
+});
+
+function policy({ keys, versions, notes }, open) {
+  if (!keys.length && !versions.length) return h("details");
+  return h(
+    "details",
+    { open, class: "more" },
+    h("summary", {}, "Policy in force"),
+    h(
+      "table",
+      {},
+      keys.map((row) => h("tr", {}, h("th", { class: "mono" }, row.key), h("td", { class: "mono" }, row.value), h("td", { class: "quiet" }, row.source === "code" ? "set by code" : "stored"))),
+    ),
+    notes.map((note) => h("p", { class: "quiet" }, note)),
+    h(
+      "table",
+      {},
+      versions.map((row) => h("tr", {}, h("th", {}, row.version), h("td", {}, row.who), h("td", {}, row.when), h("td", { class: "quiet" }, row.why))),
+    ),
+  );
+}
