@@ -52,7 +52,7 @@ class Collector:
 
     def __init__(self, base_url: str, token: str = "", http: httpx.Client | None = None) -> None:
         self.base_url, self.token = base_url, token
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
         self._http = http or _pool(base_url)
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -67,11 +67,11 @@ class Collector:
 
     def workflow(self, name: str, below: str = "", **asked: Any) -> Item:
         """A workflow, or what is ``below`` it (``/policy``, ``/days``, …)."""
-        return self._item(f"/workflows/{quote(name, safe='')}{below}", **asked)
+        return self._item(f"/workflows/{_segment(name)}{below}", **asked)
 
     def runs(self, **asked: Any) -> Item:
         """A page of runs, the last started first."""
-        return self._item("/runs", **asked)
+        return self._page("/runs", **asked)
 
     def runs_during(self, since: str, until: str, **asked: Any) -> pa.Table:
         """The runs that were under way at any time in [since, until), as columns."""
@@ -79,11 +79,11 @@ class Collector:
 
     def run(self, run_id: str, below: str = "", **asked: Any) -> Item:
         """A run, or what is ``below`` it (``/logs``, ``/work``, …)."""
-        return self._item(f"/runs/{quote(run_id, safe='')}{below}", **asked)
+        return self._item(f"/runs/{_segment(run_id)}{below}", **asked)
 
     def spans(self, run_id: str) -> pa.Table:
         """The spans of a run, as columns."""
-        return self._columns(f"/runs/{quote(run_id, safe='')}/spans")
+        return self._columns(f"/runs/{_segment(run_id)}/spans")
 
     def activity(self, **asked: Any) -> list[Item]:
         """How many runs ended how, over time."""
@@ -99,7 +99,7 @@ class Collector:
 
     def incident_page(self, **asked: Any) -> Item:
         """A page of incidents."""
-        return self._item("/incidents", **asked)
+        return self._page("/incidents", **asked)
 
     def alerts(self, **asked: Any) -> list[Item]:
         """What was to be sent, the newest first."""
@@ -107,32 +107,44 @@ class Collector:
 
     def incident(self, incident_id: str, below: str = "") -> Item:
         """An incident, or what is ``below`` it."""
-        return self._item(f"/incidents/{quote(incident_id, safe='')}{below}")
+        return self._item(f"/incidents/{_segment(incident_id)}{below}")
 
     # -- acting -------------------------------------------------------------------------------------------------------
 
     def act(self, path: str, **said: Any) -> Item:
         """POST to ``path`` below ``/api/v1`` what is said; what is None in it is left out."""
-        return self._call("POST", path, json={name: value for name, value in said.items() if value is not None}).json()  # type: ignore[no-any-return]
+        return self._object(path, self._call("POST", path, json=_given(said)))
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
     def _item(self, path: str, **asked: Any) -> Item:
-        found = self._call("GET", path, params=_given(asked)).json()
+        return self._object(path, self._call("GET", path, params=_given(asked)))
+
+    def _object(self, path: str, answer: httpx.Response) -> Item:
+        try:
+            found = answer.json()
+        except ValueError as error:
+            raise self._foreign(path) from error
         if not isinstance(found, dict):
             raise self._foreign(path)
         return found
 
+    def _page(self, path: str, **asked: Any) -> Item:
+        found = self._item(path, **asked)
+        if "items" not in found:
+            raise self._foreign(path)
+        return found
+
     def _list(self, path: str, **asked: Any) -> list[Item]:
-        items: list[Item] = self._item(path, **asked)["items"]
+        items: list[Item] = self._page(path, **asked)["items"]
         return items
 
     def _pages(self, path: str, **asked: Any) -> Iterator[Item]:
         cursor = None
         while True:
-            page = self._item(path, limit=_PAGE, cursor=cursor, **asked)
+            page = self._page(path, limit=_PAGE, cursor=cursor, **asked)
             yield from page["items"]
-            cursor = page["next"]
+            cursor = page.get("next")
             if cursor is None:
                 return
 
@@ -140,7 +152,7 @@ class Collector:
         answer = self._call("GET", path, params=_given(asked), headers={"Accept": _ARROW})
         try:
             return pa.ipc.open_stream(io.BytesIO(answer.content)).read_all()
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:  # OSError: it ends too early
             raise self._foreign(path) from error
 
     def _call(self, method: str, path: str, **how: Any) -> httpx.Response:
@@ -149,6 +161,8 @@ class Collector:
             answer = self._http.request(method, f"/api/v1{path}", headers=headers, **how)
         except httpx.TransportError as error:
             raise CollectorAway(self.base_url, error) from error
+        except httpx.DecodingError as error:
+            raise self._foreign(path) from error
         if answer.is_success:
             return answer
         raise self._refusal(path, answer)
@@ -165,6 +179,13 @@ class Collector:
         return CollectorRefused(
             f"{self.base_url}/api/v1{path} answered, and not as a rota collector does. Set ROTA_ENDPOINT to one."
         )
+
+
+def _segment(name: str) -> str:
+    """A name as one part of a path. Raises NotThere for what would be another path."""
+    if name in ("", ".", ".."):
+        raise NotThere(f"There is nothing by the name of “{name}”." if name else "The address names nothing.")
+    return quote(name, safe="")
 
 
 def _given(asked: Item) -> Item:

@@ -20,8 +20,8 @@ async def log_in(request: Request) -> Response:
     """``POST /login`` with the key as text: 204 and the cookie, or 401 with the collector's own words."""
     if not _is_ours(request):
         return JSONResponse({"message": "A page of another site may not log in here."}, 403)
-    key = (await request.body())[: _LONGEST_KEY + 1].decode("utf-8", "replace").strip()
-    if not key or len(key) > _LONGEST_KEY:
+    key = await _told(request)
+    if not key or len(key) > _LONGEST_KEY or not key.isprintable():
         return JSONResponse({"message": "This is no key."}, 401)
     try:
         await run_in_threadpool(Collector(config.endpoint(), key).me)
@@ -42,6 +42,16 @@ async def log_out(request: Request) -> Response:
     if response.status_code == 204:
         response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=config.is_secure())
     return response
+
+
+async def _told(request: Request) -> str:
+    """What was sent, as far as it may be a key: nobody has to be known to send something, however long."""
+    found = b""
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > _LONGEST_KEY:
+            break
+    return found[: _LONGEST_KEY + 1].decode("utf-8", "replace").strip()
 
 
 def _is_ours(request: Request) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import streamlit as st
@@ -45,7 +47,13 @@ def run(host: str, port: int) -> None:
         "theme.font": "Inter, system-ui, sans-serif",
         "theme.fontFaces": [font],
     }
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)  # uvicorn takes them while it serves, and raises them again when it has stopped
     app().run(config=settings)
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
 
 
 class Headers:

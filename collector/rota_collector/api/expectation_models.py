@@ -72,7 +72,7 @@ class Incident(BaseModel):
     reason: str | None = Field(description="why it closed")
     run_id: str | None
     due_at: AwareDatetime | None = Field(description="of the slot that was missed")
-    error: str | None = Field(description="of the run that failed")
+    error: str | None = Field(description="of the run that failed; in lists at most 1,000 characters of it")
     acked_by: str | None
     snoozed_until: AwareDatetime | None
     group_id: str | None = Field(description="the incident that speaks for it: of its host, or of a downtime of the collector")

@@ -38,7 +38,7 @@ class Run(BaseModel):
     duration_seconds: float | None = Field(description="null while it runs, and when it is not known")
     exit_code: int | None
     error_type: str | None
-    error_message: str | None
+    error_message: str | None = Field(description="in lists at most 1,000 characters of it")
     host: str | None
     source: str = Field(description="who said so: sdk, exec, agent, ping, person, …")
     trace_id: str | None

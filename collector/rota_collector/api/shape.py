@@ -16,6 +16,8 @@ from rota_collector.store.slots import NOTHING_AHEAD, Outlook, SlotRow
 
 Row = TypeVar("Row")
 
+_LONGEST = 1000  # characters of an error in a list; whole it is with the run or the incident itself
+
 
 def iso(at_ns: int | None) -> str | None:
     """A Unix time in ns as ISO-8601 in UTC, microseconds, Z."""
@@ -24,6 +26,11 @@ def iso(at_ns: int | None) -> str | None:
     seconds, rest = divmod(at_ns, 10**9)
     at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)
     return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def short(text: str | None) -> str | None:
+    """As much of a text as a list has room for."""
+    return text if text is None or len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def run_item(run: Run) -> dict[str, Any]:
@@ -41,7 +48,7 @@ def run_item(run: Run) -> dict[str, Any]:
         "duration_seconds": duration_seconds(run),
         "exit_code": run.exit_code,
         "error_type": error_type,
-        "error_message": error_message,
+        "error_message": short(error_message),
         "host": run.host,
         "source": run.source,
         "trace_id": run.trace_id,
@@ -52,7 +59,8 @@ def run_item(run: Run) -> dict[str, Any]:
 
 def run_detail(run: Run, tasks: list[dict[str, Any]]) -> dict[str, Any]:
     """A run on its own, with its tasks."""
-    return {**run_item(run), "error_stack": error_of(run)[2], "tasks": task_items(run, tasks)}
+    _, message, stack = error_of(run)
+    return {**run_item(run), "error_message": message, "error_stack": stack, "tasks": task_items(run, tasks)}
 
 
 def task_items(run: Run, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -153,7 +161,7 @@ def incident_item(incident: Incident, now_ns: int) -> dict[str, Any]:
         "reason": incident.reason,
         "run_id": incident.run_id,
         "due_at": iso(incident.due_ns),
-        "error": incident.error,
+        "error": short(incident.error),
         "acked_by": incident.acked_by if incident.acked_ns is not None else None,
         "snoozed_until": iso(incident.snoozed_until_ns),
         "group_id": incident.group_id,
@@ -173,7 +181,8 @@ def incident_state(incident: Incident, now_ns: int) -> str:
 
 def incident_detail(incident: Incident, members: list[Incident], now_ns: int) -> dict[str, Any]:
     """An incident on its own, with those that it speaks for."""
-    return {**incident_item(incident, now_ns), "members": [incident_item(each, now_ns) for each in members]}
+    items = [incident_item(each, now_ns) for each in members]
+    return {**incident_item(incident, now_ns), "error": incident.error, "members": items}
 
 
 def quiet_item(quiet: QuietTime) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rota_dashboard.shape import words
-from rota_dashboard.shape.run import Known, facts, totals, value_text
+from rota_dashboard.shape.run import Known, facts, recorded
+from rota_dashboard.shape.told import value_text
 from rota_dashboard.shape.words import Item
 
 _CONTEXT = {
@@ -40,9 +40,7 @@ def _context(known: Known) -> Iterator[tuple[str, str, str]]:
 def _numbers(known: Known) -> Iterator[tuple[str, str, str]]:
     """What it recorded."""
     good = known.good or {}
-    own = {name: value for name, value in good["attributes"].items() if "." not in name and isinstance(value, (int, float))}
-    then: Mapping[str, Any] = own or totals(good["work"])
-    now = facts(known)
+    then, now = recorded(good["attributes"], good["work"]), facts(known)
     for name in sorted({*then, *now}):
         a, b = then.get(name), now.get(name)
         if a is None or b is None:
@@ -52,7 +50,7 @@ def _numbers(known: Known) -> Iterator[tuple[str, str, str]]:
 
 
 def _change(then: float, now: float) -> str:
-    return f" ({100 * (now - then) / then:+.0f} %)" if then else ""
+    return f" ({100 * (now - then) / abs(then):+.0f} %)" if then else ""
 
 
 def _work(known: Known) -> Iterator[tuple[str, str, str]]:
@@ -66,18 +64,18 @@ def _work(known: Known) -> Iterator[tuple[str, str, str]]:
                 "none failed" if name in then else "not there",
                 f"{words.count(task['failed'])} of {words.count(task['count'])} failed",
             )
-    for name in now.keys() - then.keys():
-        if not now[name]["failed"]:
-            yield name, "not there", _done(now[name])
+    for name, task in now.items():
+        if name not in then and not task["failed"]:
+            yield name, "not there", _done(task)
     for name in sorted(then.keys() - now.keys()):
         yield name, _done(then[name]), "did not run"
     yield from _times(then, now)
 
 
 def _times(then: Mapping[str, Item], now: Mapping[str, Item]) -> Iterator[tuple[str, str, str]]:
-    for name in then.keys() & now.keys():
-        a, b = then[name]["duration_seconds"] or 0.0, now[name]["duration_seconds"] or 0.0
-        if abs(b - a) >= _SECONDS and max(a, b) > _SLOWER * max(min(a, b), 0.001):
+    for name in (each for each in now if each in then):
+        a, b = then[name]["duration_seconds"], now[name]["duration_seconds"]
+        if None not in (a, b) and abs(b - a) >= _SECONDS and max(a, b) > _SLOWER * max(min(a, b), 0.001):
             yield f"{name}, time", words.length(a), words.length(b)
         elif then[name]["count"] != now[name]["count"] and max(then[name]["count"], now[name]["count"]) > 1:
             yield f"{name}, times", words.count(then[name]["count"]), words.count(now[name]["count"])

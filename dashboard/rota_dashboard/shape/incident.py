@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
 from rota_dashboard.shape import links, words
 from rota_dashboard.shape.causes import Zones, cause, name_of
-from rota_dashboard.shape.overview import incident_row
+from rota_dashboard.shape.overview import incident_row, members_of
 from rota_dashboard.shape.words import MEANING, Item, parsed
 
+_LONGEST_ERROR = 4_000  # characters that are shown
 FILTERS = {"open": "Open", "closed": "Closed"}
 
 
@@ -27,18 +28,11 @@ class Known(NamedTuple):
 def listing(page: Item, chosen: str, cursor: str, zone: tzinfo, now: datetime, away: str | None) -> Item:
     """A page of them: leaders first, then those that they speak for, each under its own."""
     items = page["items"]
-    led: dict[str, list[Item]] = {}
-    for each in items:
-        leader = each["group_id"] or each["suppressed_by"]
-        if leader and any(other["id"] == leader for other in items):
-            led.setdefault(leader, []).append(each)
-    members = {each["id"] for some in led.values() for each in some}
-    rows: list[Item] = []
-    for each in items:
-        if each["id"] not in members:
-            below = led.get(each["id"], [])
-            rows.append(_row(each, below, zone, now))
-            rows += [{**_row(other, [], zone, now), "under": True} for other in below]
+    rows = [
+        {**_row(each, below if each is leader else [], zone, now), "under": each is not leader}
+        for leader, below in _led(items)
+        for each in (leader, *below)
+    ]
     base = "/incidents"
     return {
         "title": _title(items, chosen),
@@ -53,6 +47,17 @@ def listing(page: Item, chosen: str, cursor: str, zone: tzinfo, now: datetime, a
         "now": now.timestamp() * 1000,
         "away": away,
     }
+
+
+def _led(items: Sequence[Item]) -> Iterator[tuple[Item, list[Item]]]:
+    """Each that nobody else here speaks for, with those that it speaks for. Of a ring that explains itself, the first leads."""
+    there, shown = {each["id"] for each in items}, set[str]()
+    own = [each for each in items if (each["group_id"] or each["suppressed_by"]) not in there]
+    for leader in (*own, *items):
+        if leader["id"] not in shown:
+            below = [each for each in members_of(leader, items) if each["id"] not in shown]
+            shown.update(each["id"] for each in (leader, *below))
+            yield leader, below
 
 
 def _title(items: Sequence[Item], chosen: str) -> str:
@@ -70,7 +75,7 @@ def _row(incident: Item, members: Sequence[Item], zone: tzinfo, now: datetime) -
         row |= {"since": None, "note": note, "dim": True}
     elif incident["suppressed_by"] or incident["group_id"]:
         row |= {"note": "explained by the one above" if incident["suppressed_by"] else "one of several", "dim": True}
-    return {**row, "under": False}
+    return row
 
 
 def detail(known: Known, zone: tzinfo, away: str | None) -> Item:
@@ -85,7 +90,7 @@ def detail(known: Known, zone: tzinfo, away: str | None) -> Item:
         "state": incident["state"],
         "tone": MEANING.get(said.mark, "mute") if incident["state"] == "open" else "mute",
         "detail": said.detail,
-        "error": incident["error"],
+        "error": words.cut(incident["error"] or "", _LONGEST_ERROR) or None,
         "facts": list(_facts(incident, zone, now)),
         "since": None if incident["closed_at"] else words.millis(incident["since_at"]),
         "run": links.run(incident["run_id"]) if incident["run_id"] else None,
@@ -100,18 +105,17 @@ def detail(known: Known, zone: tzinfo, away: str | None) -> Item:
 
 
 def _facts(incident: Item, zone: tzinfo, now: datetime) -> Iterable[str]:
-    yield f"since {words.moment(parsed(incident['since_at']), zone, now).lower()}"
+    def when(field: str) -> str:
+        return words.moment(parsed(incident[field]), zone, now).lower()
+
+    yield f"since {when('since_at')}"
     if incident["state"] == "acknowledged":
         yield f"acknowledged by {incident['acked_by']}"
     if incident["state"] == "snoozed":
-        yield f"snoozed until {words.moment(parsed(incident['snoozed_until']), zone, now).lower()}"
+        yield f"snoozed until {when('snoozed_until')}"
     if incident["closed_at"]:
-        yield f"closed {words.moment(parsed(incident['closed_at']), zone, now).lower()}: {incident['reason'] or 'no reason given'}"
-    yield (
-        f"people were last told {words.moment(parsed(incident['told_at']), zone, now).lower()}"
-        if incident["told_at"]
-        else "nobody was told"
-    )
+        yield f"closed {when('closed_at')}: {incident['reason'] or 'no reason given'}"
+    yield f"people were last told {when('told_at')}" if incident["told_at"] else "nobody was told"
 
 
 def _around(incident: Item, zone: tzinfo) -> str:

@@ -11,11 +11,8 @@ from rota.wire import names
 from rota_dashboard.shape import words
 from rota_dashboard.shape.words import Item, parsed
 
-_LONGEST = 20_000  # characters of a record
+_LONGEST = 4_000  # characters of a record
 _TONES = {"warn": "warn", "warning": "warn", "error": "bad", "fatal": "bad", "critical": "bad"}
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127) if code != 27}
-_DIRECTIONS = {code: f"\\u{code:04x}" for code in (0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069)}
-_INERT = {**_CONTROL, **_DIRECTIONS, 27: "␛"}
 
 
 def lines(found: Sequence[Item], zone: tzinfo, most: int, *, is_narrowed: bool) -> Item:
@@ -39,17 +36,10 @@ def line(record: Item, zone: tzinfo) -> Item:
         "at": f"{parsed(record['at']).astimezone(zone):%H:%M:%S.%f}"[:-3] if record["at"] else "",
         "severity": severity.upper() if severity not in ("stdout", "stderr", "output") else severity,
         "tone": _TONES.get(severity, ""),
-        "text": inert(f"{body}\n{stack}" if stack else body),
+        "text": words.cut(f"{body}\n{stack}" if stack else body, _LONGEST).rstrip("\n"),
     }
 
 
 def text_of(body: Any) -> str:
     """The body of a record: text as it is, anything else as JSON."""
     return "" if body is None else body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-
-
-def inert(text: str) -> str:
-    """Text whose control characters can be seen, and which reads as it is written; cut when it is very long."""
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST // 2]}\n… {words.count(len(text) - _LONGEST, 'character')} left out …\n{text[-_LONGEST // 2 :]}"
-    return text.replace("\r\n", "\n").translate(_INERT).rstrip("\n")

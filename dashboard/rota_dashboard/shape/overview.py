@@ -65,8 +65,12 @@ def _leading(incidents: Iterable[Item]) -> list[Item]:
 
 
 def members_of(incident: Item, incidents: Iterable[Item]) -> list[Item]:
-    """Those that it speaks for."""
-    return [each for each in incidents if incident["id"] in (each["suppressed_by"], each["group_id"])]
+    """Those that it speaks for, and those that they explain in turn."""
+    known, found, ids = list(incidents), list[Item](), {incident["id"]}
+    while more := [each for each in known if each["id"] not in ids and ids & {each["suppressed_by"], each["group_id"]}]:
+        found += more
+        ids.update(each["id"] for each in more)
+    return found
 
 
 def incident_row(incident: Item, members: Sequence[Item], zone: tzinfo, now: datetime) -> Item:

@@ -39,10 +39,10 @@ def note(run: Item) -> str:
     said = [f"attempt {run['attempt']}"] if run["attempt"] > 1 else []
     if run["error_type"] or run["error_message"]:
         said.append(words.clipped(": ".join(filter(None, (run["error_type"], run["error_message"])))))
-    elif run["reason"]:
-        said.append(words.plain(run["reason"]))
-    elif run["exit_code"]:
+    elif run["exit_code"] and run["reason"] in (None, "exit"):
         said.append(f"exit status {run['exit_code']}")
+    elif run["reason"] not in (None, "exit"):
+        said.append(words.plain(run["reason"]))
     if run["host"]:
         said.append(f"on {run['host']}")
     return " · ".join(said)
@@ -85,6 +85,9 @@ def merged(runs: Sequence[Item], slots: Iterable[Item], zone: tzinfo, now: datet
     known = list(slots)
     slot_of = {slot["run_id"]: slot for slot in known if slot["run_id"]}
     rows = [row(run, slot_of.get(run["id"]), zone, now) for run in runs]
+    at = round(now.timestamp() * 1000)
+    for each in rows:  # one that has no time of its own, as it waits to start, stays where the collector put it
+        at = each["at"] = each["at"] or at
     oldest = 0 if is_last or not rows else min(each["at"] for each in rows)
     lonely = [slot for slot in known if slot["run_id"] is None and slot["verdict"] in ("missed", "unknown", "skipped")]
     rows += [each for each in (empty_slot(slot, zone, now) for slot in lonely) if each["at"] >= oldest]

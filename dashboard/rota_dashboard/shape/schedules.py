@@ -78,24 +78,25 @@ def origin(policy: Item, versions: Sequence[Item], zone: tzinfo) -> str:
 def keys(policy: Item) -> list[Item]:
     """The policy in force, a key a row, with who set it."""
     return [
-        {"key": path, "value": value, "source": "code" if policy["source"].get(path.partition(".")[0]) == "code" else "stored"
-         if policy["source"].get(path.partition(".")[0]) == "stored" else _source(policy, path)}
-        for path, value in _flat("", policy["policy"])
-    ]  # fmt: skip
+        {"key": path, "value": text, "source": _source(policy, top, under)}
+        for top, value in policy["policy"].items()
+        for under, each in (value.items() if isinstance(value, dict) else [(None, value)])
+        for path, text in _flat(top if under is None else f"{top}.{under}", each)
+    ]
 
 
-def _source(policy: Item, path: str) -> str:
-    """Of a key whose parts come from both: who set this part of it."""
-    found: Any = policy["stored"] or {}
-    for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return "code" if found is None else "stored"
+def _source(policy: Item, top: str, under: str | None) -> str:
+    """Who set a key; of one whose parts come from both, who set this part of it."""
+    source = policy["source"].get(top)
+    if source in ("code", "stored"):
+        return str(source)
+    return "stored" if under in ((policy["stored"] or {}).get(top) or {}) else "code"
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, each in value.items():
-            yield from _flat(f"{path}.{key}" if path else key, each)
+            yield from _flat(f"{path}.{key}", each)
     elif isinstance(value, list) and all(isinstance(each, str) for each in value):
         yield path, ", ".join(value) or "none"
     elif isinstance(value, list):

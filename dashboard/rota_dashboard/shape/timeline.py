@@ -11,7 +11,7 @@ import json
 import struct
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ _NONE = {"host": "host unknown", "tag": "no tag", "workflow": "–"}
 
 
 class Day(NamedTuple):
-    """A day where the reader is. It may have 23 or 25 hours."""
+    """A day where the reader is, its bounds in UTC: it may have 23 or 25 hours, and between local times Python counts 24."""
 
     date: date
     start: datetime
@@ -39,7 +39,8 @@ def day_of(text: str, zone: tzinfo, now: datetime) -> Day:
     except ValueError:
         day = now.astimezone(zone).date()
     day = min(max(day, date(1971, 1, 1)), date(2199, 12, 30))
-    return Day(day, datetime.combine(day, time(), zone), datetime.combine(day + timedelta(days=1), time(), zone))
+    start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in (day, day + timedelta(days=1)))
+    return Day(day, start, end)
 
 
 def head(runs: pa.Table, day: Day, by: str, zone: tzinfo, now: datetime, away: str | None) -> Item:

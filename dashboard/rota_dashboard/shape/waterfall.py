@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rota_dashboard.shape.run import Breakage
+from rota_dashboard.shape.failure import Breakage
 
 FAILED, TASK, ELSEWHERE = 1, 2, 4
 _CLIENT_KINDS = (3, 4, 5)
@@ -29,7 +29,7 @@ def packed(spans: pa.Table, run_id: str, now_ms: float | None) -> bytes:
     spans = spans.combine_chunks()
     starts = spans.column("started_ns").to_numpy()
     origin = int(starts[0]) if len(starts) else 0
-    encoded = spans.column("name").combine_chunks().dictionary_encode()
+    encoded = pc.fill_null(spans.column("name").combine_chunks(), "").dictionary_encode()
     arrays: Sequence[Any] = (
         (starts - origin) / 1e6,
         spans.column("span_id").to_numpy().astype("<u8"),
@@ -73,7 +73,12 @@ def breakages(spans: pa.Table, most: int = 20) -> list[Breakage]:
     """The deepest spans that failed, by their start: where it broke, and not what was above."""
     parents = _parents(spans)
     failed = np.flatnonzero(pc.fill_null(spans.column("is_failed"), False).to_numpy(zero_copy_only=False))
-    above = set(parents[failed].tolist())
+    above: set[int] = set()
+    for row in failed.tolist():
+        up = int(parents[row])
+        while up >= 0 and up not in above:
+            above.add(up)
+            up = int(parents[up])
     names, starts = spans.column("name"), spans.column("started_ns")
     deepest = [row for row in failed.tolist() if row not in above][:most]
-    return [Breakage(names[row].as_py(), datetime.fromtimestamp(starts[row].as_py() / 1e9, UTC)) for row in deepest]
+    return [Breakage(names[row].as_py() or "", datetime.fromtimestamp(starts[row].as_py() / 1e9, UTC)) for row in deepest]

@@ -90,7 +90,7 @@ def date_of(at: datetime, zone: tzinfo) -> str:
 
 def count(number: float, word: str = "", words: str = "") -> str:
     """``1 run``, ``2,000 runs``."""
-    shown = f"{number:,.0f}" if float(number).is_integer() else f"{number:,.4g}"
+    shown = f"{number:,.0f}" if float(number).is_integer() or abs(number) >= 1000 else f"{number:.4g}"
     return shown if not word else f"{shown} {word if number == 1 else words or word + 's'}"
 
 
@@ -117,6 +117,13 @@ def now_of(milliseconds: float) -> datetime:
 def joined(parts: list[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def cut(text: str, most: int) -> str:
+    """The head and the tail of a very long text."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}\n… {count(len(text) - most, 'character')} left out …\n{text[-most // 2 :]}"
 
 
 def clipped(text: str, most: int = 300) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import NamedTuple
 
-from rota.rules.usual import LATEST, median, outside, percentile, usual
+from rota.rules.usual import LATEST, median, percentile
 from rota_dashboard.shape import links, runs, schedules, words
 from rota_dashboard.shape.causes import Zones, cause, zone
-from rota_dashboard.shape.words import MEANING, WORST_FIRST, Item, letter, parsed
+from rota_dashboard.shape.words import MEANING, Item, letter, parsed
 
 BARS = 120  # runs whose durations are drawn
-SHOWN_DAYS = 365
 FILTERS = {"": "All", "bad": "Went wrong", "running": "Running", "succeeded": "Succeeded"}
 STATES = {"": None, "bad": list(runs.WENT_WRONG), "running": ["running", "starting"], "succeeded": ["succeeded"]}
 
@@ -81,7 +80,7 @@ def problem(incident: Item, known: Known, reader: tzinfo) -> Item:
         "href": links.incident(incident["id"]),
         "title": said.title,
         "tone": MEANING.get(said.mark, "mute"),
-        "detail": " ".join([_sentence(said.detail), *_context(incident, known, reader)]),
+        "detail": " ".join(filter(None, [_sentence(said.detail), *_context(incident, known, reader)])),
         "run": links.run(incident["run_id"]) if incident["run_id"] else None,
         "state": None if incident["state"] == "open" else incident["state"],
     }
@@ -135,96 +134,7 @@ def _usual_start(latest: Sequence[Item], reader: tzinfo) -> str:
     return f"{middle // 60:02}:{middle % 60:02}"
 
 
-# -- the calendar --------------------------------------------------------------------------------------------------------
-
-
-def calendar(days: Iterable[Item], today: date) -> Item:
-    """A cell a day, its worst outcome; columns are weeks."""
-    found = {date.fromisoformat(each["day"]): each for each in days}
-    first = today - timedelta(days=SHOWN_DAYS - 1)
-    first -= timedelta(days=first.weekday())
-    cells = [_cell(each, found.get(each)) for each in _dates(first, today)]
-    return {"cells": cells, "first": first.isoformat(), "months": _months(first, today), "caption": _caption(found.values())}
-
-
-def _dates(first: date, last: date) -> Iterator[date]:
-    return (first + timedelta(days=n) for n in range((last - first).days + 1))
-
-
-def counts(day: Item) -> Counter[str]:
-    """What there was on a day: runs by their state, and slots to which none came; a late success is late."""
-    slots = {verdict: n for verdict, n in day["slots"].items() if verdict in ("missed", "unknown", "skipped")}
-    late = min(day["slots"].get("late", 0), day["runs"].get("succeeded", 0))
-    found = Counter(day["runs"]) + Counter(slots)
-    if late:
-        found["late"] += late
-        found["succeeded"] -= late
-    return +found
-
-
-def _cell(day: date, found: Item | None) -> list[str]:
-    """[letter of its worst outcome, words]"""
-    name = f"{day:%a} {day.day} {day:%b %Y}"
-    if found is None:
-        return ["", f"{name}: nothing"]
-    there = counts(found)
-    worst = min((letter(each) for each in there), key=WORST_FIRST.index, default="")
-    return [worst, f"{name}: " + ", ".join(f"{n:,} {words.plain(each)}" for each, n in there.most_common())]
-
-
-def _months(first: date, today: date) -> list[list[int | str]]:
-    """[column, name] of each month that begins in it."""
-    weeks = range((today - first).days // 7 + 1)
-    starts = [(week, first + timedelta(days=7 * week)) for week in weeks]
-    return [[week, f"{at:%b}"] for (week, at), (_, before) in zip(starts[1:], starts, strict=False) if at.month != before.month]
-
-
-def _caption(days: Iterable[Item]) -> str:
-    total: Counter[str] = sum((counts(day) for day in days), Counter())
-    if not total:
-        return "One cell a day. Nothing was seen yet."
-    shown = [f"{total[each]:,} {words.plain(each)}" for each in sorted(total, key=lambda each: -total[each])]
-    return f"One cell a day, its worst outcome. {', '.join(shown[:6])}" + (
-        " (the collector was away)." if total["unknown"] else "."
-    )
-
-
-# -- durations -----------------------------------------------------------------------------------------------------------
-
-
-def durations(latest: Sequence[Item], slots: Iterable[Item], reader: tzinfo, now: datetime) -> Item:
-    """The last runs, the oldest first: how long each took, and what was usual by then."""
-    late = {slot["run_id"] for slot in slots if slot["verdict"] == "late"}
-    shown = [run for run in reversed(latest) if run["started_at"]]
-    bars: list[Item] = []
-    good: list[float] = []
-    for run in shown:
-        band = usual(good[-LATEST:])
-        seconds = run["duration_seconds"]
-        if seconds is None and run["ended_at"] is None:
-            seconds = max(0.0, (now - parsed(run["started_at"])).total_seconds())
-        bars.append(_bar(run, seconds, band, "late" if run["id"] in late else None, reader, now))
-        if run["state"] == "succeeded" and run["duration_seconds"] is not None:
-            good.append(run["duration_seconds"])
-    first = words.day(parsed(shown[0]["started_at"]), reader, now) if shown else ""
-    return {"bars": bars, "first": first, "last": words.day(parsed(shown[-1]["started_at"]), reader, now) if shown else ""}
-
-
-def _bar(
-    run: Item, seconds: float | None, band: tuple[float, float] | None, verdict: str | None, reader: tzinfo, now: datetime
-) -> Item:  # fmt: skip
-    mark = letter(runs.outcome(run, verdict))
-    is_off = band is not None and seconds is not None and mark in "slr" and bool(outside(seconds, band))
-    said = f"{words.moment(parsed(run['started_at']), reader, now)}: {words.plain(run['state'])}, {words.length(seconds)}"
-    return {
-        "seconds": seconds,
-        "mark": mark,
-        "off": is_off,
-        "low": band[0] if band else None,
-        "high": band[1] if band else None,
-        "href": links.run(run["id"]),
-        "says": said + (f" (usual {words.between(*band)})" if is_off and band else ""),
-    }
+# -- the list of its runs -----------------------------------------------------------------------------------------------
 
 
 def history(known: Known, listed: Item, chosen: str, cursor: str | None, reader: tzinfo) -> Item:

@@ -9,9 +9,9 @@ import streamlit as st
 
 from rota_dashboard import parts
 from rota_dashboard.client import Collector, CollectorRefused, Item
+from rota_dashboard.shape import failure, told, waterfall
 from rota_dashboard.shape import run as shape
 from rota_dashboard.shape import runs as lists
-from rota_dashboard.shape import waterfall
 from rota_dashboard.shape.differences import differences
 from rota_dashboard.views import REFRESH_SECONDS, actions, calmly, collector, known, logs, zone
 
@@ -64,7 +64,7 @@ def _show(run_id: str) -> None:
 
 def _draw(found: shape.Known, spans: pa.Table, away: str | None) -> None:
     reader = zone()
-    parts.draw("run", shape.head(found, waterfall.breakages(spans), reader, away))
+    parts.draw("run", shape.head(found, reader, away) | {"error": failure.error(found, waterfall.breakages(spans), reader)})
     if not away:
         actions.of_run(found.run)
     total = spans.column("total")[0].as_py() if spans.num_rows else 0
@@ -76,8 +76,8 @@ def _draw(found: shape.Known, spans: pa.Table, away: str | None) -> None:
     _draw_measurements(found.run["id"])
     logs.show(found.run["id"], found.is_live)
     parts.draw("story", {
-        "history": shape.history(found.history, reader),
-        "attributes": shape.attributes(found.attributes),
+        "history": told.history(found.history, reader),
+        "attributes": told.attributes(found.attributes),
         "id": found.run["id"],
         "trace": found.run["trace_id"],
     })  # fmt: skip
@@ -93,10 +93,10 @@ def _draw_span(run_id: str) -> None:
         found = collector().run(run_id, f"/spans/{chosen}")
     except CollectorRefused:  # of another run, or a task that has only begun
         return
-    parts.draw("span", shape.span(found, zone()))
+    parts.draw("span", told.span(found, zone()))
 
 
 def _draw_measurements(run_id: str) -> None:
     found = known(lambda collector: collector.run(run_id, "/metrics")["items"], "metrics", run_id).answer
-    if drawn := shape.series(found):
+    if drawn := told.series(found):
         parts.draw("series", {"series": drawn})

@@ -8,7 +8,7 @@ import streamlit as st
 
 from rota_dashboard import parts
 from rota_dashboard.client import Collector, Item
-from rota_dashboard.shape import schedules
+from rota_dashboard.shape import calendar, durations, schedules
 from rota_dashboard.shape import workflow as shape
 from rota_dashboard.views import REFRESH_SECONDS, actions, calmly, known, zone
 
@@ -22,7 +22,7 @@ def _ask(collector: Collector, name: str) -> shape.Known:
         workflow,
         policy,
         collector.workflow(name, "/policy/versions")["items"],
-        collector.workflow(name, "/days", tz=days_of, days=shape.SHOWN_DAYS + 7)["items"],
+        collector.workflow(name, "/days", tz=days_of, days=calendar.SHOWN_DAYS + 7)["items"],
         collector.workflow(name, "/signals"),
         collector.runs(workflow=name, limit=shape.BARS)["items"],
         collector.slots(workflow=name, limit=_SLOTS),
@@ -54,8 +54,8 @@ def _draw(found: shape.Known, listed: Item, chosen: str, cursor: str, away: str 
         actions.of_workflow(found.workflow)
     parts.draw("history", {
         "figures": shape.figures(found, days_in),
-        "calendar": shape.calendar(found.days, found.at.astimezone(days_in).date()) | {"zone": str(days_in)},
-        "durations": shape.durations(found.latest, found.slots, reader, found.at),
+        "calendar": calendar.calendar(found.days, found.at.astimezone(days_in).date()) | {"zone": str(days_in)},
+        "durations": durations.durations(found.latest, found.slots, reader, found.at),
         "history": shape.history(found, listed, chosen, cursor or None, reader),
         "policy": {"keys": schedules.keys(found.policy), "versions": schedules.versions(found.versions, reader, found.at),
                    "notes": [*found.policy["problems"], *found.policy["warnings"]]},

@@ -13,12 +13,17 @@ export function h(tag, props = {}, ...children) {
     else if (name in element && !(tag in svgTags) && !name.includes("-")) element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map(shown));
   return element;
 }
+// What nobody can see in a text, or what turns its direction round, is written out: a name reads as what it is.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+const shown = (child) =>
+  typeof child === "string" ? child.replace(UNSEEN, (c) => (c === "\r" ? "" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)) : child;
 const svgTags = { svg: 1, path: 1, rect: 1, line: 1, g: 1, title: 1, text: 1, polygon: 1 };
 
-/** A link within the dashboard: a real one, which a plain click follows without loading the page anew. */
+/** A link within the dashboard: a real one, which a plain click follows without loading the page anew. `data-keep` names what
+ *  it takes along from the query of the present address. */
 export function link(href, props, ...children) {
   return h("a", { ...props, href, onclick: follow }, ...children);
 }
@@ -26,7 +31,10 @@ export function link(href, props, ...children) {
 function follow(event) {
   if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  go(event.currentTarget.getAttribute("href"));
+  const { keep } = event.currentTarget.dataset;
+  const url = new URL(event.currentTarget.getAttribute("href"), location);
+  if (keep && remembered(keep)) url.searchParams.set(keep, remembered(keep));
+  go(url.pathname + url.search);
 }
 
 /** To another page, as the browser's Back and Forward get there: Streamlit reads the address when it hears of a `popstate`. */

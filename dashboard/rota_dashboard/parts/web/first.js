@@ -2,8 +2,9 @@
 
 import { fill, h, part } from "./base.js";
 
-export default part(({ data, root }) => {
-  if (root.firstChild) return; // nothing in it changes
+export default part(({ data, root, state }) => {
+  if (state.drawn) return; // nothing in it changes
+  state.drawn = true;
   const address = data.endpoint ? `export ROTA_ENDPOINT=${data.endpoint}\n` : "";
   fill(
     root,
