@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from collections.abc import Callable, Sequence
@@ -215,6 +216,16 @@ def a_collector(answer: Callable[[httpx.Request], httpx.Response] | httpx.Respon
     """One that answers so, and whose network is no network."""
     transport = httpx.MockTransport(answer if callable(answer) else lambda _request: answer)
     return Collector("http://collector:4318", token, httpx.Client(base_url="http://collector:4318", transport=transport))
+
+
+def asked_of(app: Any, method: str, path: str, **how: Any) -> httpx.Response:
+    """What an ASGI application answers a browser that found it at 127.0.0.1:8501."""
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8501") as browser:
+            return await browser.request(method, path, **how)
+
+    return asyncio.run(ask())
 
 
 def refusal(status: int, message: str, hint: str | None = None) -> httpx.Response:

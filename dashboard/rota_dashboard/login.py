@@ -21,7 +21,7 @@ async def log_in(request: Request) -> Response:
     if not _is_ours(request):
         return JSONResponse({"message": "A page of another site may not log in here."}, 403)
     key = await _told(request)
-    if not key or len(key) > _LONGEST_KEY or not key.isprintable():
+    if not key or len(key) > _LONGEST_KEY or not (key.isascii() and key.isprintable()):
         return JSONResponse({"message": "This is no key."}, 401)
     try:
         await run_in_threadpool(Collector(config.endpoint(), key).me)

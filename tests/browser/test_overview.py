@@ -32,7 +32,10 @@ def test_each_workflow_is_a_row_with_its_shape_strip_band_and_next_slot(looked: 
     expect(missed.locator(".level")).to_have_text("expect")
     expect(missed.locator(".strip")).to_have_attribute("aria-label", re.compile("1 went wrong, newest missed"))
     expect(missed.locator(".next")).to_have_text(re.compile(r"\dh \d\dm"))
+    page.get_by_label("Order").select_option("By name")  # rows that are not in sight are not on the page
+    page.get_by_label("Find a workflow or tag").fill(looked.story.paused_workflow)
     expect(row(page, looked.story.paused_workflow).locator(".next")).to_have_text("paused")
+    page.get_by_label("Find a workflow or tag").fill(looked.story.never_ran_workflow)
     expect(row(page, looked.story.never_ran_workflow).locator(".strip")).to_have_attribute("aria-label", "no runs yet")
 
 

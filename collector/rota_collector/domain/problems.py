@@ -96,7 +96,8 @@ def failed(case: Case) -> Found:
 def too_long(case: Case) -> Found:
     """A run takes, or took, longer than it may."""
     limits = [(run, limit_ns_of(case, run)) for run in case.runs if run.is_open]
-    over = [(run, limit) for run, limit in limits if limit is not None and case.memory.forgiven_ns < limit <= case.now_ns]
+    over = [(run, limit) for run, limit in limits if limit is not None and case.memory.forgiven_ns < limit]
+    over = [(run, limit) for run, limit in over if settled_ns(case, limit) <= case.now_ns]
     if over:
         run, limit = min(over, key=lambda each: each[1])
         return _long(case, run, limit, f"still running after {words((case.now_ns - run.started_ns) / _SECOND)}")
@@ -121,6 +122,11 @@ def _long(case: Case, run: RunFact, limit_ns: int, said: str) -> Problem:
     most_ns = case.expectation.max_duration_ns
     expected = f"at most {words(most_ns / _SECOND)} are expected" if most_ns is not None else "its next run is due already"
     return Problem("too_long", limit_ns, f"{said}; {expected}", limit_ns, run.run_id, None, run.error)
+
+
+def settled_ns(case: Case, at_ns: int) -> int:
+    """``at_ns``, or, when we were away then, when the news from that time has had its chance to arrive."""
+    return max([at_ns, *(down.settled_ns for down in case.downtimes if down.from_ns <= at_ns < down.settled_ns)])
 
 
 def is_over(run: RunFact, most_ns: int | None, at_ns: int) -> bool:
@@ -160,9 +166,10 @@ def silent(case: Case) -> Found:
         return "silent", "no sign of life is expected any more"
     for run in case.runs:
         heard_ns = last_sign(case, run) if run.is_open else 0
-        if run.is_open and heard_ns + quiet_ns <= case.now_ns and heard_ns + quiet_ns > case.memory.forgiven_ns:
+        due_ns = heard_ns + quiet_ns
+        if run.is_open and settled_ns(case, due_ns) <= case.now_ns and due_ns > case.memory.forgiven_ns:
             said = f"nothing was heard of the run for {words((case.now_ns - heard_ns) / _SECOND)}"
-            return Problem("silent", heard_ns, said, heard_ns + quiet_ns, run.run_id)
+            return Problem("silent", heard_ns, said, due_ns, run.run_id)
     return "silent", "it was heard of again"
 
 

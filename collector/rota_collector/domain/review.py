@@ -72,7 +72,7 @@ def review(
         [slot for slot in slots if slot.due_ns not in stay],
         [each for each in found if isinstance(each, Problem)],
         dict(each for each in found if isinstance(each, tuple) and not isinstance(each, Problem)),
-        [run for run in runs if run.is_open and problems.is_over(run, expectation.max_duration_ns, now_ns)],
+        [run for run in runs if run.is_open and _is_given_up(case, run)],
         min(_looks(case), default=None),
     )
 
@@ -139,6 +139,11 @@ def _judge(slot: Slot, memory: Memory, now_ns: int, quiet: Sequence[Quiet], down
     return slot.judged("missed", None if down is None else "found after the collector was down")
 
 
+def _is_given_up(case: Case, run: RunFact) -> bool:
+    most_ns = case.expectation.max_duration_ns
+    return most_ns is not None and problems.settled_ns(case, run.started_ns + most_ns) <= case.now_ns
+
+
 def _is_quiet(run: RunFact, quiet: Sequence[Quiet]) -> bool:
     return any(stretch.covers(run.ended_ns or run.started_ns) for stretch in quiet)
 
@@ -164,9 +169,9 @@ def _looks(case: Case) -> Iterator[int]:
 
 def _looks_at(case: Case, run: RunFact) -> Iterator[int]:
     limit_ns = problems.limit_ns_of(case, run)
-    if limit_ns is not None and limit_ns > case.now_ns:
-        yield limit_ns
+    if limit_ns is not None and problems.settled_ns(case, limit_ns) > case.now_ns:
+        yield problems.settled_ns(case, limit_ns)
     if case.expectation.silence_ns is not None:
-        at_ns = problems.last_sign(case, run) + case.expectation.silence_ns
+        at_ns = problems.settled_ns(case, problems.last_sign(case, run) + case.expectation.silence_ns)
         if at_ns > case.now_ns:
             yield at_ns

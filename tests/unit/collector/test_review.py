@@ -206,6 +206,27 @@ def test_our_own_downtime_makes_slots_unknown_until_it_has_settled():
     assert (world.verdicts[0], world.last.problems[0].downtime_id) == ("missed", "d")
 
 
+def test_a_run_is_not_too_long_or_silent_while_its_news_may_be_stuck():
+    """What ended while we were away is heard of late: nobody is told of its length or silence, and it is not given up, before."""
+    down = Downtime("d", T0 + MINUTE, T0 + 3 * HOUR, settled_ns=T0 + 3 * HOUR + 2 * MINUTE)
+    world = World(Expectation(None, Limits(None, None, 1), max_duration_ns=10 * MINUTE, silence_ns=20 * MINUTE), NEW)
+    world.run("r", "running", T0)
+    found = world.at(T0 + 3 * HOUR, downtimes=[down])
+    assert (world.broken, found.given_up, found.next_ns) == ([], [], down.settled_ns)
+    world.at(down.settled_ns, downtimes=[down])
+    assert set(world.broken) == {"too_long", "silent"}
+    assert [run.run_id for run in world.last.given_up] == ["r"]
+
+
+def test_what_was_too_long_before_we_went_away_stays_so():
+    """A downtime excuses what fell into it, and nothing earlier."""
+    down = Downtime("d", T0 + HOUR, T0 + 2 * HOUR, settled_ns=T0 + 3 * HOUR)
+    world = World(Expectation(None, Limits(None, None, 1), max_duration_ns=10 * MINUTE), NEW)
+    world.run("r", "running", T0)
+    world.at(T0 + 2 * HOUR, downtimes=[down])
+    assert world.broken == ["too_long"]
+
+
 def test_news_from_a_downtime_settles_it_without_a_miss():
     """What was spooled while we were down arrives, and the slot is on time."""
     down = Downtime("d", T0 - HOUR, T0 + 30 * MINUTE, settled_ns=T0 + 32 * MINUTE)
