@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench import machine, report
 
-MEASUREMENTS = ("startup", "exits", "memory", "exec_true", "task_span", "small_requests", "watching", "ingest")
+MEASUREMENTS = ("startup", "exits", "memory", "exec_true", "task_span", "small_requests", "watching", "ingest", "page")
 QUICK = 0.15
 
 
