@@ -1,6 +1,6 @@
 # The front door. demo and test do their own set-up on a machine with Python >= 3.11, git and make.
 # ARGS is passed on: make demo ARGS=--exit, make test ARGS="-k journal".
-.PHONY: demo test check bench soak docs lock
+.PHONY: demo test check bench soak docs screenshots lock
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q $(if $(CI),-p tests.plugin_no_skips)
 
@@ -24,6 +24,9 @@ soak: .venv/.stamp
 
 docs: .venv/.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+
+screenshots: .venv/.stamp
+	PYTHONPATH=. $(BIN)/python docs/screenshots.py $(ARGS)
 
 lock: .venv/.stamp
 	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --group docs --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \

@@ -88,18 +88,21 @@ def _served(work: Path, sizes: list[int]) -> Iterator[Served]:
         [sys.executable, str(PROGRAMS / "fill_home.py"), str(home), *map(str, sizes)], stdout=subprocess.PIPE, check=True
     )
     run = json.loads(filled.stdout)["run"]
-    with servers.collector(home) as collector, contextlib.ExitStack() as opened:
-        ports = [opened.enter_context(servers.reserved()) for _ in range(2)]
-        opened.close()
-        settings = servers.inherited() | {"ROTA_ENDPOINT": collector.url, "ROTA_DASHBOARD": f"127.0.0.1:{ports[0]}"}
-        ours = opened.enter_context(servers.running([sys.executable, "-m", "rota_dashboard"], settings, work / "dashboard.log"))
-        options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
-        bare = [sys.executable, "-m", "streamlit", "run", str(PROGRAMS / "empty_page.py"), f"--server.port={ports[1]}", *options]
-        opened.enter_context(servers.running([*bare, "--server.address=127.0.0.1"], servers.inherited(), work / "empty.log"))
-        urls = [f"http://127.0.0.1:{port}" for port in ports]
-        for url in urls:
-            servers.wait_for(functools.partial(servers.answers, f"{url}/_stcore/health"), f"{url} does not answer")
-        yield Served(urls[0], urls[1], ours.pid, collector, run)
+    with servers.collector(home) as collector, servers.dashboard(collector) as (url, pid), _empty(work) as empty:
+        yield Served(url, empty, pid, collector, run)
+
+
+@contextlib.contextmanager
+def _empty(work: Path) -> Iterator[str]:
+    with servers.reserved() as port:
+        pass
+    options = ["--server.headless=true", "--browser.gatherUsageStats=false", "--server.fileWatcherType=none"]
+    program = [str(PROGRAMS / "empty_page.py"), f"--server.port={port}", "--server.address=127.0.0.1", *options]
+    command = [sys.executable, "-m", "streamlit", "run", *program]
+    with servers.running(command, servers.inherited(), work / "empty.log"):
+        url = f"http://127.0.0.1:{port}"
+        servers.wait_for(lambda: servers.answers(f"{url}/_stcore/health"), f"{url} does not answer")
+        yield url
 
 
 # -- loading -------------------------------------------------------------------------------------------------------------

@@ -89,6 +89,18 @@ def agent(home: Path, endpoint: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def dashboard(shown: Collector) -> Iterator[tuple[str, int]]:
+    """The dashboard of a collector, ready; its address, and the id of its process."""
+    with reserved() as port:
+        pass
+    settings = inherited() | {"ROTA_ENDPOINT": shown.url, "ROTA_DASHBOARD": f"127.0.0.1:{port}"}
+    url = f"http://127.0.0.1:{port}"
+    with running([sys.executable, "-m", "rota_dashboard"], settings, shown.home.with_suffix(".dashboard.log")) as process:
+        wait_for(lambda: answers(f"{url}/_stcore/health"), "the dashboard does not answer", process)
+        yield url, process.pid
+
+
+@contextlib.contextmanager
 def nothing() -> Iterator[int]:
     """The collector's HTTP server with an application that reads a request, throws it away and answers 200; its port."""
     with reserved() as port:

@@ -1,13 +1,20 @@
-"""Fixtures that several kinds of tests share: collectors as real processes, each in a home of its own."""
+"""Fixtures that several kinds of tests share: collectors as real processes, each in a home of its own, and a real browser."""
 
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from collectors import CollectorProcess
+from collectors import PATIENCE_SECONDS, CollectorProcess
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+QUIET = ("gpu", "background-networking", "component-update", "sync")  # of Chromium: what no test needs
 
 
 @pytest.fixture
@@ -39,3 +46,42 @@ def shared_collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colle
     found = CollectorProcess(folder / "home", folder / "collector.stderr").start()
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, once."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    from playwright.sync_api import expect, sync_playwright  # half a second, for those who need it
+
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", *(f"--disable-{each}" for each in QUIET)]
+        found = playwright.chromium.launch(executable_path=chromium, args=options)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A person in Berlin with an empty browser."""
+    found = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Europe/Berlin", locale="en-GB")
+    found.set_default_timeout(PATIENCE_SECONDS * 1000)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Its only tab. At the end of each test nothing must have gone wrong in it, and nothing have been asked of anybody else."""
+    found = context.new_page()
+    problems: list[str] = []
+    hosts: set[str] = set()
+    found.on("pageerror", lambda error: problems.append(str(error)))
+    found.on("console", lambda said: problems.append(said.text) if "Content Security Policy" in said.text else None)
+    found.on("request", lambda asked: hosts.add(asked.url.split("/")[2]) if asked.url.startswith("http") else None)
+    yield found
+    assert problems == []
+    assert len(hosts) <= 1, hosts

@@ -26,14 +26,14 @@ NIGHT = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)  # that day's 02:00 in Berlin
 HOSTILE = '<img src=x onerror=alert(1)> **b** [a](http://evil.example) </script> \x1b[31m \u202e "&#'
 
 
-def iso(at: datetime | None) -> str | None:
+def iso(at: datetime) -> str:
     """As the API writes times."""
-    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def ns(at: datetime | None) -> int | None:
+def ns(at: datetime) -> int:
     """As its columns hold them."""
-    return None if at is None else round(at.timestamp()) * 10**9 + at.microsecond * 1000
+    return round(at.timestamp()) * 10**9 + at.microsecond * 1000
 
 
 # -- items ---------------------------------------------------------------------------------------------------------------
@@ -44,9 +44,9 @@ def a_run(started: datetime | None = NIGHT, took: float | None = 2.5, **fields: 
     ended = None if started is None or took is None else started + timedelta(seconds=took)
     return {
         "id": "0193-1", "workflow": "etl.nightly", "state": "succeeded" if ended else "running", "reason": None, "attempt": 1,
-        "slot_at": None, "started_at": iso(started), "ended_at": iso(ended), "duration_seconds": took, "exit_code": None,
-        "error_type": None, "error_message": None, "host": "etl-2", "source": "sdk", "trace_id": "0193", "parent_run_id": None,
-        "tags": [], **fields,
+        "slot_at": None, "started_at": started and iso(started), "ended_at": ended and iso(ended), "duration_seconds": took,
+        "exit_code": None, "error_type": None, "error_message": None, "host": "etl-2", "source": "sdk", "trace_id": "0193",
+        "parent_run_id": None, "tags": [], **fields,
     }  # fmt: skip
 
 
@@ -71,8 +71,8 @@ def a_slot(due: datetime = NIGHT, verdict: str | None = "on_time", **fields: Any
 def a_workflow(**fields: Any) -> Item:
     """A workflow that failed once of three times."""
     return {
-        "name": "etl.nightly", "level": "observe", "state": "succeeded", "last_run": a_run(), "next_due_at": None, "verdict": None,
-        "paused": False, "open_incidents": 0, "success_rate_30d": 0.9761, "tags": [],
+        "name": "etl.nightly", "level": "observe", "state": "succeeded", "last_run": a_run(), "next_due_at": None,
+        "verdict": None, "paused": False, "open_incidents": 0, "success_rate_30d": 0.9761, "tags": [],
         "outcomes": ["failed", "succeeded", "succeeded"], "usual_seconds": None, **fields,
     }  # fmt: skip
 

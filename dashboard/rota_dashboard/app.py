@@ -11,14 +11,13 @@ from rota_dashboard.views import actions, incidents, overview, run, timeline, wo
 ICON = Path(__file__).with_name("parts") / "web" / "icon.svg"
 
 st.set_page_config(page_title="rota", page_icon=str(ICON), layout="wide")
-st.logo(str(ICON.with_name("logo.svg")), size="medium")
 pages = [
     st.Page(overview.show, title="Overview", url_path="overview", default=True),
     st.Page(timeline.show, title="Timeline", url_path="timeline"),
     st.Page(incidents.show, title="Incidents", url_path="incidents"),
-    st.Page(incidents.show_one, title="Incident", url_path="incident", visibility="hidden"),
-    st.Page(workflow.show, title="Workflow", url_path="workflow", visibility="hidden"),
-    st.Page(run.show, title="Run", url_path="run", visibility="hidden"),
+    st.Page(incidents.show_one, title="Incident", url_path="incident"),
+    st.Page(workflow.show, title="Workflow", url_path="workflow"),
+    st.Page(run.show, title="Run", url_path="run"),
 ]
-st.navigation(pages, position="top").run()
+st.navigation(pages, position="hidden").run()  # the page itself has the links: index.py
 actions.who()

@@ -46,6 +46,15 @@ _PALETTE = {
     "borderColor": ("#dfe3e8", "#2a323c"),
 }
 
+# What the page itself is coloured with, by the name of its CSS variable: (light, dark).
+PAGE_COLOURS = {
+    "ground": _PALETTE["backgroundColor"],
+    "panel": _PALETTE["secondaryBackgroundColor"],
+    "text": _PALETTE["textColor"],
+    "line": _PALETTE["borderColor"],
+    "live": _PALETTE["blueColor"],
+}
+
 # Nothing calls out, nothing is asked at the first start, nothing of ours is edited while it runs.
 STREAMLIT: dict[str, object] = {
     "server.headless": True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, get_args
 
 import otlp
 import pyarrow as pa
@@ -225,4 +225,4 @@ def test_a_person_may_say_how_a_run_ended(new_collector):
 
 def test_outcomes_are_the_terminal_states():
     """What a person may say is what a run can end as."""
-    assert set(Ended.__args__) == set(TERMINAL)
+    assert set(get_args(Ended)) == set(TERMINAL)

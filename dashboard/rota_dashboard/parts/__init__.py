@@ -7,6 +7,7 @@ A part is mounted as a Streamlit component. Its code is not sent with each messa
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -29,9 +30,17 @@ def path() -> str:
     return f"/parts/{digest.hexdigest()[:12]}"
 
 
-def draw(name: str, data: Any, key: str | None = None, **told: Callable[[], None]) -> Any:
-    """Draw the part ``name`` with ``data`` (JSON, or bytes); ``told`` are callbacks ``on_<x>_change`` for what it tells."""
-    return _part(name)(data=data, key=key or name, **told)
+def draw(name: str, data: dict[str, Any] | bytes, key: str | None = None, **told: Callable[[], None]) -> Any:
+    """Draw the part ``name`` with ``data``; ``told`` are callbacks ``on_<x>_change`` for what it tells.
+
+    What is no bytes goes as JSON in bytes: Streamlit would render it twice, to send it and to see whether it is the same.
+    """
+    sent = (
+        data
+        if isinstance(data, bytes)
+        else json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    )
+    return _part(name)(data=sent, key=key or name, **told)
 
 
 @lru_cache(maxsize=64)

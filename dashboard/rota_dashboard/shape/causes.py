@@ -57,10 +57,7 @@ def cause(incident: Item, zones: Zones, now: datetime) -> Cause:
     kind, detail = incident["kind"], incident["summary"]
     title = _TITLES.get(kind, words.plain(kind).capitalize())
     if kind == "missed" and incident["due_at"]:
-        due = words.parsed(incident["due_at"])
-        at = words.clock(due, zones.of_slots)
-        is_near = abs((now - due).total_seconds()) < 20 * 3600
-        title = f"Missed its {at} slot" if is_near else f"Missed its slot of {words.moment(due, zones.of_slots, now)}"
+        title = f"Missed its {_slot(words.parsed(incident['due_at']), zones.of_slots, now)}"
     mark = _MARKS.get(kind, "w")
     if kind == "downtime":
         detail = ""
@@ -69,6 +66,14 @@ def cause(incident: Item, zones: Zones, now: datetime) -> Cause:
     if incident["error"]:
         detail = f"{detail}: {words.clipped(incident['error'])}" if detail else words.clipped(incident["error"])
     return Cause(mark, title, detail)
+
+
+def _slot(due: datetime, zone: tzinfo, now: datetime) -> str:
+    """Its time of day is enough while nobody would take it for another one."""
+    day, at = words.day(due, zone, now), words.clock(due, zone)
+    if day == "Today" or abs((now - due).total_seconds()) < 20 * 3600:
+        return f"{at} slot"
+    return f"slot of {'yesterday' if day == 'Yesterday' else day} {at}"
 
 
 def _failed(summary: str) -> tuple[str, str, str]:

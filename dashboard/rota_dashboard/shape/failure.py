@@ -18,6 +18,7 @@ _WITHOUT_WORDS = {
     "process_ended": "The process is gone, and how it ended nobody saw.",
 }
 _LONGEST_MESSAGE, _LONGEST_STACK = 2_000, 20_000  # characters that are shown
+_MESSAGE_LINES = 8
 _PROBLEM_STATES = (*WENT_WRONG, "cancelled", "ended")
 
 
@@ -35,12 +36,17 @@ def error(known: Known, broke: Sequence[Breakage], reader: tzinfo) -> Item | Non
         return None
     return {
         "type": run["error_type"] or words.plain(run["state"]).capitalize(),
-        "message": words.cut(run["error_message"] or "", _LONGEST_MESSAGE) or _without_message(run),
+        "message": _message(run) or _without_message(run),
         "why": " ".join(_why(known, broke, reader)),
         "stack": words.cut((run.get("error_stack") or "").rstrip(), _LONGEST_STACK) or None,
         "tone": MEANING.get(letter(run["state"]), "mute"),
         "good": links.run(known.good["run"]["id"]) if known.good else None,
     }
+
+
+def _message(run: Item) -> str:
+    lines = words.cut(run["error_message"] or "", _LONGEST_MESSAGE).split("\n")
+    return "\n".join(lines if len(lines) <= _MESSAGE_LINES else [*lines[: _MESSAGE_LINES - 1], "…"])
 
 
 def _without_message(run: Item) -> str:

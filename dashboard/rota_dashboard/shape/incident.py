@@ -98,7 +98,7 @@ def detail(known: Known, zone: tzinfo, away: str | None) -> Item:
         "timeline": _around(incident, zone),
         "members": [incident_row(each, [], zone, now) for each in incident["members"]],
         "history": [_told(each, zone, now) for each in known.history],
-        "alerts": [_alert(each, zone, now) for each in known.alerts],
+        "alerts": [_alert(each, zone, now) for each in reversed(known.alerts)],
         "now": now.timestamp() * 1000,
         "away": away,
     }

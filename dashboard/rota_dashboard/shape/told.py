@@ -75,19 +75,20 @@ def span(found: Item, reader: tzinfo) -> Item:
 
 
 def series(found: Iterable[Item]) -> list[Item]:
-    """What was measured, for drawing: [ms, value] each."""
+    """What was measured, for drawing: [ms, value] each. What was measured to be no number is a gap."""
+    known = ((each, [[at / 1e6, value] for at, value in each["points"] if value is not None]) for each in found)
     return [
         {
             "name": each["name"]
             + "".join(
                 f" · {value_text(value)}" for name, value in sorted(each["attributes"].items()) if not name.startswith(_OWN)
             ),
-            "points": [[at / 1e6, value] for at, value in each["points"]],
-            "last": _measured(each["points"][-1][1], each["unit"]),
-            "most": _measured(max(value for _, value in each["points"]), each["unit"]),
+            "points": points,
+            "last": _measured(points[-1][1], each["unit"]),
+            "most": _measured(max(value for _, value in points), each["unit"]),
         }
-        for each in found
-        if len(each["points"]) > 1
+        for each, points in known
+        if len(points) > 1
     ]
 
 

@@ -28,7 +28,8 @@ export function link(href, props, ...children) {
   return h("a", { ...props, href, onclick: follow }, ...children);
 }
 
-function follow(event) {
+/** Follow the link that was clicked, unless it is to be opened elsewhere. */
+export function follow(event) {
   if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   const { keep } = event.currentTarget.dataset;
@@ -52,9 +53,11 @@ export function remember(query) {
 }
 export const remembered = (name, otherwise = "") => new URL(location).searchParams.get(name) ?? otherwise;
 
-/** A part of a page. `draw({data, root, state, tell})` is called with new data; `state` is kept between calls on one root. */
-export function part(draw) {
-  return ({ data, parentElement: root, setTriggerValue: tell }) => {
+/** A part of a page. `draw({data, root, state, tell})` is called with new data; `state` is kept between calls on one root.
+ *  The data is JSON, unless the part reads its bytes itself. */
+export function part(draw, readsBytes = false) {
+  return ({ data: sent, parentElement: root, setTriggerValue: tell }) => {
+    const data = readsBytes ? sent : JSON.parse(new TextDecoder().decode(sent));
     if (!root.adoptedStyleSheets.includes(styles)) root.adoptedStyleSheets = [styles];
     root.state ??= {};
     if (data?.now) skew = data.now - Date.now();

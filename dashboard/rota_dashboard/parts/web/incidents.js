@@ -23,5 +23,5 @@ export const row = (each) =>
     mark(each.mark),
     h("span", { class: "name cut", title: each.name }, each.name),
     h("span", { class: "cut", title: each.cause }, each.cause, each.reach && h("span", { class: "quiet" }, ` · ${each.reach}`)),
-    h("span", { class: "quiet cut", title: each.note ?? "" }, each.since && ticking("span", {}, (time) => `for ${since(each.since)(time)}`), each.since && each.note && " · ", each.note),
+    h("span", { class: "quiet cut", title: each.note ?? "" }, each.since && ticking("span", {}, (time) => `for ${since(each.since)(time)}`), each.note && h("span", { class: "note" }, each.since ? " · " : "", each.note)),
   );

@@ -19,7 +19,7 @@ export default part(({ data, root, state }) => {
   watch.observe(state.box);
   document.fonts.ready.then(() => paint(state));
   return () => watch.disconnect();
-});
+}, true);
 
 function unpack(given) {
   const bytes = given.byteOffset % 4 ? given.slice() : given;

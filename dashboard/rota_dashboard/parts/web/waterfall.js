@@ -17,7 +17,7 @@ export default part(({ data, root, state, tell }) => {
   watch.observe(state.box);
   document.fonts.ready.then(() => paint(state));
   return () => watch.disconnect();
-});
+}, true);
 
 function frame(root, state) {
   state.head = h("span", { class: "quiet" });
