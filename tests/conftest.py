@@ -48,9 +48,9 @@ def shared_collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colle
     found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, asyncio takes this thread for one that runs a loop
 def browser() -> Iterator[Browser]:
-    """Headless Chromium, once."""
+    """Headless Chromium."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs a browser: apt-get install chromium")

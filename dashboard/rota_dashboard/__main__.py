@@ -11,11 +11,12 @@ def main() -> None:
     """Exit status 2 when the address is wrong."""
     try:
         host, port = config.listen()
+        endpoint = config.endpoint()
     except ValueError as error:
         print(f"rota dashboard: {error}", file=sys.stderr)
         sys.exit(2)
     name = f"[{host}]" if ":" in host else host
-    print(f"rota dashboard: http://{name}:{port} shows {config.endpoint()}", file=sys.stderr, flush=True)
+    print(f"rota dashboard: http://{name}:{port} shows {endpoint}", file=sys.stderr, flush=True)
     from rota_dashboard import server  # Streamlit takes a second to import: a wrong address is said at once
 
     server.run(host, port)

@@ -103,8 +103,13 @@ def listen() -> tuple[str, int]:
 
 def hosts() -> list[str]:
     """The names under which the dashboard may be asked for: this machine's, and that of the proxy before it."""
-    public = urlsplit(os.environ.get("ROTA_DASHBOARD_URL") or "").hostname
+    public = urlsplit(f"//{public_address()}").hostname
     return [*LOOPBACK, *([public] if public and public not in LOOPBACK else [])]
+
+
+def public_address() -> str:
+    """``host:port`` of the proxy before it; empty without one."""
+    return urlsplit(os.environ.get("ROTA_DASHBOARD_URL") or "").netloc
 
 
 def is_secure() -> bool:
@@ -113,8 +118,21 @@ def is_secure() -> bool:
 
 
 def endpoint() -> str:
-    """The collector's base URL, without a trailing slash."""
-    return (os.environ.get("ROTA_ENDPOINT") or f"http://{os.environ.get('ROTA_HTTP') or '127.0.0.1:4318'}").rstrip("/")
+    """The collector's base URL, without a trailing slash.
+
+    Raises:
+        ValueError: it is none.
+    """
+    given = os.environ.get("ROTA_ENDPOINT") or f"http://{os.environ.get('ROTA_HTTP') or '127.0.0.1:4318'}"
+    wrong = f"{given!r} is no address of a collector. Example: ROTA_ENDPOINT=http://127.0.0.1:4318"
+    try:
+        parts = urlsplit(given)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not is_one:
+        raise ValueError(wrong)
+    return given.rstrip("/")
 
 
 def token() -> str:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from rota_dashboard import config
-from rota_dashboard.client import Collector, CollectorAway, CollectorRefused
+from rota_dashboard.client import Collector, CollectorAway, CollectorRefused, KeyNeeded
 
 COOKIE = "rota_key"
 _SECONDS = 30 * 86_400
@@ -17,7 +17,7 @@ _LONGEST_KEY = 500
 
 
 async def log_in(request: Request) -> Response:
-    """``POST /login`` with the key as text: 204 and the cookie, or 401 with the collector's own words."""
+    """``POST /login`` with the key as text: 204 and the cookie, or 401 and why not."""
     if not _is_ours(request):
         return JSONResponse({"message": "A page of another site may not log in here."}, 403)
     key = await _told(request)
@@ -29,6 +29,8 @@ async def log_in(request: Request) -> Response:
         return JSONResponse(
             {"message": f"The collector at {away.address} does not answer, so nobody can say whether this is a key."}, 503
         )
+    except KeyNeeded:
+        return JSONResponse({"message": "The collector knows no such key, or it was revoked."}, 401)
     except CollectorRefused as refused:
         return JSONResponse({"message": str(refused)}, 401)
     response = Response(status_code=204)
@@ -57,4 +59,4 @@ async def _told(request: Request) -> str:
 def _is_ours(request: Request) -> bool:
     """Whether a request comes from a page of this server: browsers say so in ``Origin`` with every POST."""
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return origin is None or urlsplit(origin).netloc in {request.headers.get("host"), config.public_address()} - {""}

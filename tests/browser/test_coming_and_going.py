@@ -68,7 +68,7 @@ def test_who_has_no_key_is_asked_for_one(collector, fresh, page: Page) -> None:
     expect(page.get_by_role("heading", name="This collector asks for a key")).to_be_visible()
     page.get_by_label("Key", exact=True).fill("rr_wrong")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("alert")).to_contain_text("is unknown, or was revoked")
+    expect(page.get_by_role("alert")).to_contain_text("knows no such key, or it was revoked")
     page.get_by_label("Key", exact=True).fill(admin)
     page.get_by_role("button", name="Log in").click()
     expect(page.locator(".workflows .row")).to_be_visible()

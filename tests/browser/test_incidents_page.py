@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import otlp
+from collectors import CollectorProcess
 from looking import Looked
 from playwright.sync_api import Page, expect
 
@@ -82,3 +85,16 @@ def test_a_day_without_runs_says_so(looked: Looked, page: Page) -> None:
     expect(page.get_by_role("heading", name=re.compile("^Today"))).to_be_visible()
     page.goto(f"{looked.url}/timeline?day=2020-02-29&at=99:99")
     expect(page.get_by_text("Nothing ran on this day, as far as rota knows.")).to_be_visible()
+
+
+def test_times_are_of_the_clock_on_the_wall_also_when_it_was_set_back(
+    collector: CollectorProcess, fresh: Callable[..., str], page: Page
+) -> None:
+    """Ten past noon of a day of 25 hours is found by its time."""
+    at = int(datetime(2026, 10, 25, 11, 13, tzinfo=UTC).timestamp() * 10**9)  # 12:13 in Berlin, since 3 in the morning
+    collector.send(otlp.state(1, "succeeded", at + 40 * otlp.SECOND, workflow="etl.nightly", started=at))
+    collector.applied()
+    page.goto(f"{fresh()}/timeline?day=2026-10-25&at=12:13")
+    expect(page.locator(".runs a.row", has_text="started 12:13")).to_be_visible()
+    expect(page.get_by_label("Time", exact=True)).to_have_value("12:13")
+    assert "at=12%3A13" in page.url

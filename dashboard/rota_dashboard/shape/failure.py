@@ -59,15 +59,14 @@ def _without_message(run: Item) -> str:
 def _why(known: Known, broke: Sequence[Breakage], reader: tzinfo) -> Iterator[str]:
     run = known.run
     same = sum(_alike(run, each) for each in known.failures)
-    if known.failures and run["state"] in WENT_WRONG:
-        count = len(known.failures)
-        yield (
-            f"Same error as {same} of the last {count} failures."
-            if same
-            else f"Not the error of any of the last {words.count(count, 'failure')}."
-        )
+    count = len(known.failures)
+    if run["state"] in WENT_WRONG and count == 1:
+        yield "Same error as the last failure." if same else "Not the error of the last failure."
+    elif run["state"] in WENT_WRONG and count:
+        yield f"{f'Same error as {same}' if same else 'Not the error of any'} of the last {count} failures."
     elif run["state"] in WENT_WRONG and known.before:
-        yield f"None of the {words.count(len(known.before), 'run')} before went wrong."
+        before = len(known.before)
+        yield f"None of the {before} runs before went wrong." if before > 1 else "The run before did not go wrong."
     if broke:
         first, *others = broke
         more = list(dict.fromkeys(each.name for each in others if each.name != first.name))
@@ -75,7 +74,7 @@ def _why(known: Known, broke: Sequence[Breakage], reader: tzinfo) -> Iterator[st
         yield f"First seen in {first.name} at {words.clock(first.at, reader, seconds=True)}{then}."
     good = known.good["run"] if known.good else None
     if good is not None and good["ended_at"]:
-        at = words.moment(parsed(good["started_at"] or good["ended_at"]), reader, known.at).lower()
+        at = words.moment_within(parsed(good["started_at"] or good["ended_at"]), reader, known.at)
         yield f"The last good run before it ({at}) took {words.length(good['duration_seconds'])}."
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import NamedTuple
 
 from rota_dashboard.shape import links, words
 from rota_dashboard.shape.causes import Zones, cause, name_of
-from rota_dashboard.shape.overview import incident_row, members_of
+from rota_dashboard.shape.overview import incident_row, led
 from rota_dashboard.shape.words import MEANING, Item, parsed
 
 _LONGEST_ERROR = 4_000  # characters that are shown
@@ -29,8 +29,8 @@ def listing(page: Item, chosen: str, cursor: str, zone: tzinfo, now: datetime, a
     """A page of them: leaders first, then those that they speak for, each under its own."""
     items = page["items"]
     rows = [
-        {**_row(each, below if each is leader else [], zone, now), "under": each is not leader}
-        for leader, below in _led(items)
+        {**_row(each, below if each is leader else [], zone, now, is_under=each is not leader), "under": each is not leader}
+        for leader, below in led(items)
         for each in (leader, *below)
     ]
     base = "/incidents"
@@ -49,39 +49,29 @@ def listing(page: Item, chosen: str, cursor: str, zone: tzinfo, now: datetime, a
     }
 
 
-def _led(items: Sequence[Item]) -> Iterator[tuple[Item, list[Item]]]:
-    """Each that nobody else here speaks for, with those that it speaks for. Of a ring that explains itself, the first leads."""
-    there, shown = {each["id"] for each in items}, set[str]()
-    own = [each for each in items if (each["group_id"] or each["suppressed_by"]) not in there]
-    for leader in (*own, *items):
-        if leader["id"] not in shown:
-            below = [each for each in members_of(leader, items) if each["id"] not in shown]
-            shown.update(each["id"] for each in (leader, *below))
-            yield leader, below
-
-
 def _title(items: Sequence[Item], chosen: str) -> str:
     if chosen == "closed":
         return "Closed incidents"
     return f"{words.count(len(items), 'open incident')}" if items else "Nothing needs you."
 
 
-def _row(incident: Item, members: Sequence[Item], zone: tzinfo, now: datetime) -> Item:
+def _row(incident: Item, members: Sequence[Item], zone: tzinfo, now: datetime, *, is_under: bool) -> Item:
     row = incident_row(incident, members, zone, now) | {"reach": None}
     if incident["closed_at"]:
         took = (parsed(incident["closed_at"]) - parsed(incident["opened_at"])).total_seconds()
-        closed = words.moment(parsed(incident["closed_at"]), zone, now).lower()
+        closed = words.moment_within(parsed(incident["closed_at"]), zone, now)
         note = f"closed {closed} after {words.length(took)}" + (f": {incident['reason']}" if incident["reason"] else "")
         row |= {"since": None, "note": note, "dim": True}
     elif incident["suppressed_by"] or incident["group_id"]:
-        row |= {"note": "explained by the one above" if incident["suppressed_by"] else "one of several", "dim": True}
+        explained = "explained by the one above" if is_under else "explained by another one"
+        row |= {"note": explained if incident["suppressed_by"] else "one of several", "dim": True}
     return row
 
 
 def detail(known: Known, zone: tzinfo, away: str | None) -> Item:
     """One incident, whole."""
     incident, now = known.incident, known.at
-    said = cause(incident, Zones(zone, known.schedule_zone), now)
+    said = cause({**incident, "error": None}, Zones(zone, known.schedule_zone), now)  # the whole of it stands below
     leader = incident["group_id"] or incident["suppressed_by"]
     return {
         "name": name_of(incident, incident["members"]),
@@ -106,7 +96,7 @@ def detail(known: Known, zone: tzinfo, away: str | None) -> Item:
 
 def _facts(incident: Item, zone: tzinfo, now: datetime) -> Iterable[str]:
     def when(field: str) -> str:
-        return words.moment(parsed(incident[field]), zone, now).lower()
+        return words.moment_within(parsed(incident[field]), zone, now)
 
     yield f"since {when('since_at')}"
     if incident["state"] == "acknowledged":

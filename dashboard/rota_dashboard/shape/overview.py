@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
@@ -32,10 +32,9 @@ def head(known: Known, zone: tzinfo, away: str | None) -> Item:
     leading = _leading(known.incidents)
     names, due = (known.workflows.column(name).to_pylist() for name in ("name", "next_due_ns"))
     live = sum(state in _RUNNING for state in known.workflows.column("state").to_pylist())
-    needing = {name_of(each, members_of(each, known.incidents)) for each in leading if each["state"] == "open"}
     held = {each["workflow"] for each in known.incidents if each["workflow"]}
     return {
-        "title": title(len(needing)),
+        "title": title([each for each in leading if each["state"] == "open"]),
         "facts": [
             f"{words.count(len(names) - len(held & set(names)))} of {words.count(len(names))} as expected",
             f"{words.count(live)} running now",
@@ -51,23 +50,37 @@ def head(known: Known, zone: tzinfo, away: str | None) -> Item:
     }
 
 
-def title(needing: int) -> str:
-    """The page in one sentence."""
-    if not needing:
-        return "Nothing needs you."
-    return f"{words.count(needing, 'workflow')} {'needs' if needing == 1 else 'need'} someone"
+def title(needing: Sequence[Item]) -> str:
+    """The page in one sentence, after the incidents that nobody has taken."""
+    hosts = len({each["host"] for each in needing if not each["workflow"] and each["host"]})
+    outages = sum(not (each["workflow"] or each["host"]) for each in needing)
+    workflows = len({each["workflow"] for each in needing if each["workflow"]})
+    counted = {"workflow": workflows, "host": hosts, "outage": outages}
+    who = words.joined([words.count(number, word) for word, number in counted.items() if number])
+    return f"{who} {'needs' if sum(counted.values()) == 1 else 'need'} someone" if who else "Nothing needs you."
 
 
-def _leading(incidents: Iterable[Item]) -> list[Item]:
+def _leading(incidents: Sequence[Item]) -> list[Item]:
     """Those that nobody else speaks for: the ones that need someone first, the newest of each first."""
-    own = [each for each in incidents if not (each["group_id"] or each["suppressed_by"])]
+    own = [leader for leader, _ in led(incidents)]
     return sorted(own, key=lambda each: (each["state"] != "open", -words.parsed(each["opened_at"]).timestamp()))
 
 
-def members_of(incident: Item, incidents: Iterable[Item]) -> list[Item]:
+def led(items: Sequence[Item]) -> Iterator[tuple[Item, list[Item]]]:
+    """Each that nobody else here speaks for, with those that it speaks for. Of a ring that explains itself, the first leads."""
+    there, shown = {each["id"] for each in items}, set[str]()
+    own = [each for each in items if (each["group_id"] or each["suppressed_by"]) not in there]
+    for leader in (*own, *items):
+        if leader["id"] not in shown:
+            below = [each for each in members_of(leader, items) if each["id"] not in shown]
+            shown.update(each["id"] for each in (leader, *below))
+            yield leader, below
+
+
+def members_of(incident: Item, incidents: Sequence[Item]) -> list[Item]:
     """Those that it speaks for, and those that they explain in turn."""
-    known, found, ids = list(incidents), list[Item](), {incident["id"]}
-    while more := [each for each in known if each["id"] not in ids and ids & {each["suppressed_by"], each["group_id"]}]:
+    found, ids = list[Item](), {incident["id"]}
+    while more := [each for each in incidents if each["id"] not in ids and ids & {each["suppressed_by"], each["group_id"]}]:
         found += more
         ids.update(each["id"] for each in more)
     return found
@@ -98,7 +111,7 @@ def _note(incident: Item, zone: tzinfo, now: datetime) -> str | None:
     if incident["state"] == "acknowledged":
         return f"acknowledged by {incident['acked_by']}"
     if incident["state"] == "snoozed":
-        return f"snoozed until {words.moment(words.parsed(incident['snoozed_until']), zone, now).lower()}"
+        return f"snoozed until {words.moment_within(words.parsed(incident['snoozed_until']), zone, now)}"
     return None
 
 
@@ -163,12 +176,13 @@ def _scaled(values: Iterable[Any], by: float) -> list[float | None]:
     return [None if each is None else each / by for each in values]
 
 
-def _worst_incidents(incidents: Iterable[Item]) -> dict[str, bool]:
+def _worst_incidents(incidents: Sequence[Item]) -> dict[str, bool]:
     """Workflow with an open incident → whether it is one that nobody has taken."""
     found: dict[str, bool] = {}
+    leading = {leader["id"] for leader, _ in led(incidents)}
     for each in incidents:
         if each["workflow"]:
-            is_free = each["state"] == "open" and not (each["group_id"] or each["suppressed_by"])
+            is_free = each["state"] == "open" and each["id"] in leading
             found[each["workflow"]] = found.get(each["workflow"], False) or is_free
     return found
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any, NamedTuple
 
-from rota.rules.fold import TERMINAL
 from rota.rules.usual import outside, usual
 from rota.wire import names
 from rota_dashboard.shape import links, words
 from rota_dashboard.shape.runs import WENT_WRONG
-from rota_dashboard.shape.words import MEANING, Item, letter, parsed
+from rota_dashboard.shape.words import MEANING, WAITING, Item, letter, parsed
 
 
 class Known(NamedTuple):
@@ -44,7 +43,7 @@ def head(known: Known, reader: tzinfo, away: str | None) -> Item:
     state = "late" if run["state"] == "succeeded" and known.slot and known.slot["verdict"] == "late" else run["state"]
     return {
         "workflow": {"name": run["workflow"], "href": links.workflow(run["workflow"])},
-        "title": f"Run of {words.moment(parsed(named), reader, known.at).lower()}" if named else "Run",
+        "title": f"Run of {words.moment_within(parsed(named), reader, known.at)}" if named else "Run",
         "state": words.plain(state) + (f" ({words.plain(run['reason'])})" if run["reason"] else ""),
         "tone": MEANING.get(letter(state), "mute"),
         "facts": list(_facts(known, reader)),
@@ -100,13 +99,10 @@ def usual_of(before: Iterable[Item]) -> tuple[float, float] | None:
 def figures(known: Known, spans: int) -> list[Item]:
     """Its numbers: time, work, what it recorded, and what it used."""
     run, band = known.run, usual_of(known.before)
+    under_way = {"r": "running", WAITING: "waiting"}.get(letter(run["state"]))
     found = [
         {
-            "value": words.length(run["duration_seconds"])
-            if run["duration_seconds"] is not None
-            else "running"
-            if run["state"] not in TERMINAL
-            else "–",
+            "value": under_way if under_way and run["duration_seconds"] is None else words.length(run["duration_seconds"]),
             "label": "duration" + (f", usual {words.between(*band)}" if band else ""),
         },
         {"value": words.count(spans), "label": "span" if spans == 1 else "spans"},

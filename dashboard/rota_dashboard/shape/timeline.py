@@ -12,6 +12,7 @@ import struct
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ class Day(NamedTuple):
     date: date
     start: datetime
     end: datetime
+    turn: tuple[float, float] | None = None  # when clocks change there: seconds since it began, and seconds forward
 
 
 def day_of(text: str, zone: tzinfo, now: datetime) -> Day:
@@ -40,7 +42,14 @@ def day_of(text: str, zone: tzinfo, now: datetime) -> Day:
         day = now.astimezone(zone).date()
     day = min(max(day, date(1971, 1, 1)), date(2199, 12, 30))
     start, end = (datetime.combine(each, time(), zone).astimezone(UTC) for each in (day, day + timedelta(days=1)))
-    return Day(day, start, end)
+    return Day(day, start, end, _turn(start, end, zone))
+
+
+def _turn(start: datetime, end: datetime, zone: tzinfo) -> tuple[float, float] | None:
+    """Clocks change on a quarter of an hour, once a day at most."""
+    moments = [start + timedelta(minutes=15 * n) for n in range(int((end - start) / timedelta(minutes=15)) + 1)]
+    offsets = [(each.astimezone(zone).utcoffset() or timedelta()).total_seconds() for each in moments]
+    return next(((900.0 * n, now - before) for n, (before, now) in enumerate(pairwise(offsets), 1) if now != before), None)
 
 
 def head(runs: pa.Table, day: Day, by: str, zone: tzinfo, now: datetime, away: str | None) -> Item:
@@ -88,6 +97,7 @@ def packed(runs: pa.Table, day: Day, by: str, now: datetime) -> bytes:
         "count": len(lane),
         "seconds": (day.end - day.start).total_seconds(),
         "start": day.start.timestamp() * 1000,
+        "turn": day.turn,
         "now": now.timestamp() * 1000,
     }
     arrays: Sequence[Any] = (

@@ -95,4 +95,6 @@ def series(found: Iterable[Item]) -> list[Item]:
 def _measured(value: float, unit: str | None) -> str:
     if unit == "By":
         return words.size(value)
-    return f"{words.length(value)}" if unit == "s" else f"{words.count(value)} {unit or ''}".strip()
+    if unit == "s":
+        return words.length(value)
+    return words.count(value) if unit in (None, "", "1") else f"{words.count(value)} {unit}"  # UCUM's 1: a plain number

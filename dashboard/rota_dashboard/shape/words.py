@@ -15,7 +15,7 @@ LETTERS = {
 }  # fmt: skip
 WAITING = "w"  # scheduled, queued, blocked, paused, retry_wait, and whatever this version does not know
 # The class of meaning of each letter: good bad warn odd live mute.
-MEANING = {"s": "good", "l": "warn", "f": "bad", "m": "bad", "t": "warn", "c": "odd", "u": "odd", "r": "live", "w": "live"}
+MEANING = {"s": "good", "l": "warn", "f": "bad", "m": "bad", "t": "warn", "c": "odd", "u": "odd", "r": "live"}
 WORST_FIRST = "mfctu?lwrxkes"
 BAD_STATES = ("failed", "timed_out", "crashed", "upstream_failed")
 
@@ -80,6 +80,12 @@ def day(at: datetime, zone: tzinfo, now: datetime) -> str:
 def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
     """``Today 02:00``."""
     return f"{day(at, zone, now)} {clock(at, zone)}"
+
+
+def moment_within(at: datetime, zone: tzinfo, now: datetime) -> str:
+    """The same inside a sentence: ``today 02:00``."""
+    text = moment(at, zone, now)
+    return text[0].lower() + text[1:] if text.startswith(("Today", "Yesterday", "Tomorrow")) else text
 
 
 def date_of(at: datetime, zone: tzinfo) -> str:

@@ -93,7 +93,7 @@ def _sentence(text: str) -> str:
 def _context(incident: Item, known: Known, reader: tzinfo) -> Iterator[str]:
     good = next((run for run in known.latest if run["state"] == "succeeded" and run["ended_at"]), None)
     if good is not None:
-        yield f"The last run that succeeded ended {words.moment(parsed(good['ended_at']), reader, known.at).lower()}."
+        yield f"The last run that succeeded ended {words.moment_within(parsed(good['ended_at']), reader, known.at)}."
     if incident["suppressed_by"]:
         yield "A workflow that this one needs is broken, so nobody was told."
     elif incident["group_id"]:

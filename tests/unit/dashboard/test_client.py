@@ -196,12 +196,25 @@ def test_who_does_not_answer_is_away(error):
 
 def test_all_who_look_share_connections(monkeypatch):
     """One pool an address, with a limit on how long anybody waits."""
+    made = connected(monkeypatch, "http://a", "http://a", "http://b")
+    assert [how["base_url"] for how in made] == ["http://a", "http://b"]
+    assert all(how["timeout"].connect <= 2 and how["timeout"].read <= 10 for how in made)
+
+
+def test_no_proxy_leads_to_this_machine(monkeypatch):
+    """HTTP_PROXY is for what is elsewhere."""
+    made = connected(monkeypatch, "http://127.0.0.1:4318", "http://localhost:4318", "http://[::1]:4318", "http://collector:4318")
+    assert [how["trust_env"] for how in made] == [False, False, False, True]
+
+
+def connected(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[dict[str, Any]]:
+    """How the connections to these addresses were made."""
     client._pool.cache_clear()
     made: list[dict[str, Any]] = []
     real: Callable[..., httpx.Client] = httpx.Client
-    monkeypatch.setattr(httpx, "Client", lambda **how: (made.append(how), real(**how))[1])
-    for address in ("http://a", "http://a", "http://b"):
-        Collector(address, "key")
-    assert [how["base_url"] for how in made] == ["http://a", "http://b"]
-    assert all(how["timeout"].connect <= 2 and how["timeout"].read <= 10 for how in made)
+    with monkeypatch.context() as patched:
+        patched.setattr(httpx, "Client", lambda **how: (made.append(how), real(**how))[1])
+        for address in addresses:
+            Collector(address, "key")
     client._pool.cache_clear()
+    return made

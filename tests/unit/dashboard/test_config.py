@@ -92,6 +92,16 @@ def test_the_collector_is_where_its_setting_says(monkeypatch, endpoint, http, fo
     assert config.endpoint() == found
 
 
+@pytest.mark.parametrize("given", ["collector:4318", "ftp://c", "http://", "http://[::1", "http://c:99999", "http://c:0"])
+def test_what_is_no_address_of_a_collector_is_said_at_the_start(monkeypatch, capsys, given):
+    """Not on every page, to everybody who looks."""
+    monkeypatch.setenv("ROTA_ENDPOINT", given)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2
+    assert f"{given!r} is no address of a collector" in capsys.readouterr().err
+
+
 def test_the_key_may_be_in_a_file(monkeypatch, tmp_path):
     """ROTA_TOKEN_FILE names a file with the key; ROTA_TOKEN comes before it; an unreadable file is no key."""
     assert config.token() == ""

@@ -86,6 +86,8 @@ def test_the_same_error_is_counted_whatever_numbers_are_in_it():
     [run] = failures("row 17 of 4998 is bad: 0x1f")
     before = failures("row 4 of 12 is bad: 0x2f", "row 400 of 9 is bad: 0x3f", "no such table", "row 4 of 12 is good: 0x2f")
     assert error(**run, failures=before)["why"] == "Same error as 2 of the last 4 failures."
+    assert error(**run, failures=before[:1])["why"] == "Same error as the last failure."
+    assert error(**run, failures=failures("a"))["why"] == "Not the error of the last failure."
     assert error(**run, failures=failures("a", "b"))["why"] == "Not the error of any of the last 2 failures."
     other = [each | {"error_type": "OSError"} for each in before]
     assert error(**run, failures=other)["why"].startswith("Not the error")
@@ -102,6 +104,7 @@ def test_a_bare_exit_status_is_an_error_too():
 def test_the_first_of_many_good_runs_says_so():
     """None before it went wrong; of a first run of all, and of what somebody cancelled, there is nothing to compare."""
     assert error(state="failed", before=BEFORE)["why"] == "None of the 6 runs before went wrong."
+    assert error(state="failed", before=BEFORE[:1])["why"] == "The run before did not go wrong."
     assert error(state="failed")["why"] == ""
     assert error(state="cancelled", before=BEFORE, failures=failures("x"))["why"] == ""
 

@@ -82,13 +82,11 @@ def test_over_tls_the_cookie_goes_over_tls_only(asked, monkeypatch):
         assert "secure" in cookie_of(answer)
 
 
-def test_a_wrong_key_is_refused_with_the_collectors_words(asked):
-    """And nothing is kept."""
+def test_a_wrong_key_is_refused(asked):
+    """In words for a person at the page, and nothing is kept."""
     answer = post("/login", "another", Origin=OURS)
     assert answer.status_code == 401
-    assert answer.json() == {
-        "message": "GET /api/v1/me needs a key: the one that came with it is unknown. `rota key create` makes one."
-    }  # fmt: skip
+    assert answer.json() == {"message": "The collector knows no such key, or it was revoked."}
     assert "set-cookie" not in answer.headers
 
 
@@ -134,6 +132,13 @@ def test_a_page_of_another_site_can_neither_log_in_nor_out(asked, origin, path):
     assert path == "/logout" or answer.json() == {"message": "A page of another site may not log in here."}
     assert "set-cookie" not in answer.headers
     assert asked == []
+
+
+def test_a_proxy_that_names_itself_otherwise_is_us(asked, monkeypatch):
+    """Not every proxy passes on the name that it was called by."""
+    monkeypatch.setenv("ROTA_DASHBOARD_URL", "https://rota.example.com")
+    assert post("/login", KEY, Origin="https://rota.example.com").status_code == 204
+    assert post("/login", KEY, Origin="https://evil.example").status_code == 403
 
 
 def test_without_a_collector_nobody_can_say_whether_it_is_a_key(monkeypatch):

@@ -29,17 +29,29 @@ def listed(*workflows: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("needing", "title"),
+    ("workflows", "hosts", "outages", "title"),
     [
-        (0, "Nothing needs you."),
-        (1, "1 workflow needs someone"),
-        (3, "3 workflows need someone"),
-        (1200, "1,200 workflows need someone"),
+        (0, 0, 0, "Nothing needs you."),
+        (1, 0, 0, "1 workflow needs someone"),
+        (1200, 0, 0, "1,200 workflows need someone"),
+        (0, 1, 0, "1 host needs someone"),
+        (2, 1, 1, "2 workflows, 1 host and 1 outage need someone"),
     ],
 )
-def test_the_title_says_whether_somebody_is_needed(needing, title):
+def test_the_title_says_whether_somebody_is_needed(workflows, hosts, outages, title):
     """The page is a sentence first."""
+    needing = [an_incident(workflow=f"w{i}") for i in range(workflows)]
+    needing += [an_incident(workflow=None, host=f"h{i}", kind="host_silent") for i in range(hosts)]
+    needing += [an_incident(workflow=None, kind="downtime") for _ in range(outages)]
     assert overview.title(needing) == title
+
+
+def test_two_that_explain_each_other_need_someone():
+    """Of a ring, one stands for all: nothing is wrong only when nothing is."""
+    ring = [an_incident("1", workflow="a", suppressed_by="2"), an_incident("2", workflow="b", suppressed_by="1")]
+    found = shown(incidents=ring)
+    assert found["title"] == "1 workflow needs someone"
+    assert [each["name"] for each in found["incidents"]] == ["a"]
 
 
 def test_who_needs_someone_are_those_that_nobody_has_taken():
@@ -144,7 +156,7 @@ def test_a_clock_that_was_set_back_makes_no_duration():
     [
         ("succeeded", [an_incident()], 0),
         ("succeeded", [an_incident(state="acknowledged", acked_by="ada")], 1),
-        ("succeeded", [an_incident(suppressed_by="other")], 1),
+        ("succeeded", [an_incident(suppressed_by="2"), an_incident("2", workflow="other")], 1),
         ("succeeded", [an_incident(state="acknowledged", acked_by="ada"), an_incident("2")], 0),
         *((outcome, [], 2) for outcome in ("failed", "missed", "timed_out", "crashed", "upstream_failed")),
         ("late", [], 3), ("running", [], 4), ("succeeded", [], 5), ("unknown", [], 5), ("cancelled", [], 5), (None, [], 5),

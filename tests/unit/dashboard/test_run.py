@@ -124,7 +124,10 @@ def test_its_figures_are_time_work_what_it_recorded_and_what_it_used():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("run", "value"), [(a_run(took=None), "running"), (a_run(duration_seconds=None), "–")])
+@pytest.mark.parametrize(
+    ("run", "value"),
+    [(a_run(took=None), "running"), (a_run(None, None, state="queued"), "waiting"), (a_run(duration_seconds=None), "–")],
+)
 def test_a_duration_that_is_not_known_is_none(run, value):
     """It runs, or nobody knows; without one there is no share of a core."""
     assert figures(1, run, attributes={USER: 2.0, SYSTEM: 1.0}) == [(value, "duration"), ("1", "span")]

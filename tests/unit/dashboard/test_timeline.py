@@ -64,6 +64,20 @@ def test_a_day_on_which_clocks_change_is_as_long_as_it_is(zone, text, hours):
     assert block(day=day).header["seconds"] == hours * HOUR
 
 
+@pytest.mark.parametrize(
+    ("zone", "text", "turn"),
+    [
+        ("Europe/Berlin", "2026-03-29", [2 * HOUR, HOUR]),
+        ("Europe/Berlin", "2026-10-25", [3 * HOUR, -HOUR]),
+        ("Europe/Berlin", "2026-11-23", None),
+        ("Australia/Lord_Howe", "2026-04-05", [2 * HOUR, -HOUR / 2]),
+    ],
+)
+def test_a_day_says_when_its_clocks_change(zone, text, turn):
+    """So that the browser reads 02:13 as the clock on the wall."""
+    assert block(day=day_of(text, ZoneInfo(zone), NOW)).header["turn"] == turn
+
+
 def test_the_most_at_once_is_told_by_the_clock_on_the_wall_of_such_a_day():
     """Six hours after midnight it is seven o'clock in Berlin on the day on which summer begins."""
     day = day_of("2026-03-29", BERLIN, NOW)

@@ -85,7 +85,13 @@ def test_a_failed_span_shows_its_error_and_its_stack():
 
 @pytest.mark.parametrize(
     ("unit", "last", "most"),
-    [("By", "2 kB", "3 kB"), ("s", "33m 20s", "50m 00s"), ("%", "2,000 %", "3,000 %"), (None, "2,000", "3,000")],
+    [
+        ("By", "2 kB", "3 kB"),
+        ("s", "33m 20s", "50m 00s"),
+        ("%", "2,000 %", "3,000 %"),
+        (None, "2,000", "3,000"),
+        ("1", "2,000", "3,000"),
+    ],
 )
 def test_a_series_says_its_last_and_its_highest_value_in_its_unit(unit, last, most):
     """Points in ms, named by the attributes that tell it from others."""

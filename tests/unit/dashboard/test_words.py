@@ -66,6 +66,12 @@ def test_a_day_of_23_or_25_hours_is_one_day(now):
     assert words.moment(first, BERLIN, now + timedelta(hours=1)) == "Yesterday 00:00"
 
 
+def test_a_moment_inside_a_sentence_begins_small():
+    """But names of days and months stay as they are written."""
+    assert words.moment_within(NOW, UTC, NOW).startswith("today ")
+    assert words.moment_within(NOW - timedelta(days=2), UTC, NOW).startswith("Sat 21 Nov ")
+
+
 def test_a_clock_has_seconds_where_they_matter():
     """The time of day there."""
     at = datetime(2026, 11, 23, 1, 0, 7, tzinfo=UTC)

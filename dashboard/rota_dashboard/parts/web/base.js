@@ -8,18 +8,19 @@ export function h(tag, props = {}, ...children) {
   const element = tag in svgTags ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name === "class") element.setAttribute("class", value);
+    if (name === "title" || name === "aria-label") element.setAttribute(name, visible(value));
+    else if (name === "class") element.setAttribute("class", value);
     else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name in element && !(tag in svgTags) && !name.includes("-")) element[name] = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map(shown));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false).map((child) => (typeof child === "string" ? visible(child) : child)));
   return element;
 }
-// What nobody can see in a text, or what turns its direction round, is written out: a name reads as what it is.
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
-const shown = (child) =>
-  typeof child === "string" ? child.replace(UNSEEN, (c) => (c === "\r" ? "" : `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)) : child;
+/** A text in which what nobody can see, or what turns its direction round, is written out: a name reads as what it is. */
+export const visible = (text) =>
+  String(text).replace(/\r\n?/g, "\n").replace(UNSEEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 const svgTags = { svg: 1, path: 1, rect: 1, line: 1, g: 1, title: 1, text: 1, polygon: 1 };
 
 /** A link within the dashboard: a real one, which a plain click follows without loading the page anew. `data-keep` names what
@@ -60,7 +61,7 @@ export function part(draw, readsBytes = false) {
     const data = readsBytes ? sent : JSON.parse(new TextDecoder().decode(sent));
     if (!root.adoptedStyleSheets.includes(styles)) root.adoptedStyleSheets = [styles];
     root.state ??= {};
-    if (data?.now) skew = data.now - Date.now();
+    if (data?.now && !data.away) skew = data.now - Date.now();
     const done = draw({ data, root, state: root.state, tell });
     tick(root);
     return done;

@@ -1,7 +1,7 @@
 // Every workflow in a row. Thousands of them: only the rows in sight are on the page, and searching asks nobody.
 
 import { count, fill, go, h, length, link, now, part, remember, remembered, ticking, until } from "./base.js";
-import { legend, mark, meaning, strip, word } from "./marks.js";
+import { legend, mark, strip } from "./marks.js";
 
 const ROW = 34;
 const LEVELS = ["observe", "expect", "retry", "gate", "orchestrate"];

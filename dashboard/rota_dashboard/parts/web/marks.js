@@ -22,7 +22,7 @@ export const MARKS = {
   x: ["cancelled", "mute", "M0.4 13L4.2 3h1.6L2 13z"],
   e: ["ended, outcome unknown", "mute", box(0.5, 9.5, 5, 2.5)],
   r: ["running", "live", "M0.8 3.6L5.8 8L0.8 12.4z"],
-  w: ["waiting", "live", "M3 5L6 8L3 11L0 8zM3 6.8L1.8 8L3 9.2L4.2 8z"],
+  w: ["waiting", "mute", "M3 5L6 8L3 11L0 8zM3 6.8L1.8 8L3 9.2L4.2 8z"],
 };
 export const BAD = "fmtcu";
 

@@ -1,6 +1,6 @@
 // All runs of a day as bars in lanes. Where the line stands, the runs of that moment are listed below.
 
-import { count, fill, go, h, length, part, plural, remember, remembered } from "./base.js";
+import { count, fill, go, h, length, part, plural, remember, remembered, visible } from "./base.js";
 import { sized } from "./canvas.js";
 import { BAD, meaning, word } from "./marks.js";
 import { rows } from "./runs.js";
@@ -14,7 +14,7 @@ export default part(({ data, root, state }) => {
   state.inner.style.height = `${Math.max(40, state.lanes.at(-1)?.bottom ?? 0)}px`;
   state.box.style.height = `${Math.min(TALLEST, Math.max(40, state.lanes.at(-1)?.bottom ?? 0))}px`;
   state.none.hidden = state.day.count > 0;
-  place(state, seconds(remembered("at")));
+  place(state, seconds(remembered("at"), state.day));
   const watch = new ResizeObserver(() => paint(state));
   watch.observe(state.box);
   document.fonts.ready.then(() => paint(state));
@@ -78,7 +78,7 @@ function frame(root, state) {
   state.box = h("div", { class: "scroller" }, state.inner);
   state.tip = h("div", { class: "tip", hidden: true });
   state.none = h("p", { class: "nothing" }, "Nothing ran on this day, as far as rota knows.");
-  state.clock = h("input", { id: "at", type: "time", "aria-label": "Time", class: "short", onchange: () => place(state, seconds(state.clock.value)) });
+  state.clock = h("input", { id: "at", type: "time", "aria-label": "Time", class: "short", onchange: () => place(state, seconds(state.clock.value, state.day)) });
   state.there = h("span", { class: "quiet", role: "status" });
   state.list = h("div");
   fill(
@@ -103,19 +103,22 @@ function frame(root, state) {
   });
 }
 
-/** `02:13` as seconds since the day began; days on which clocks change are cut in local time too. */
-function seconds(text) {
+/** `02:13` as seconds since the day began. Of a time that clocks show twice, the first; of one that they skip, the next. */
+function seconds(text, { turn }) {
   const found = /^(\d{1,2}):(\d{2})/.exec(text);
-  return found ? Number(found[1]) * 3600 + Number(found[2]) * 60 : null;
+  if (!found) return null;
+  const at = Number(found[1]) * 3600 + Number(found[2]) * 60;
+  return turn && at >= turn[0] ? Math.max(turn[0], at - turn[1]) : at;
 }
-const clock = (at) => `${String(Math.floor(at / 3600) % 24).padStart(2, "0")}:${String(Math.floor(at / 60) % 60).padStart(2, "0")}`;
+const clock = (at, { turn }) => digits(turn && at >= turn[0] ? at + turn[1] : at);
+const digits = (at) => `${String(Math.floor(at / 3600) % 24).padStart(2, "0")}:${String(Math.floor(at / 60) % 60).padStart(2, "0")}`;
 
 /** Put the line somewhere, and list what ran then. */
 function place(state, at) {
   state.at = at;
-  remember({ at: at === null ? "" : clock(at) });
-  state.clock.value = at === null ? "" : clock(at);
   const { day } = state;
+  state.clock.value = at === null ? "" : clock(at, day);
+  remember({ at: state.clock.value });
   const found = [];
   if (at !== null) for (let i = 0; i < day.count; i++) if (day.start[i] < at + 60 && day.endOf(i) >= at) found.push(i);
   const once = [...new Map(found.map((i) => [day.hrefOf(i) ?? i, i])).values()].sort((a, b) => day.start[a] - day.start[b]);
@@ -128,7 +131,7 @@ function item(day, i) {
   const runs = Number.isNaN(day.end[i]);
   return {
     mark: day.letter(i), href: day.hrefOf(i), name: day.nameOf(i), state: word(day.letter(i)), verdict: "",
-    when: day.start[i] < 0 ? "the day before" : `started ${clock(day.start[i])}`,
+    when: day.start[i] < 0 ? "the day before" : `started ${clock(day.start[i], day)}`,
     took: runs ? null : day.end[i] - day.start[i], since: runs ? day.start[i] * 1000 + day.origin : null, note: day.lanes[day.lane[i]] === day.nameOf(i) ? "" : day.lanes[day.lane[i]],
   }; // prettier-ignore
 }
@@ -179,7 +182,7 @@ function axis(state, width, colour) {
   brush.fillStyle = colour.mute;
   brush.textBaseline = "middle";
   const hours = width < 500 ? 6 : 3;
-  for (let at = 0; at < state.day.seconds; at += hours * 3600) brush.fillText(clock(at), state.left + state.x(at) + 4, 12);
+  for (let at = 0; at < state.day.seconds; at += hours * 3600) brush.fillText(clock(at, state.day), state.left + state.x(at) + 4, 12);
 }
 
 function labels(state, seen) {
@@ -215,7 +218,7 @@ function hover(event, state) {
   state.tip.hidden = i === null;
   if (i === null) return;
   const took = Number.isNaN(day.end[i]) ? "running" : length(day.end[i] - day.start[i]);
-  state.tip.textContent = `${day.nameOf(i)}: ${word(day.letter(i))}, ${clock(Math.max(0, day.start[i]))}, ${took}`;
+  state.tip.textContent = visible(`${day.nameOf(i)}: ${word(day.letter(i))}, ${clock(Math.max(0, day.start[i]), day)}, ${took}`);
   const box = state.tip.parentElement.getBoundingClientRect();
   state.tip.style.left = `${Math.min(event.clientX - box.left + 12, box.width - 280)}px`;
   state.tip.style.top = `${event.clientY - box.top + 16}px`;

@@ -1,6 +1,6 @@
 // What a run did when: every span a bar under the one that called it. Many of one name are folded into a row; a click unfolds it.
 
-import { count, fill, h, length, part, plural } from "./base.js";
+import { count, fill, h, length, part, plural, visible } from "./base.js";
 import { mix, round, sized } from "./canvas.js";
 import { build, unpack } from "./spans.js";
 
@@ -216,7 +216,7 @@ function hover(event, state) {
   const says = row.members.length > 1
     ? `${row.name}: ${plural(row.members.length, "span")}, ${length(row.total / 1000)} in all${row.failed ? `, ${count(row.failed)} failed` : ""}`
     : `${row.name}: ${length((spans.endOf(row.members[0]) - spans.start[row.members[0]]) / 1000)}, after ${length(starts / 1000)}${row.failed ? ", failed" : ""}`; // prettier-ignore
-  state.tip.textContent = says;
+  state.tip.textContent = visible(says);
   const box = state.tip.parentElement.getBoundingClientRect();
   state.tip.style.left = `${Math.min(event.clientX - box.left + 12, box.width - 260)}px`;
   state.tip.style.top = `${event.clientY - box.top + 16}px`;
