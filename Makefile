@@ -9,7 +9,7 @@ demo: .venv/.stamp
 
 test: .venv/.stamp
 	.ci/system-parts
-	$(PYTEST) $(ARGS)
+	$(PYTEST) --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: .venv/.stamp
 	$(BIN)/ruff check --quiet && $(BIN)/ruff format --check --quiet && $(BIN)/lint-imports --no-cache --no-logo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,12 @@ from collectors import PATIENCE_SECONDS, CollectorProcess
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
+
+# Who runs the tests may ignore these (`nohup make test`, a job in the background). A user's command does not begin its life so:
+# where we have a handler, a program that we start has the default. The tests themselves go on ignoring them.
+for _signal in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, lambda *_: None)
 
 QUIET = ("gpu", "background-networking", "component-update", "sync")  # of Chromium: what no test needs
 

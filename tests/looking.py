@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from bench.history import Story
 from collectors import CollectorProcess
 from servers import environment_of, serve
+
+BERLIN = ZoneInfo("Europe/Berlin")  # where the person sits who looks
 
 
 class Looked(NamedTuple):
@@ -19,6 +23,25 @@ class Looked(NamedTuple):
     url: str
     collector: CollectorProcess
     story: Story
+
+    @property
+    def missed_on(self) -> date:
+        """The day, in Berlin, of the last slot at 02:00 that the nightly one missed: today, or in the first hours yesterday."""
+        return self._missed("due_at")
+
+    @property
+    def missed_since(self) -> date:
+        """The day of the first one."""
+        return self._missed("opened_at")
+
+    @property
+    def missed_slot(self) -> str:
+        """The last one as the page calls it."""
+        return "its 02:00 slot" if self.missed_on == datetime.now(BERLIN).date() else "its slot of yesterday 02:00"
+
+    def _missed(self, moment: str) -> date:
+        incident = self.collector.item(f"/incidents/{self.story.incidents['missed']}")
+        return datetime.fromisoformat(incident[moment]).astimezone(BERLIN).date()
 
 
 @contextlib.contextmanager

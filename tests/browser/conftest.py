@@ -12,7 +12,7 @@ from collectors import CollectorProcess
 from looking import Looked, dashboard
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def looked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Looked]:
     """A dashboard over three days of history, hostile names among them."""
     folder = tmp_path_factory.mktemp("looked")

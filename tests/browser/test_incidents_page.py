@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import otlp
 from collectors import CollectorProcess
@@ -64,11 +64,11 @@ def test_acknowledge_snooze_and_close(collector, fresh, page: Page) -> None:
 
 def test_what_ran_at_a_time_of_a_day(looked: Looked, page: Page) -> None:
     """Lanes of hosts, tags or workflows; a line at a minute, and the runs of that minute as links below; all in the address."""
-    page.goto(f"{looked.url}/timeline")
+    ran_on = looked.missed_since - timedelta(days=1)
+    page.goto(f"{looked.url}/timeline?day={looked.missed_since}")
     expect(page.locator(".lane", has_text="etl-1")).to_be_visible()
     page.get_by_label("the day before").click()
-    page.wait_for_url("**/timeline?day=*&by=host")
-    expect(page.get_by_role("heading", name="Yesterday")).to_be_visible()
+    page.wait_for_url(f"**/timeline?day={ran_on}&by=host")
     page.get_by_label("Time", exact=True).fill("02:13")
     expect(page.locator(".runs a.row", has_text="etl.nightly")).to_be_visible()
     assert "at=02%3A13" in page.url
@@ -76,7 +76,7 @@ def test_what_ran_at_a_time_of_a_day(looked: Looked, page: Page) -> None:
     expect(page.locator(".lane", has_text="team:data")).to_be_visible()
     expect(page.get_by_label("Time", exact=True)).to_have_value("02:13")
     page.locator(".runs a.row", has_text="etl.nightly").click()
-    expect(page.get_by_role("heading", name="Run of yesterday 02:00")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile(r"Run of .* 02:00"))).to_be_visible()
 
 
 def test_a_day_without_runs_says_so(looked: Looked, page: Page) -> None:
