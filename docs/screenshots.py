@@ -10,8 +10,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from bench import history, servers
 from bench.history import Story
@@ -25,6 +27,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"viewport": DESK, "device_scale_factor": 1.5, "color_scheme": "dark"},
     "phone": {"viewport": PHONE, "device_scale_factor": 2, "color_scheme": "light", "is_mobile": True, "has_touch": True},
 }
+ZONE = ZoneInfo("Europe/Berlin")  # where the person sits who looks
 SETTLED_MS = 1500  # what moves into its place has moved, and two rounds of asking are over
 
 
@@ -43,7 +46,7 @@ def shots(story: Story) -> list[Shot]:
         Shot("overview", "/", ".workflows .row"),
         Shot("workflow", "/workflow?name=billing.dunning", ".runs .row", 1300),
         Shot("run", f"/run?id={story.failed_run}", ".waterfall .label", 1300),
-        Shot("timeline", "/timeline?at=04:05", ".lane"),
+        Shot("timeline", f"/timeline?day={datetime.now(ZONE) - timedelta(days=1):%Y-%m-%d}&at=04:05", ".lane"),  # a whole day
         Shot("incidents", "/incidents", ".panel .name"),
         Shot("incident", f"/incident?id={story.incidents['missed']}", ".cause"),
     ]
@@ -52,7 +55,7 @@ def shots(story: Story) -> list[Shot]:
 def take(browser: Browser, base: str, shot: Shot) -> Iterator[tuple[str, bytes]]:
     """Each look of it, and its PNG."""
     for look, options in LOOKS.items():
-        context = browser.new_context(**options, timezone_id="Europe/Berlin", locale="en-GB")
+        context = browser.new_context(**options, timezone_id=ZONE.key, locale="en-GB")
         page = context.new_page()
         if options["viewport"] is DESK:
             page.set_viewport_size({"width": DESK["width"], "height": shot.height})
