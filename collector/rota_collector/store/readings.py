@@ -66,11 +66,11 @@ class Readings:
 
     def run_spans(self, run_id: str, limit: int = MOST_ITEMS) -> list[Item]:
         """The API's span items of a run: ids hex, times ISO-8601 in UTC with microseconds, attributes a dict."""
-        return self._items("run_spans", {"run_id": decode.uuid_of(run_id), "limit": limit})
+        return self._items("run_spans", {"run_id": decode.uuid_of(run_id), "span_id": None, "limit": limit})
 
     def run_span(self, run_id: str, span_id: int) -> Item | None:
         """One span of a run; None: there is none of this id."""
-        found = self._items("run_span", {"run_id": decode.uuid_of(run_id), "span_id": span_id})
+        found = self._items("run_spans", {"run_id": decode.uuid_of(run_id), "span_id": span_id, "limit": 1})
         return found[0] if found else None
 
     def span_columns(self, run_id: str, limit: int = MOST_SPANS) -> pa.Table:

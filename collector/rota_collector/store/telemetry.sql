@@ -250,7 +250,7 @@ SELECT hash, journal_offset FROM (SELECT * FROM requests ORDER BY journal_offset
 DELETE FROM requests WHERE journal_offset < ?;
 
 -- name: run_spans
--- All spans of a run, in order of their start.
+-- The spans of a run, in order of their start; with $span_id that one alone.
 SELECT
     replace(trace_id :: VARCHAR, '-', '') AS trace_id,
     format('{:016x}', span_id) AS span_id,
@@ -266,29 +266,9 @@ SELECT
     events,
     scope
 FROM spans
-WHERE run_id = $run_id :: UUID
+WHERE run_id = $run_id :: UUID AND ($span_id :: UBIGINT IS NULL OR span_id = $span_id)
 ORDER BY started_at, span_id
 LIMIT $limit;
-
--- name: run_span
--- One span of a run.
-SELECT
-    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
-    format('{:016x}', span_id) AS span_id,
-    format('{:016x}', parent_span_id) AS parent_span_id,
-    name,
-    ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'][kind + 1] AS kind,
-    epoch_ns(started_at) AS started_ns,
-    epoch_ns(started_at) + duration_ns AS ended_ns,
-    duration_ns / 1e9 AS duration_seconds,
-    ['unset', 'ok', 'error'][status + 1] AS status,
-    status_message,
-    attributes,
-    events,
-    scope
-FROM spans
-WHERE run_id = $run_id :: UUID AND span_id = $span_id
-LIMIT 1;
 
 -- name: span_columns
 -- The shape of a run, for drawing: each span without its attributes, and each task that has only begun, in order of their
