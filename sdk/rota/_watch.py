@@ -85,8 +85,11 @@ def script_name() -> str:
 
 
 def _is_worker() -> bool:
-    """Whether multiprocessing started this interpreter (spawn or forkserver): it runs the script's top once more."""
-    if "__mp_main__" in sys.modules:
+    """Whether multiprocessing started this interpreter (spawn or forkserver): it runs the script's top once more.
+
+    Its import alone makes ``__mp_main__`` another name of ``__main__``; only in a worker is there a module that is called so.
+    """
+    if getattr(sys.modules.get("__mp_main__"), "__name__", "") == "__mp_main__":
         return True
     multiprocessing = sys.modules.get("multiprocessing.process")
     return getattr(multiprocessing, "_parent_process", None) is not None

@@ -80,10 +80,11 @@ def test_spans_that_wait_at_a_fork_are_written_once(run: Run) -> None:
     assert [s["name"] for s in outcome.spans].count("before") == 1
 
 
-def test_a_script_started_by_a_run_is_a_child_run(run: Run) -> None:
-    """A watched subprocess is a run of its own, in the trace of its parent and naming it."""
-    outcome = run("""
-        import os, subprocess, sys
+@pytest.mark.parametrize("imported", ["os", "multiprocessing", "concurrent.futures.process"])
+def test_a_script_started_by_a_run_is_a_child_run(run: Run, imported: str) -> None:
+    """A watched subprocess is a run of its own, in the trace of its parent and naming it; also when it could have workers."""
+    outcome = run(f"""
+        import {imported}, subprocess, sys
         import rota
         if len(sys.argv) > 1:
             rota.watch("child")
