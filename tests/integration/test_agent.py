@@ -333,3 +333,14 @@ def test_the_hello_says_which_spool(running, environment, server, tmp_path):
     end = last(server, "failed")
     assert end[names.PROCESS_EXIT_CODE] == 6
     assert server.said() == ["running", "failed"]
+
+
+def test_the_first_run_of_a_home_is_witnessed_as_any_other(running, environment, server, tmp_path):
+    """Its hello is read before anything of its home exists."""
+    other = {**environment, "ROTA_HOME": str(tmp_path / "new/home"), "ROTA_AGENT": str(tmp_path / "home/agent.sock")}
+    pausing = (
+        "import time, rota._forward as way; tell = way.tell_agent; way.tell_agent = lambda *of: (tell(*of), time.sleep(0.5))[0]"
+    )
+    run("os._exit(6)", other, first=pausing)
+    assert last(server, "failed")[names.PROCESS_EXIT_CODE] == 6
+    assert "refused" not in (tmp_path / "agent.log").read_text()

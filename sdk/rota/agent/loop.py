@@ -167,12 +167,12 @@ def _made(spool: str) -> str:
 
 def _is_own(path: str) -> bool:
     try:
-        status = os.stat(path)
-    except FileNotFoundError:  # a script that has written nothing yet
-        return os.access(os.path.dirname(path), os.W_OK)
+        return os.stat(path).st_uid == os.geteuid()
+    except FileNotFoundError:  # a script that has written nothing yet, perhaps the first one of its home
+        parent = os.path.dirname(path)
+        return _is_own(parent) if not os.path.exists(parent) else os.access(parent, os.W_OK)
     except OSError:
         return False
-    return status.st_uid == os.geteuid()
 
 
 def _allow_many_files() -> None:
