@@ -8,6 +8,10 @@ Names are loaded on first use, so that ``import rota`` costs a script next to no
 
 from __future__ import annotations
 
+import _thread
+import os
+import sys
+
 __version__ = "0.1.0"
 __all__ = ["current", "record", "run", "task", "traceparent", "watch"]
 
@@ -19,6 +23,8 @@ _HOME_OF = {
     "traceparent": "rota._current",
     "task": "rota._task",
 }
+
+_LOADED_LATE = ("_detach", "_ending", "_failure", "_http", "_inner", "_task", "_wrap")  # by functions, in any thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +41,20 @@ def __getattr__(name: str) -> object:
     value = getattr(__import__(module, fromlist=(name,)), name)
     globals()[name] = value
     return value
+
+
+def _load_all() -> None:
+    """Before a fork with threads about: the lock of a module that one of them imports would be held in the child for ever."""
+    try:
+        if _thread._count() and any(module in sys.modules for module in _HOME_OF.values()):
+            for name in _LOADED_LATE:
+                __import__("rota." + name)
+    except Exception:  # whoever needs it finds out
+        return
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_load_all)
 
 
 def __dir__() -> list[str]:

@@ -111,6 +111,7 @@ class Process:
         """The last words, and their way out. Called by ``atexit``, or by who leaves without it."""
         if self.at_end is not None:
             self.at_end()
+        self.spool.eager = True  # for those whose `atexit` comes after ours, and for daemon threads
         self.spool.flush()
         self.carrier.close()
 

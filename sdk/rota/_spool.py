@@ -98,14 +98,18 @@ class SpoolFile:
         return chunk[:end] if end else os.pread(self._fd, self.size - offset, offset)
 
     def finish(self) -> None:
-        """Remove the file when everything in it was acknowledged, else leave it to the next shipper."""
+        """Remove the file when everything in it was acknowledged, else leave it to the next shipper.
+
+        A daemon thread may write on, in a file of the same name: the one that is left behind gets a number.
+        """
         if self._fd < 0:
             return
         if self._is_ours():
             if self.acked >= self.size:
                 os.unlink(self.path)
             else:
-                self._move_to_left(self.path)
+                self.sequence += 1
+                self._move_to_left(self.path, self.sequence)
             os.close(self._fd)
         self._fd = -1
 
@@ -164,10 +168,9 @@ class SpoolFile:
             except FileNotFoundError:
                 pass  # shipped and removed meanwhile: nothing was lost
 
-    def _move_to_left(self, path: str, sequence: int = 0) -> str:
+    def _move_to_left(self, path: str, sequence: int) -> str:
         left = self._spool_path + "/left"
-        stem = "%s.%d" % (self._stem, sequence) if sequence else self._stem
-        target = "%s/%s.%s.jsonl" % (left, stem, self.signal)
+        target = "%s/%s.%d.%s.jsonl" % (left, self._stem, sequence, self.signal)
         try:
             os.rename(path, target)
         except FileNotFoundError:

@@ -44,7 +44,7 @@ def every(versions: list[str]) -> list[Cell]:
 
 
 def sample(versions: list[str], seed: int) -> list[Cell]:
-    """A cell for every exit of every process; the other dimensions are dealt, so that each of their values comes equally often."""
+    """A cell for every exit of every process; of the other dimensions each value is dealt equally often."""
     chance = random.Random(seed)
     pairs = list(itertools.product(EXITS, PROCESSES))
     dealt = [_dealt(values, len(pairs), chance) for values in (ALONGSIDE, COLLECTORS, versions)]

@@ -58,7 +58,7 @@ def have_others_work():
             child()
         print("it ended with", os.waitpid(pid, 0)[1])
     elif PROCESS in ("spawn", "forkserver"):
-        started = multiprocessing.get_context(PROCESS).Process(target=child)
+        started = multiprocessing.get_context(PROCESS).Process(target=child)  # type: ignore[attr-defined]
         started.start()
         started.join()
         print("it ended with", started.exitcode)
@@ -121,8 +121,10 @@ async def in_a_loop():
     other = asyncio.ensure_future(asyncio.sleep(60))
     with rota.task("awaited"):
         await asyncio.sleep(0.01)
+    if EXIT == "SIGINT" and PROCESS != "exec":
+        os.kill(os.getpid(), signal.SIGINT)  # from CPython 3.11 on it cancels what is awaited
+        await other
     leave()
-    await other
 
 
 def main():

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from collectors import CollectorProcess, until
-from servers import clean_environment
+from servers import clean_environment, rota
 
 GARBAGE = b"\x00\xff nonsense\r\n\r\n"
 
@@ -29,6 +29,7 @@ class Surroundings:
         secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         secure.load_cert_chain(certificate, key)
         host, _, port = collector.addresses["http"].partition(":")
+        tls = self._serve(lambda caller: _pass_on(secure, caller, (host, int(port))))
         closed = socket.create_server(("127.0.0.1", 0))
         self._endpoints: dict[str, dict[str, str]] = {
             "agent": {"ROTA_AGENT": str(self._agent), "ROTA_ENDPOINT": "http://127.0.0.1:9"},
@@ -37,7 +38,7 @@ class Surroundings:
             "silent": {"ROTA_ENDPOINT": self._serve(lambda caller: caller.recv(1) and threading.Event().wait(60))},
             "garbage": {"ROTA_ENDPOINT": self._serve(lambda caller: caller.recv(65536) and caller.sendall(GARBAGE))},
             "tls": {
-                "ROTA_ENDPOINT": self._serve(lambda caller: _pass_on(secure, caller, (host, int(port)))).replace("http://127.0.0.1", "https://localhost"),
+                "ROTA_ENDPOINT": tls.replace("http://127.0.0.1", "https://localhost"),
                 "OTEL_EXPORTER_OTLP_CERTIFICATE": str(certificate),
                 "ROTA_DETACH": "on",
             },
@@ -54,8 +55,8 @@ class Surroundings:
     def deliver(self, home: Path) -> None:
         """Bring what is left in a home to the collector, as the next shipper on that host does."""
         settings = clean_environment(home, ROTA_ENDPOINT=self.collector.url)
-        done = subprocess.run([sys.executable, "-m", "rota", "agent", "--once", "--verbose"], env=settings, capture_output=True, check=False)  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
+        done = rota("agent", "--once", "--verbose", environment=settings)
+        assert done.returncode == 0, done.stderr
 
     def _start_agent(self) -> None:
         home = self._folder / "agent"

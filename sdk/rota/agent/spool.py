@@ -9,6 +9,7 @@ away. The stem is one process's.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -84,9 +85,11 @@ class Claim:
         os.fsync(self._fd)
 
     def move_to(self, directory: str) -> None:
-        """Rename into another directory; nothing when it is there already."""
+        """Rename into another directory; nothing when it is there already. Raises FileExistsError rather than replace another."""
         path = os.path.join(directory, os.path.basename(self._path))
         if path != self._path:
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, "not shipped yet", path)
             os.rename(self._path, path)
             self._path = path
 

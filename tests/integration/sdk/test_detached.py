@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 from collectors import CollectorProcess, until
 from scripts import Outcome, run_script
+from servers import clean_environment
 
 SLOW = {"ROTA_ENDPOINT": "", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "ROTA_DETACH": "on"}
 SCRIPT = "import rota\nrota.watch()\nprint('work done')\n"
@@ -62,3 +64,24 @@ def test_it_can_be_forbidden(home: Path, collector: CollectorProcess) -> None:
     """With ROTA_DETACH=off nothing is started, and the facts wait in `left/`."""
     shipped_later(SCRIPT, home, collector.url, ROTA_DETACH="off")
     assert {path.parent.name for path in (home / "spool").rglob("*.jsonl")} == {"left"}
+
+
+def test_what_is_done_after_the_last_words_takes_nothing_with_it(home: Path, collector: CollectorProcess) -> None:
+    """An `atexit` handler older than `watch()`, as a daemon thread, works after the run has ended: all of both arrives."""
+    source = """
+        import atexit
+        import rota
+        def late():
+            with rota.task("late"):
+                pass
+        atexit.register(late)
+        rota.watch()
+    """
+    shipped_later(source, home, collector.url)
+    shipper = [sys.executable, "-m", "rota", "agent", "--once"]
+    until(lambda: not list((home / "spool/left").glob("*")), "the shipper that the script started")
+    subprocess.run(shipper, env=clean_environment(home, ROTA_ENDPOINT=collector.url), check=True)
+    [run] = collector.applied().all_runs()
+    assert run["state"] == "succeeded"
+    assert [span["name"] for span in collector.item(f"/runs/{run['id']}/spans")["items"]] == ["job", "late"]
+    assert not list((home / "spool").rglob("*.jsonl"))

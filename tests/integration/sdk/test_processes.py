@@ -65,6 +65,38 @@ def test_a_forked_child_never_ends_its_parents_run(run: Run, ending: str) -> Non
     assert [s["name"] for s in outcome.spans].count("in the child") == 1
 
 
+def test_a_fork_waits_for_what_other_threads_import_of_ours(run: Run) -> None:
+    """A child is not left with the lock of a module that another thread was about to import: it would wait for ever."""
+    outcome = run(
+        """
+        import os, signal, sys, threading, time
+        import rota
+        rota.watch()
+        class Slow:
+            def find_spec(self, name, path=None, target=None):
+                if name == "rota._task":
+                    time.sleep(0.5)
+        sys.meta_path.insert(0, Slow())
+        threading.Thread(target=lambda: rota.task("in a thread")).start()
+        time.sleep(0.1)
+        child = os.fork()
+        if not child:
+            with rota.task("in the child"):
+                pass
+            os._exit(0)
+        deadline = time.monotonic() + 10
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.01)
+        assert ended == (child, 0), ended
+    """,
+        flags=("-W", "ignore"),
+    )
+    assert outcome.code == 0, outcome.stderr
+    assert [s["name"] for s in outcome.spans].count("in the child") == 1
+
+
 def test_spans_that_wait_at_a_fork_are_written_once(run: Run) -> None:
     """A fork writes what waits first, so that a child does not write it again."""
     outcome = run("""
