@@ -64,9 +64,11 @@ def test_a_program_that_uses_rota_may_run_its_tests(wheel, tmp_path):
     """pytest does not warn that it cannot rewrite a rota that was imported before it, as it does for other plugins."""
     wheel.extractall(tmp_path / "installed")
     (tmp_path / "test_it.py").write_text("def test(rota_runs): pass\n")
-    source = "import rota, sys, pytest; print(rota.__file__); sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    source = (
+        "import rota, sys, pytest; print(rota.__file__); sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-W', 'error']))"
+    )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
-    command = [sys.executable, "-W", "error", "-c", source]
+    command = [sys.executable, "-c", source]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(str(tmp_path / "installed" / "rota"))
