@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from collectors import PATIENCE_SECONDS, CollectorProcess
 
+from rota import _guard
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -20,6 +22,17 @@ if TYPE_CHECKING:
 for _signal in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_swallowed() -> Iterator[None]:
+    """What the SDK's guard swallows in this process, where no user notices it, is an error of the test that caused it."""
+    swallowed: list[tuple[str, BaseException]] = []
+    before = _guard.listen(lambda where, error: swallowed.append((where, error)))
+    yield
+    _guard.listen(before)
+    assert swallowed == []
+
 
 QUIET = ("gpu", "background-networking", "component-update", "sync")  # of Chromium: what no test needs
 

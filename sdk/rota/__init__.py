@@ -4,6 +4,8 @@
     rota.watch()
 
 Names are loaded on first use, so that ``import rota`` costs a script next to nothing.
+
+PYTEST_DONT_REWRITE: else pytest, for which we have a plugin, warns a program that imports rota before it runs its tests.
 """
 
 from __future__ import annotations

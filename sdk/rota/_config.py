@@ -48,11 +48,15 @@ SETTINGS = (
 )  # fmt: skip
 
 _OFF = ("", "0", "false", "off", "no")
+CAPTURED = "captured"  # ROTA_DISABLED inside `rota.testing.capture()`: it turns child processes off, and not this one
+is_captured = False
 
 
 def disabled() -> bool:
     """Whether the environment turns the SDK off."""
     env = os.environ
+    if is_captured and env.get("ROTA_DISABLED") == CAPTURED:
+        return False
     return env.get("ROTA_DISABLED", "").lower() not in _OFF or env.get("OTEL_SDK_DISABLED", "").lower() == "true"
 
 

@@ -105,6 +105,13 @@ def ending_of(error: BaseException | None) -> dict[str, Any]:
     return {"state": "failed", "reason": "exception", "error": describe(error)}
 
 
+def exit_of(error: BaseException | None) -> dict[str, Any]:
+    """How an exception (or none) that leaves the program ends its process: the arguments of ``Run.finish``."""
+    if error is None:
+        return {"state": "succeeded", "exit_code": 0}
+    return _exited(error.code) if isinstance(error, SystemExit) else _uncaught(error)
+
+
 def exit_code_of(code: object) -> int:
     """The exit status that CPython makes of ``SystemExit.code``: None is 0, an int its low byte, anything else 1."""
     if code is None:

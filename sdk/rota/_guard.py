@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMIT_BYTES = 256 * 1024
+_listener: Callable[[str, BaseException], object] | None = None
 
 
 def guarded(function: F) -> F:
@@ -30,19 +31,33 @@ def guarded(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
+def listen(listener: Callable[[str, BaseException], object] | None) -> Callable[[str, BaseException], object] | None:
+    """Tell that one what is swallowed, instead of the file; returns the one before. For tests: see ``rota.testing``."""
+    global _listener
+    before, _listener = _listener, listener
+    return before
+
+
+def place(error: BaseException) -> str:
+    """Where it was raised: ``_task.py:71``; empty for one that never was."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return "%s:%d" % (os.path.basename(frame.tb_frame.f_code.co_filename), frame.tb_lineno) if frame else ""
+
+
 def note(where: str, error: BaseException) -> None:
     """Append one line about a swallowed error; says nothing when even that fails."""
     try:
+        if _listener is not None:
+            _listener(where, error)
+            return
         from rota import _config
         from rota.wire.events import text
 
-        frame = error.__traceback__
-        while frame is not None and frame.tb_next is not None:
-            frame = frame.tb_next
-        at = "%s:%d" % (os.path.basename(frame.tb_frame.f_code.co_filename), frame.tb_lineno) if frame else ""
         line = '{"at":"%s","where":%s,"error":%s}\n' % (
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            text(where + " " + at),
+            text(where + " " + place(error)),
             text("%s: %s" % (type(error).__name__, error)),
         )
         fd = os.open(_config.home() + "/errors.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

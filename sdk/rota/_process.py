@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable
 
+    from rota._run import Run
+
 
 class Clock:
     """Unix time that never goes back: the wall clock, unless it says less than the monotonic clock since it was last believed.
@@ -82,8 +84,14 @@ class Process:
         self.is_fork = False
         self.at_end: Callable[[], None] | None = None  # what the process's own run says when the process ends
         self.resource = _resource(service_name)
+        self._open()
+
+    def _open(self) -> None:
         self.spool = Spool(self.home, _stem(), self.resource)
         self.carrier = choose(self.spool, self.home)
+
+    def register(self) -> None:
+        """Ask the interpreter to tell of forks and of the end."""
         atexit.register(guarded(self.end))
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(before=guarded(self.spool_flush), after_in_child=guarded(self._after_fork_in_child))
@@ -103,9 +111,15 @@ class Process:
         self.carrier.forget()
         self.spool.forget()
         self.ids.reseed()
-        self.spool = Spool(self.home, _stem(), self.resource)
+        self._open()
         self.spool.eager = True
-        self.carrier = choose(self.spool, self.home)
+
+    def finish_at_end(self, run: Run) -> None:
+        """Make the end of the process, as it will be found out, the end of the run."""
+        from rota._ending import Ending
+
+        ending = Ending()
+        self.at_end = guarded(lambda: run.finish(**ending.outcome()))
 
     def end(self) -> None:
         """The last words, and their way out. Called by ``atexit``, or by who leaves without it."""
@@ -124,12 +138,20 @@ def process(service_name: str) -> Process:
     global _process
     if _process is None:
         _process = Process(service_name)
+        _process.register()
     return _process
 
 
 def existing() -> Process | None:
     """This process, when rota is in use here."""
     return _process
+
+
+def set_process(other: Process | None) -> Process | None:
+    """Let that stand for this process; returns what did so before. For tests: see ``rota.testing``."""
+    global _process
+    before, _process = _process, other
+    return before
 
 
 def _stem() -> str:

@@ -40,6 +40,15 @@ def announce(trace_id: str, span_id: str, run_id: str, workflow: str) -> None:
     os.environ.update(context(trace_id, span_id, run_id, workflow))
 
 
+def put_back(environment: dict[str, str | None]) -> None:
+    """Give these variables the values that they had; None: they had none. For tests."""
+    for name, before in environment.items():
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
 def context(trace_id: str, span_id: str, run_id: str, workflow: str, exec_marker: str = "") -> dict[str, str]:
     """``TRACEPARENT`` and ``BAGGAGE`` for children of a run. Other baggage is kept; ``exec_marker`` is for a command's own."""
     ours = {RUN_ID_KEY: run_id, WORKFLOW_KEY: _quoted(workflow), EXEC_KEY: exec_marker}

@@ -132,7 +132,8 @@ def process_run() -> Run | None:
     return _process_run
 
 
-def set_process_run(run: Run) -> None:
-    """Called once, by ``watch()``."""
+def set_process_run(run: Run | None) -> Run | None:
+    """Called once, by ``watch()``; in tests more often. Returns the one before."""
     global _process_run
-    _process_run = run
+    before, _process_run = _process_run, run
+    return before

@@ -6,7 +6,7 @@ import os
 import sys
 
 from rota import _config, _propagate
-from rota._guard import guarded, note
+from rota._guard import note
 from rota._process import Process, process
 from rota._run import Run, process_run, set_process_run
 from rota.wire import names
@@ -51,19 +51,16 @@ def _begin(name: str | None, **declared: object) -> Run:
         owner.spool.eager = True
         set_process_run(run)
         return run
-    run = _under_exec(owner, name) or Run(owner, workflow, "process")
+    run = under_exec(owner, name) or Run(owner, workflow, "process")
     run.declare(_declaration(name, declared))
     run.start()
-    from rota._ending import Ending
-
-    ending = Ending()
-    owner.at_end = guarded(lambda: run.finish(**ending.outcome()))
+    owner.finish_at_end(run)
     _propagate.announce(run.trace_id, run.span_id, run.run_id, run.workflow)
     set_process_run(run)
     return run
 
 
-def _under_exec(owner: Process, name: str | None) -> Run | None:
+def under_exec(owner: Process, name: str | None) -> Run | None:
     """The run of the ``rota exec`` that runs this script, unless ``name`` asks for a run of its own."""
     marker = _propagate.inherited_exec()
     if not marker:

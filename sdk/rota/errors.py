@@ -3,7 +3,9 @@
 RotaError
 ├── ConfigError        a setting has a value that cannot be used
 ├── CollectorError     the collector cannot be reached, or answered with an error
-└── UsageError         the public API was called in a way that cannot work (raised at decoration, never while running)
+├── UsageError         the public API was called in a way that cannot work (raised at decoration, never while running)
+├── NotCapturedError   a test looks for a run or a task that the code under test has not told of (raised by rota.testing only)
+└── SwallowedError     rota went wrong inside the code under test, which did not notice (raised by rota.testing only)
 """
 
 from __future__ import annotations
@@ -23,3 +25,11 @@ class CollectorError(RotaError):
 
 class UsageError(RotaError):
     """A call that cannot work."""
+
+
+class NotCapturedError(RotaError, AssertionError):
+    """There is no such run or task, or there are several."""
+
+
+class SwallowedError(RotaError, AssertionError):
+    """Something went wrong inside rota; ``__cause__`` is the first of it."""

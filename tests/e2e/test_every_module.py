@@ -60,6 +60,13 @@ rota.otel.install(provider)
 with provider.get_tracer("mine").start_as_current_span("own"):
     pass
 """
+TESTED = """
+import rota
+def test_job(rota_runs):
+    with rota.run("captured"):
+        rota.record(rows=3)
+    assert rota_runs.run("captured").facts == {"rows": 3}
+"""
 
 
 class Up(NamedTuple):
@@ -107,6 +114,13 @@ class User:
         """``rota WORDS…``; returns its stdout."""
         return self._run([sys.executable, "-m", "rota", *words], status, settings)
 
+    def tests(self, source: str, workflow: str) -> str:
+        """Tests of the user's, as a run; returns what pytest printed."""
+        script = self.folder / "test_script.py"
+        script.write_text(source)
+        options = ["-q", "-p", "no:cacheprovider", "--rootdir", str(self.folder), "--rota", "--rota-name", workflow]
+        return self._run([sys.executable, "-m", "pytest", *options, str(script)], 0, {})
+
     def _run(self, command: list[str], status: int, settings: dict[str, str]) -> str:
         environment = self.up.environment | settings
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -138,11 +152,12 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     assert user.sees("job")["state"] == "succeeded"
     user.runs(JOB, "fail", status=1)
     user.runs(BRIDGED)
+    assert "1 passed" in user.tests(TESTED, workflow="tested")
     alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
     user.runs(JOB.replace('"job"', '"alone"'), **alone)
     user.runs(JOB.replace('"job"', '"by_grpc"'), **alone, ROTA_HOME=str(tmp_path / "other"), **grpc(up))
     user.types("agent", "--once", ROTA_HOME=str(tmp_path / "other"), **grpc(up))
-    for workflow in ("bridged", "alone", "by_grpc", "inner"):
+    for workflow in ("bridged", "tested", "alone", "by_grpc", "inner"):
         assert user.sees(workflow)["state"] == "succeeded"
     assert httpx.post(up.url + "/v1/metrics", json={"resourceMetrics": []}, trust_env=False).status_code == 200
 
@@ -151,7 +166,7 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     assert run[:18] in user.types("runs", "job")
     assert "extract" in user.types("show", run)
     assert json.loads(user.types("logs", run, "--json"))
-    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 5
+    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 6
     user.types("doctor")
     expects(user, up, tmp_path)
     user.types("collector", status=1)  # there is one already

@@ -60,6 +60,20 @@ def test_a_plain_install_brings_no_dependency(wheel):
     assert [line for line in required if "extra ==" not in line] == []
 
 
+def test_a_program_that_uses_rota_may_run_its_tests(wheel, tmp_path):
+    """pytest does not warn that it cannot rewrite a rota that was imported before it, as it does for other plugins."""
+    wheel.extractall(tmp_path / "installed")
+    (tmp_path / "test_it.py").write_text("def test(rota_runs): pass\n")
+    source = (
+        "import rota, sys, pytest; print(rota.__file__); sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-W', 'error']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(str(tmp_path / "installed" / "rota"))
+
+
 def test_the_version_is_written_once_for_each_reader():
     """The version in pyproject.toml is the one that `rota.__version__` says."""
     import rota
@@ -91,8 +105,9 @@ def test_wire_and_rules_import_the_standard_library_only(package):
 
 
 def test_the_sdk_core_imports_the_standard_library_only():
-    """A watched script needs no package but rota: only the bridge, the agent and the command line may import more."""
-    core = [path for path in SDK.rglob("*.py") if path.relative_to(SDK).parts[0] not in ("agent", "cli", "otel.py")]
+    """A watched script needs no package but rota: only the bridge, the plugin, the agent and the command line import more."""
+    more = ("agent", "cli", "otel.py", "_pytest.py", "_pytest_session.py")
+    core = [path for path in SDK.rglob("*.py") if path.relative_to(SDK).parts[0] not in more]
     assert core
     foreign = {str(path.relative_to(SDK)): imported(path) - sys.stdlib_module_names - {"rota", "_collections"} for path in core}
     assert {path: names for path, names in foreign.items() if names} == {}

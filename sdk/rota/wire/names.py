@@ -56,6 +56,7 @@ TASK_NAME = "cicd.pipeline.task.name"
 TASK_STATE = "rota.task.state"
 TASK_PARENT_ID = "rota.task.parent.id"  # on the start event: the span id of what the task runs in
 TASK_RESULT = "cicd.pipeline.task.run.result"
+TEST_STATUS = "test.case.result.status"  # of a task that is a test
 
 # Where and what.
 SERVICE_NAME = "service.name"
