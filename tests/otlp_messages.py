@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -131,3 +132,17 @@ def _json_scalar(field: Any, content: Any) -> Any:
     if field.type in (field.TYPE_FIXED64, field.TYPE_INT64, field.TYPE_SFIXED64, field.TYPE_UINT64):
         return str(content)
     return content
+
+
+def as_protobuf(given: Any, message: Any) -> Any:
+    """What the OTLP-JSON means: ids are hex there, where protobuf's own JSON has base64. Raises for a field that OTLP has not."""
+    return ParseDict(_with_base64_ids(given), message)
+
+
+def _with_base64_ids(given: Any) -> Any:
+    if isinstance(given, list):
+        return [_with_base64_ids(item) for item in given]
+    if not isinstance(given, dict):
+        return given
+    ids = ("traceId", "spanId", "parentSpanId")
+    return {k: base64.b64encode(bytes.fromhex(v)).decode() if k in ids else _with_base64_ids(v) for k, v in given.items()}

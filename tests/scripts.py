@@ -112,7 +112,7 @@ def spool_lines(home: Path) -> Iterator[dict[str, Any]]:
 def _flat_event(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **_attributes(record["attributes"]),
-        "event": record["eventName"],
+        "event": record.get("eventName", ""),
         **{k: record[k] for k in ("timeUnixNano", "traceId", "spanId")},
     }
 

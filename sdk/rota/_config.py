@@ -32,6 +32,8 @@ SETTINGS = (
     Setting("ROTA_TOKEN_FILE", "", "A file that holds the key."),
     Setting("ROTA_AGENT", "/run/rota/agent.sock, then $ROTA_HOME/agent.sock", "The agent's socket; `off`: look for no agent."),
     Setting("ROTA_DETACH", "on", "`off`: never start a detached `rota agent --once` when a script ends."),
+    Setting("ROTA_SPOOL_MB", "1024", "MiB of disk that undelivered facts may take, at most a quarter of what is free."),
+    Setting("ROTA_SPOOL_DAYS", "30", "How long they are kept while nobody takes them."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),
     Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. All but `http/json` is for the agent."),
@@ -63,6 +65,25 @@ def disabled() -> bool:
 def detach_allowed() -> bool:
     """Whether a detached shipper may be started at exit."""
     return os.environ.get("ROTA_DETACH", "on").lower() not in _OFF
+
+
+def spool_megabytes() -> float:
+    """What undelivered facts may take on disk, in MiB."""
+    return _positive("ROTA_SPOOL_MB", 1024.0)
+
+
+def spool_days() -> float:
+    """How old undelivered facts may become."""
+    return _positive("ROTA_SPOOL_DAYS", 30.0)
+
+
+def _positive(name: str, default: float) -> float:
+    """A number from the environment; the default for what is none, since a typing error must not delete anything."""
+    try:
+        given = float(os.environ.get(name) or default)
+    except ValueError:
+        return default
+    return given if 0 < given < 1e12 else default
 
 
 def home() -> str:

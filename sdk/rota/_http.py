@@ -62,12 +62,12 @@ class HttpCarrier:
         for file in self._files:
             file.finish()
         self._disconnect()
-        is_local = self._address[0].startswith("127.")  # a silent one here would be as silent to a shipper
-        needs_shipper = others_wait(self._spool.path) if is_delivered else timed_out and not (is_silent and is_local)
-        if needs_shipper:
-            from rota._detach import start_shipper
+        if not is_delivered or others_wait(self._spool.path):
+            from rota import _detach
 
-            start_shipper(self._spool.path)
+            is_local = self._address[0].startswith("127.")
+            is_hopeless = not is_delivered and (not timed_out or (is_silent and is_local))  # a shipper would fare no better
+            _detach.start_shipper(self._spool.path, _detach.REFUSED_SECONDS if is_hopeless else _detach.FAILED_SECONDS)
 
     def forget(self) -> None:
         """A forked child must neither use nor shut down the parent's connection."""

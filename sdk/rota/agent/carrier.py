@@ -9,6 +9,7 @@ from typing import Callable
 
 from rota.agent import ends
 from rota.agent.bury import bury_unwatched
+from rota.agent.limits import trim, trim_bad
 from rota.agent.progress import Progress
 from rota.agent.ship import Shipper
 from rota.agent.spool import CHUNK_BYTES, SIGNALS, Chunk, Spool, is_rotated, signal_of, stem_of
@@ -26,8 +27,10 @@ class _Part:
         self.spool, self.name, self.chunk, self.is_last = spool, name, chunk, is_last
         self.good: list[bytes] = []
         self.bad: list[bytes] = []
+        signal = signal_of(name)
         for line in chunk.lines:
-            (self.good if is_request(line, signal_of(name)) else self.bad).append(line)
+            for piece in [line] if is_request(line, signal) else parted(line, signal):
+                (self.good if is_request(piece, signal) else self.bad).append(piece)
 
 
 class _Account:
@@ -84,6 +87,13 @@ class Carrier:
         self._deliver()
         account.forget_gone(live, left)
         return self.carried + self.set_aside > before
+
+    def trim(self, spool: Spool) -> None:
+        """Keep what waits within its bounds: for when it is not taken."""
+        try:
+            trim(spool, self._account(spool).progress, self._report)
+        except OSError as error:
+            self._say_unwritable(spool, error)
 
     def _take_live(self, spool: Spool, name: str) -> None:
         for _ in range(_CHUNKS_OF_A_LIVING):
@@ -163,6 +173,7 @@ class Carrier:
 
     def _set_aside(self, part: _Part) -> None:
         part.spool.set_aside(part.name, part.bad)
+        trim_bad(part.spool)
         self.set_aside += len(part.bad)
         self._report("%d unusable lines of %s are kept in %s" % (len(part.bad), part.name, part.spool.bad))
 
@@ -194,3 +205,9 @@ def is_request(line: bytes, signal: str) -> bool:
         return isinstance(request, dict) and isinstance(request.get(_MEMBER[signal]), list)
     except (ValueError, RecursionError):
         return False
+
+
+def parted(line: bytes, signal: str) -> list[bytes]:
+    """The two lines that it is when the newline between them was damaged; else itself. Inside a JSON text quotes are escaped."""
+    second = line.find(b'{"%s":[' % _MEMBER[signal].encode("ascii"), 1)
+    return [line] if second < 0 else [line[: second - 1], line[second:]]

@@ -74,6 +74,7 @@ def _round(spool: Spool, carrier: Carrier, backoff: Backoff) -> bool:
         wait_seconds = backoff.next_seconds(error.retry_after_seconds)
         if backoff.failures >= _TRIES:
             _leave_mark(spool)
+            carrier.trim(spool)
             raise
         time.sleep(wait_seconds)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Callable
 
 from rota.agent.answer import Unavailable
@@ -11,6 +12,7 @@ from rota.agent.carrier import Carrier
 from rota.agent.spool import Spool
 
 _TAIL_SECONDS = 0.2
+_TRIM_SECONDS = 60.0  # while nobody takes anything
 
 
 class Worker(threading.Thread):
@@ -27,6 +29,7 @@ class Worker(threading.Thread):
         self._carrier, self._spools, self._report = carrier, spools, report
         self._stopping = threading.Event()
         self._backoff = Backoff()
+        self._trim_at = 0.0
 
     def run(self) -> None:
         """Rounds, each after a moment's wait, or a longer one while the collector does not take anything."""
@@ -46,6 +49,7 @@ class Worker(threading.Thread):
             was_busy = sum(self._carrier.round(spool, is_resident=True) for spool in list(self._spools.values()))
         except Unavailable as error:
             self._report("%s. It stays in the spool" % error)
+            self._trim()
             return self._backoff.next_seconds(error.retry_after_seconds)
         except Exception as error:  # a fault of ours must not end shipping for good
             self._report("a round failed: %s: %s" % (type(error).__name__, error))
@@ -54,3 +58,9 @@ class Worker(threading.Thread):
             self._report("the collector takes it again")
         self._backoff.reset()
         return 0.0 if was_busy else _TAIL_SECONDS
+
+    def _trim(self) -> None:
+        if time.monotonic() >= self._trim_at:
+            self._trim_at = time.monotonic() + _TRIM_SECONDS
+            for spool in list(self._spools.values()):
+                self._carrier.trim(spool)

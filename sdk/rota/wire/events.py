@@ -18,6 +18,7 @@ _quote: Callable[[str], str] | None = None  # loaded for the first text that nee
 MAX_TEXT = 32 * 1024  # characters of one attribute value
 MAX_ITEMS = 128  # of one list or mapping
 KIND_INTERNAL, KIND_SERVER = 1, 2
+SEVERITY_WARN = 13  # of SeverityNumber; one more than 4 is the next word: error 17, fatal 21
 
 LOGS_OPEN, LOGS_CLOSE = '{"resourceLogs":[', "]}"
 SPANS_OPEN, SPANS_CLOSE = '{"resourceSpans":[', "]}"
@@ -75,6 +76,17 @@ def log_record(at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: 
     return '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s","attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
         at_ns, at_ns, event_name, attributes(pairs), trace_id, span_id,
     )  # fmt: skip
+
+
+def log_message(
+    at_ns: int, severity: int, word: str, body: str, trace_id: str, span_id: str, pairs: Mapping[str, object]
+) -> str:  # fmt: skip
+    """What a program logged: a ``LogRecord`` with a severity and a text."""
+    return (
+        '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","severityNumber":%d,"severityText":%s,"body":{"stringValue":%s}'
+        ',"attributes":[%s],"traceId":"%s","spanId":"%s"}'
+        % (at_ns, at_ns, severity, text(word), text(body), attributes(pairs), trace_id, span_id)
+    )
 
 
 def span(

@@ -32,6 +32,7 @@ SLOT = "rota.slot"  # nominal time of the slot, Unix time in ns
 SOURCE = "rota.source"
 TAGS = "rota.tags"
 DROPPED_SPANS = "rota.dropped.spans"
+DROPPED_EVENTS = "rota.dropped.events"
 SCHEDULE_SPEC = "rota.schedule.spec"
 SCHEDULE_TZ = "rota.schedule.tz"
 SCHEDULE_GRACE = "rota.schedule.grace"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from typing import Any
 
-from google.protobuf.json_format import ParseDict
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from otlp_messages import as_protobuf
 from otlp_receiver import span_line, state_line
 
 from rota.agent import objects
@@ -32,20 +30,6 @@ EVERY_KIND = [
 ]
 RESOURCE = {"attributes": [{"key": "service.name", "value": {"stringValue": "etl"}}, *EVERY_KIND]}
 SCOPE = {"name": "rota", "version": "1", "attributes": [{"key": "cicd.pipeline.run.id", "value": {"stringValue": "r"}}]}
-
-
-def as_protobuf(given: Any, message: Any) -> Any:
-    """The message that the OTLP-JSON means: ids are hex there, where protobuf's own JSON has base64."""
-    return ParseDict(_with_base64_ids(given), message)
-
-
-def _with_base64_ids(given: Any) -> Any:
-    if isinstance(given, list):
-        return [_with_base64_ids(item) for item in given]
-    if not isinstance(given, dict):
-        return given
-    ids = ("traceId", "spanId", "parentSpanId")
-    return {k: base64.b64encode(bytes.fromhex(v)).decode() if k in ids else _with_base64_ids(v) for k, v in given.items()}
 
 
 def test_a_span_keeps_all_it_has():
