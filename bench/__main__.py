@@ -1,4 +1,4 @@
-"""``python -m bench [--quick] [MEASUREMENT …]``: measure, print the tables, and write ``bench/results/``."""
+"""``python -m bench [--quick] [MEASUREMENT …]``: measure, print the tables, and write ``bench/results/`` and ``docs/cost.md``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from bench import machine, report
+from bench import cost, machine, report
 
-MEASUREMENTS = ("startup", "exits", "memory", "exec_true", "task_span", "small_requests", "watching", "ingest", "page")
+MEASUREMENTS = ("startup", "exits", "memory", "exec_true", "task_span", "million", "small_requests", "watching", "ingest", "page")
 QUICK = 0.15
 
 
@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     taken["machine"] = machine.described()
     failed = [name for name in args.measurements or MEASUREMENTS if not _measured(name, taken, args.results)]
     (args.results / "README.md").write_text(report.page(args.results), encoding="utf-8")
+    if args.results == report.RESULTS:
+        cost.PAGE.write_text(cost.renew(args.results), encoding="utf-8")
     for name in failed:
         print(f"bench: {name} could not be measured", file=sys.stderr)
     return 1 if failed else 0

@@ -133,3 +133,22 @@ def test_without_arguments_everything_is_measured_in_full():
     assert (parse(["--quick", "ingest"]).measurements, parse(["--quick"]).effort) == (["ingest"], program.QUICK)
     with pytest.raises(SystemExit):
         parse(["nonsense"])
+
+
+def test_the_page_of_costs_is_in_step_with_the_results():
+    """What people read before they add the two lines is what was measured last."""
+    from bench import cost, report
+
+    assert cost.PAGE.read_text(encoding="utf-8") == cost.renew(report.RESULTS)
+
+
+def test_the_page_of_costs_shows_only_what_was_measured(tmp_path):
+    """A row without a figure is left out; peers stand beside ours; a difference has its sign."""
+    from bench import cost, report
+    from bench.figures import Figure
+
+    ours = Figure("delivered to a collector", "rota", "ms", (13.0,), "bare", (10.0,), budget="startup.collector")
+    theirs = Figure("delivered to an empty server", "logfire", "ms", (110.0,), "bare", (10.0,))
+    report.save("startup", [ours, theirs], TAKEN, tmp_path)
+    rows = [line for line in cost.table(tmp_path) if line.startswith("| ")][2:]
+    assert rows == ["| Start and end, delivered to a collector on this machine | **+3.00 ms** | ≤ 5 ms |  |  | +100 ms |"]
