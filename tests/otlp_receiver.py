@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from scripts import plain
 
-from rota.wire import events, names
+from rota.wire import events, metrics, names
 
 
 class Reply(NamedTuple):
@@ -115,3 +115,14 @@ def span_line(name: str = "load") -> bytes:
     """A spool line with one span."""
     span = events.span("0" * 31 + "1", "0" * 15 + "2", "", events.text(name), 1, 1_000, 2_000, "")
     return events.spans_line(events.resource({names.SERVICE_NAME: "etl"}), {events.scope("1", {}): [span]}).encode("ascii")
+
+
+def metrics_line() -> bytes:
+    """A line with a sum and a gauge."""
+    told = [
+        metrics.total("process.cpu.time", "s", [metrics.point(1.5, 2_000, 1_000, {"cpu.mode": "user"})], True),
+        metrics.total("process.memory.usage", "By", [metrics.point(4096, 2_000)], False),
+        metrics.gauge("process.cpu.utilization", "1", [metrics.point(0.5, 2_000)]),
+    ]
+    scope = events.scope("1", {names.RUN_ID: RUN_ID, names.WORKFLOW: "etl"})
+    return metrics.line([metrics.of_scope(events.resource({names.SERVICE_NAME: "etl"}), scope, told)]).encode("ascii")

@@ -11,22 +11,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from agents import agent, run, waiting
 from otlp_receiver import Receiver, Reply, receiver, state_line
 from servers import PATIENCE_SECONDS, clean_environment, poll
 
 from rota.wire import names
 
 WITNESS = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux: no pidfd, no witness")
-SCRIPT = """
-import atexit, os, signal, sys, rota
-{first}
-rota.watch("etl")
-{body}
-"""
-WAITING = "print('up', flush=True); sys.stdin.readline(); {then}"
 
 
 @pytest.fixture
@@ -42,45 +35,11 @@ def environment(tmp_path, server) -> dict[str, str]:
     return {**clean_environment(tmp_path / "home"), "ROTA_ENDPOINT": server.url, "ROTA_DETACH": "off"}
 
 
-@contextlib.contextmanager
-def agent(environment: dict[str, str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A resident agent that is ready; TERM has to end it with 0, unless the test ended it."""
-    command = [sys.executable, "-m", "rota", "agent"]
-    before = log.read_text().count("ready") if log.exists() else 0
-    with log.open("ab") as file, subprocess.Popen(command, env=environment, stderr=file, **options) as process:  # type: ignore[call-overload]
-        try:
-            poll(lambda: log.read_text().count("ready") > before or process.poll() is not None, "the agent is not ready", log)
-            yield process
-        finally:
-            ended = process.poll() is not None
-            process.terminate()
-            status = process.wait(PATIENCE_SECONDS)
-        assert ended or status == 0, log.read_text()
-
-
 @pytest.fixture
 def running(environment, tmp_path) -> Iterator[subprocess.Popen[bytes]]:
     """An agent."""
     with agent(environment, tmp_path / "agent.log") as process:
         yield process
-
-
-def run(body: str, environment: dict[str, str], first: str = "") -> None:
-    """Run a script to its end. ``first`` comes before it is observed."""
-    script = SCRIPT.format(first=first, body=body)
-    subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=False)
-
-
-@contextlib.contextmanager
-def waiting(environment: dict[str, str], then: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
-    """A script that has begun its run and waits for a line on stdin."""
-    command = [sys.executable, "-c", SCRIPT.format(first="", body=WAITING.format(then=then))]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        yield process
-        if process.poll() is None:
-            process.communicate(b"\n")
 
 
 def last(server: Receiver, state: str) -> dict[str, object]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import time
 from typing import Callable
 
 from rota.agent import witness
 from rota.agent.bury import bury, bury_unwatched
 from rota.agent.spool import Spool, stem_of
+from rota.wire import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rota.agent.sample import Sampled
 
 _REAP_SECONDS = 1.0  # how long the parent may take to reap, until we say that nobody told the status
 _SETTLE_SECONDS = 60.0  # how long we try to write it down, until we leave the files to whoever finds them
@@ -21,10 +27,34 @@ class Watched:
 
     def __init__(self, pid: int, pidfd: int, spool: Spool, stem: str) -> None:
         self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
+        self.watched_at = time.monotonic()
+        self.sampled: Sampled | None = None
         self.ended_at_ns = 0
         self.noticed_at = 0.0  # monotonic
         self.is_told = False  # whether ``ending`` is the kernel's last word on it, None included
         self.ending: witness.Ending | None = None
+
+    def used(self) -> dict[str, object]:
+        """What it used as far as it was sampled, as attributes of its ending."""
+        usage = self.sampled.usage if self.sampled else None
+        if not self.sampled or not usage:
+            return {}
+        return {
+            names.CPU_USER: usage.user_seconds,
+            names.CPU_SYSTEM: usage.system_seconds,
+            names.MEMORY_PEAK: self.sampled.peak_bytes,
+            names.MEASURED_BY: "samples",
+        }
+
+    def is_there(self) -> bool:
+        """Whether it lives or is still unreaped: so that what was read under its number was about it."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, 0)
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+        return True
 
 
 class Deaths:
@@ -55,6 +85,10 @@ class Deaths:
     def next_look_seconds(self) -> float:
         """How long the loop may sleep before it calls ``settle`` again."""
         return SCAN_SECONDS if all(watched.is_told for watched in self._unsettled) else SOON_SECONDS
+
+    def living(self) -> list[Watched]:
+        """Those that have not ended."""
+        return [key.data for key in self._selector.get_map().values() if isinstance(key.data, Watched)]
 
     def settle(self) -> None:
         """Bury the ended processes whose status is known, or will not become known."""
@@ -88,10 +122,9 @@ class Deaths:
 
     def close(self) -> None:
         """Forget all of them; they are found again after a restart."""
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, Watched):
-                self._selector.unregister(key.fd)
-                os.close(key.data.pidfd)
+        for watched in self.living():
+            self._selector.unregister(watched.pidfd)
+            os.close(watched.pidfd)
 
     def _watch_holder(self, pid: int, spool: Spool, stem: str) -> None:
         pidfd = witness.open_pidfd(pid)
@@ -120,7 +153,7 @@ class Deaths:
 
     def _bury(self, watched: Watched) -> bool:
         try:
-            return bury(watched.spool, watched.stem, watched.ending, watched.ended_at_ns)
+            return bury(watched.spool, watched.stem, watched.ending, watched.ended_at_ns, watched.used())
         except OSError as error:
             self._say_unwritable(watched.spool, error)
             return False

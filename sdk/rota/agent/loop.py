@@ -1,4 +1,4 @@
-"""The resident agent: one thread that listens and sees deaths, one that ships. Neither waits for the other."""
+"""The resident agent: one thread that listens, samples and sees deaths, one that ships. Neither waits for the other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Callable
 from rota.agent.carrier import Carrier
 from rota.agent.deaths import SCAN_SECONDS, SOON_SECONDS, Deaths, Watched
 from rota.agent.door import Caller, Hello, open_door
+from rota.agent.sample import Sampler, interval_seconds
+from rota.agent.samples import Samples
 from rota.agent.ship import Shipper
 from rota.agent.spool import Spool
 from rota.agent.turn import RESIDENT, Turn
@@ -45,7 +47,8 @@ class Agent:
         self._callers: dict[Caller, float] = {}
         self._spools: dict[str, Spool] = {}
         self._serve(_made(os.path.join(home, "spool")))
-        self._worker = Worker(Carrier(shipper, report), self._spools, report)
+        self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
+        self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
         self._turn = Turn(os.path.join(home, "spool"), RESIDENT)
         self._scan_at = 0.0
         self._is_stopping = False
@@ -79,6 +82,8 @@ class Agent:
         self._deaths.settle()
         if time.monotonic() >= self._scan_at:
             self._scan()
+        if self._sampler.is_due():
+            self._samples.add(self._sampler.lines(self._deaths.living()))
 
     def _dispatch(self, key: selectors.SelectorKey) -> None:
         if isinstance(key.data, Watched):

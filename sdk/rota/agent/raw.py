@@ -111,6 +111,6 @@ def _rejected(body: bytes) -> bool:
     """Whether the answer counts rejected records (OTLP partial success)."""
     try:
         partial = json.loads(body or b"{}").get("partialSuccess") or {}
-        return any(int(partial.get(key, 0)) > 0 for key in ("rejectedLogRecords", "rejectedSpans"))
+        return any(int(partial.get(key, 0)) > 0 for key in ("rejectedLogRecords", "rejectedSpans", "rejectedDataPoints"))
     except (ValueError, TypeError, AttributeError):
         return False

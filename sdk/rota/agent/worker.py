@@ -9,6 +9,7 @@ from typing import Callable
 from rota.agent.answer import Unavailable
 from rota.agent.backoff import Backoff
 from rota.agent.carrier import Carrier
+from rota.agent.samples import Samples
 from rota.agent.spool import Spool
 
 _TAIL_SECONDS = 0.2
@@ -16,17 +17,18 @@ _TRIM_SECONDS = 60.0  # while nobody takes anything
 
 
 class Worker(threading.Thread):
-    """Carries all spools, round by round, until stopped.
+    """Carries all spools and samples, round by round, until stopped.
 
     Args:
         carrier: does it.
         spools: by path; the agent's other thread may add some.
+        samples: what was measured, from the agent's other thread.
         report: takes one line of text for people.
     """
 
-    def __init__(self, carrier: Carrier, spools: dict[str, Spool], report: Callable[[str], None]) -> None:
+    def __init__(self, carrier: Carrier, spools: dict[str, Spool], samples: Samples, report: Callable[[str], None]) -> None:
         super().__init__(name="rota-agent-ship", daemon=True)  # a request that hangs must not keep the agent from stopping
-        self._carrier, self._spools, self._report = carrier, spools, report
+        self._carrier, self._spools, self._samples, self._report = carrier, spools, samples, report
         self._stopping = threading.Event()
         self._backoff = Backoff()
         self._trim_at = 0.0
@@ -47,6 +49,7 @@ class Worker(threading.Thread):
         """One round; how long to wait before the next, in seconds."""
         try:
             was_busy = sum(self._carrier.round(spool, is_resident=True) for spool in list(self._spools.values()))
+            self._samples.ship()
         except Unavailable as error:
             self._report("%s. It stays in the spool" % error)
             self._trim()

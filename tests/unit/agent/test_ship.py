@@ -6,7 +6,7 @@ import gzip
 import json
 
 import pytest
-from otlp_receiver import Reply, receiver, span_line, state_line
+from otlp_receiver import Reply, metrics_line, receiver, span_line, state_line
 from servers import free_ports
 
 from rota.agent.answer import NotRota, Unavailable
@@ -148,13 +148,16 @@ def test_no_proxy_stands_between_two_programs_of_one_machine(server, monkeypatch
     assert Shipper().ship("logs", [state_line("running")]) == []
 
 
-@pytest.mark.parametrize("signal", ["logs", "traces"])
+LINE_OF = {"logs": state_line("running"), "traces": span_line(), "metrics": metrics_line()}
+
+
+@pytest.mark.parametrize("signal", LINE_OF)
 def test_a_server_that_is_not_rota_gets_the_official_exporters_protobuf(server, monkeypatch, signal):
     """Raw lines go only to a collector that says it is rota."""
     server.answer = lambda path, body: Reply(is_rota=False, body=b"")
     monkeypatch.setenv("ROTA_ENDPOINT", server.url)
     shipper = Shipper()
-    assert shipper.ship(signal, [state_line("running") if signal == "logs" else span_line()]) == []
+    assert shipper.ship(signal, [LINE_OF[signal]]) == []
     shipper.close()
     types = {headers["Content-Type"] for path, _, headers in server.requests if path == f"/v1/{signal}"}
     assert types == {"application/x-protobuf"}
