@@ -8,7 +8,7 @@ import signal
 import time
 from typing import Callable
 
-from rota.agent import witness
+from rota.agent import cgroup, witness
 from rota.agent.bury import bury, bury_unwatched
 from rota.agent.spool import Spool, stem_of
 from rota.wire import names
@@ -29,6 +29,8 @@ class Watched:
         self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
         self.watched_at = time.monotonic()
         self.sampled: Sampled | None = None
+        self.oom_kills: cgroup.OomKills | None = None
+        self.is_oom = False  # there was one of them as the process ended
         self.ended_at_ns = 0
         self.noticed_at = 0.0  # monotonic
         self.is_told = False  # whether ``ending`` is the kernel's last word on it, None included
@@ -72,12 +74,16 @@ class Deaths:
             return
         with spool.mutex:
             spool.watched.add(stem)
-        self._selector.register(pidfd, selectors.EVENT_READ, Watched(pid, pidfd, spool, stem))
+        watched = Watched(pid, pidfd, spool, stem)
+        kills = cgroup.oom_kills(pid)
+        watched.oom_kills = kills if watched.is_there() else None  # else the number may be another's, in another group
+        self._selector.register(pidfd, selectors.EVENT_READ, watched)
 
     def notice(self, watched: Watched) -> None:
         """Its pidfd became readable: it has ended. How, is asked again in ``settle`` if nobody tells yet."""
         self._selector.unregister(watched.pidfd)
         watched.ended_at_ns, watched.noticed_at = time.time_ns(), time.monotonic()
+        watched.is_oom = watched.oom_kills is not None and watched.oom_kills.has_risen()  # now: its group may be gone soon
         self._unsettled.append(watched)
         self.settle()
 
@@ -89,6 +95,12 @@ class Deaths:
     def living(self) -> list[Watched]:
         """Those that have not ended."""
         return [key.data for key in self._selector.get_map().values() if isinstance(key.data, Watched)]
+
+    def look_at_groups(self) -> None:
+        """Remember how often processes were killed for want of memory in the groups of the living."""
+        for watched in self.living():
+            if watched.oom_kills is not None:
+                watched.oom_kills.look()
 
     def settle(self) -> None:
         """Bury the ended processes whose status is known, or will not become known."""
@@ -143,7 +155,7 @@ class Deaths:
         if not watched.is_told:
             status = witness.wait_status(watched.pidfd, watched.pid)
             watched.is_told = status is not None or waited_seconds > _REAP_SECONDS
-            watched.ending = None if status is None else witness.ending(status)
+            watched.ending = None if status is None else _ending(status, watched.is_oom)
         if not watched.is_told or not (self._bury(watched) or waited_seconds > _SETTLE_SECONDS):
             return False
         with watched.spool.mutex:
@@ -160,3 +172,9 @@ class Deaths:
 
     def _say_unwritable(self, spool: Spool, error: OSError) -> None:
         self._report("cannot write in %s: %s. Ends are not noted there" % (spool.directory, error.strerror))
+
+
+def _ending(status: int, is_oom: bool) -> witness.Ending:
+    """Only SIGKILL is how the kernel takes memory back."""
+    found = witness.ending(status)
+    return found._replace(is_oom=is_oom and found.signal == signal.SIGKILL)

@@ -11,7 +11,7 @@ from rota.rules import status
 from rota.rules.fold import TERMINAL
 from rota.wire import events, names
 
-VANISHED, PROCESS_ENDED = "vanished", "process_ended"
+VANISHED, PROCESS_ENDED, OOM_KILLED = "vanished", "process_ended", "oom_killed"
 _RESULT = {"succeeded": "success", "failed": "failure", "crashed": "error", "cancelled": "cancellation"}
 
 
@@ -90,7 +90,9 @@ def _verdict(run: Told, ending: Ending | None, ends_badly: bool | None) -> tuple
         return ("crashed" if ends_badly else "ended"), PROCESS_ENDED
     if ending is None or run.is_inner:
         return None if run.end_state else ("crashed", VANISHED)
-    return status.outcome(ending.exit_code, ending.signal_name) if _contradicts(run, ending) else None
+    if not _contradicts(run, ending):
+        return None
+    return ("crashed", OOM_KILLED) if ending.is_oom else status.outcome(ending.exit_code, ending.signal_name)
 
 
 def _contradicts(run: Told, ending: Ending) -> bool:
@@ -135,7 +137,7 @@ def _line(run: Told, ending: Ending | None, at_ns: int, used: Mapping[str, objec
 
 def _event_id(run: Told, reason: str, known: Ending | None) -> str:
     """The same for everybody who notices the same end, so that a second notice is a duplicate and not another event."""
-    word = "exit %d signal %d" % known if known else reason
+    word = "exit %d signal %d" % known[:2] if known else reason
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "rota:%s/%d/%s" % (run.run_id, run.attempt, word)))
 
 

@@ -20,6 +20,7 @@ from rota.agent.turn import RESIDENT, Turn
 from rota.agent.worker import Worker
 
 _STOP_SECONDS = 3.0
+_GROUPS_SECONDS = 5.0  # between two looks at the control groups of all watched processes
 _CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
 
 
@@ -50,7 +51,7 @@ class Agent:
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
         self._turn = Turn(os.path.join(home, "spool"), RESIDENT)
-        self._scan_at = 0.0
+        self._scan_at = self._groups_at = 0.0
         self._is_stopping = False
 
     def run(self) -> None:
@@ -82,6 +83,9 @@ class Agent:
         self._deaths.settle()
         if time.monotonic() >= self._scan_at:
             self._scan()
+        if time.monotonic() >= self._groups_at:
+            self._groups_at = time.monotonic() + _GROUPS_SECONDS
+            self._deaths.look_at_groups()
         if self._sampler.is_due():
             self._samples.add(self._sampler.lines(self._deaths.living()))
 
