@@ -60,7 +60,7 @@ def _folders(pid: int, proc: str, mounts: str) -> list[tuple[str, tuple[str, ...
             mounted = [line.split() for line in file]
     except OSError:
         return []
-    found = []
+    found: list[tuple[str, tuple[str, ...]]] = []
     for group in (group for group in groups if len(group) == 3):
         if group[:2] == ["0", ""]:
             found.append((_under(group[2], mounted, "cgroup2", ""), _FILES_2))
