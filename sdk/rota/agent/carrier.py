@@ -65,6 +65,7 @@ class Carrier:
 
     def __init__(self, shipper: Shipper, report: Callable[[str], None]) -> None:
         self.carried = self.set_aside = 0  # lines acknowledged; lines that nobody takes
+        self.delivered_at = 0.0  # Unix time of the last acknowledgement
         self._shipper, self._report = shipper, report
         self._accounts: dict[str, _Account] = {}
         self._load: list[_Part] = []
@@ -151,6 +152,7 @@ class Carrier:
             lines = [(part, line) for part in load if signal_of(part.name) == signal for line in part.good]
             refused = set(self._shipper.ship(signal, [line for _, line in lines])) if lines else set()
             self.carried += len(lines) - len(refused)
+            self.delivered_at = time.time() if len(lines) > len(refused) else self.delivered_at
             for index in refused:
                 part, line = lines[index]
                 part.bad.append(line)

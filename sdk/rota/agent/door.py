@@ -1,4 +1,4 @@
-"""The agent's socket: a script connects, says hello in one line, and leaves at once.
+"""The agent's socket: a script connects, says hello in one line, and leaves at once; who asks for the status gets one line back.
 
 The kernel, not the line, says who connected: the peer's credentials, and on Linux 6.5 and later a pidfd that names the
 very process even when it has ended meanwhile.
@@ -17,6 +17,7 @@ from rota.errors import RotaError
 
 _SO_PEERPIDFD = 77
 _LONGEST_HELLO = 8192
+STATUS_WORD = {"status": 1}
 
 
 class DoorError(RotaError):
@@ -32,6 +33,10 @@ class Hello:
         self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
 
 
+class StatusAsked:
+    """A caller waits for the agent's status, as one line of JSON."""
+
+
 class Caller:
     """An accepted connection whose line has not come yet. ``pidfd`` is taken at once: the caller may be gone soon."""
 
@@ -42,8 +47,8 @@ class Caller:
         self._pidfd = _peer_pidfd(connection, self.pid)
         self._data = b""
 
-    def read(self) -> Hello | None:
-        """The hello once it is there.
+    def read(self) -> Hello | StatusAsked | None:
+        """What the caller says, once it is there.
 
         Raises:
             ValueError: what came is no hello, or the caller is neither we nor root, or it hung up without one.
@@ -57,9 +62,19 @@ class Caller:
         self._data += data
         if b"\n" not in self._data and data and len(self._data) < _LONGEST_HELLO:
             return None
-        spool, stem = _parse(self._data)
+        said = _parse(self._data)
+        if isinstance(said, StatusAsked):
+            return said
+        spool, stem = said
         pidfd, self._pidfd = self._pidfd, None
         return Hello(self.pid, pidfd, spool, stem)
+
+    def answer(self, status: dict[str, object]) -> None:
+        """Tell the status; a caller that does not read it gets what fits into the socket's buffer."""
+        try:
+            self.connection.send(json.dumps(status).encode("ascii") + b"\n")
+        except OSError:  # it has gone
+            pass
 
     def close(self) -> None:
         """Hang up; a pidfd that no hello took is closed too."""
@@ -128,9 +143,11 @@ def _peer_pidfd(connection: socket.socket, pid: int) -> int | None:
     return pidfd
 
 
-def _parse(data: bytes) -> tuple[str, str]:
+def _parse(data: bytes) -> tuple[str, str] | StatusAsked:
     try:
         hello = json.loads(data)
+        if hello == STATUS_WORD:
+            return StatusAsked()
         spool, stem = hello["spool"], hello["stem"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError("no hello: %r" % data[:80]) from error

@@ -9,9 +9,10 @@ import socket
 import time
 from typing import Callable
 
+from rota import __version__
 from rota.agent.carrier import Carrier
 from rota.agent.deaths import SCAN_SECONDS, SOON_SECONDS, Deaths, Watched
-from rota.agent.door import Caller, Hello, open_door
+from rota.agent.door import Caller, Hello, StatusAsked, open_door
 from rota.agent.sample import Sampler, interval_seconds
 from rota.agent.samples import Samples
 from rota.agent.ship import Shipper
@@ -38,7 +39,8 @@ class Agent:
     """
 
     def __init__(self, home: str, door_path: str, shipper: Shipper, report: Callable[[str], None]) -> None:
-        self._report, self._door_path = report, door_path
+        self._report, self._door_path, self._shipper = report, door_path, shipper
+        self._started_at = time.time()
         self._door = open_door(door_path)
         self._wake, self._waker = socket.socketpair()
         self._selector = selectors.DefaultSelector()
@@ -77,6 +79,18 @@ class Agent:
         except OSError:  # it has ended already
             pass
 
+    def status(self) -> dict[str, object]:
+        """What `rota agent status` shows; times are Unix seconds, 0 for never."""
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "ships_to": self._shipper.destination,
+            "spools": list(self._spools),
+            "watched": len(self._deaths.living()),
+            **self._worker.status(),
+        }
+
     def _turn_once(self) -> None:
         for key, _ in self._selector.select(self._deaths.next_look_seconds):
             self._dispatch(key)
@@ -113,14 +127,17 @@ class Agent:
 
     def _hear(self, caller: Caller) -> None:
         try:
-            hello = caller.read()
+            said = caller.read()
         except (ValueError, OSError) as error:
             self._report("refused: %s" % error)
             self._hang_up(caller)
             return
-        if hello is not None:
+        if isinstance(said, StatusAsked):
+            caller.answer(self.status())
+        if said is not None:
             self._hang_up(caller)
-            self._welcome(hello)
+        if isinstance(said, Hello):
+            self._welcome(said)
 
     def _hang_up(self, caller: Caller) -> None:
         self._selector.unregister(caller.connection)

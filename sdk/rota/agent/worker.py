@@ -32,6 +32,7 @@ class Worker(threading.Thread):
         self._stopping = threading.Event()
         self._backoff = Backoff()
         self._trim_at = 0.0
+        self._failure = ""  # why the last round failed
 
     def run(self) -> None:
         """Rounds, each after a moment's wait, or a longer one while the collector does not take anything."""
@@ -45,20 +46,33 @@ class Worker(threading.Thread):
         self._stopping.set()
         self.join(wait_seconds)
 
+    def status(self) -> dict[str, object]:
+        """For people: what was delivered and when, what was not, and why not. Read from another thread, at any time."""
+        return {
+            "delivered_at": self._carrier.delivered_at,
+            "delivered_lines": self._carrier.carried,
+            "set_aside_lines": self._carrier.set_aside,
+            "dropped_samples": self._samples.dropped,
+            "failure": self._failure,
+        }
+
     def _round(self) -> float:
         """One round; how long to wait before the next, in seconds."""
         try:
             was_busy = sum(self._carrier.round(spool, is_resident=True) for spool in list(self._spools.values()))
             self._samples.ship()
         except Unavailable as error:
+            self._failure = str(error)
             self._report("%s. It stays in the spool" % error)
             self._trim()
             return self._backoff.next_seconds(error.retry_after_seconds)
         except Exception as error:  # a fault of ours must not end shipping for good
-            self._report("a round failed: %s: %s" % (type(error).__name__, error))
+            self._failure = "a round failed: %s: %s" % (type(error).__name__, error)
+            self._report(self._failure)
             return self._backoff.next_seconds()
         if self._backoff.failures:
             self._report("the collector takes it again")
+        self._failure = ""
         self._backoff.reset()
         return 0.0 if was_busy else _TAIL_SECONDS
 

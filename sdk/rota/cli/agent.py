@@ -10,14 +10,39 @@ HELP = "ship what scripts leave in the spool, and see how they end"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``rota agent``."""
+    """The options and actions of ``rota agent``."""
     parser.add_argument("--once", action="store_true", help="ship everything that ended scripts left behind, then exit")
     parser.add_argument("--verbose", action="store_true", help="with --once: say what was shipped")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", help="install, status or uninstall (default: run here)")
+    install = actions.add_parser(
+        "install", help="make it a service of systemd or launchd, for this machine as root, else for this user"
+    )
+    install.add_argument("--print", action="store_true", help="only print the unit")
+    status = actions.add_parser("status", help="whether one answers, and how it does; exit status 0 or 1")
+    status.add_argument("--json", action="store_true", help="print an object")
+    remove = actions.add_parser("uninstall", help="stop the service and remove it")
+    for action in (install, remove):
+        action.add_argument("--user", action="store_true", help="for this user, though it is root")
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 0: stopped when asked, or all is shipped; 1: it cannot start, or something could not be delivered."""
+    if args.action == "status":
+        from rota.cli import _agent_status
+
+        return _agent_status.show(args.json)
+    if args.action:
+        return _as_service(args)
     return _once(args.verbose) if args.once else _resident()
+
+
+def _as_service(args: argparse.Namespace) -> int:
+    from rota.cli import _agent_install
+
+    is_system = os.geteuid() == 0 and not args.user
+    if args.action == "uninstall":
+        return _agent_install.uninstall(is_system)
+    return _agent_install.show(is_system) if args.print else _agent_install.install(is_system)
 
 
 def _once(is_verbose: bool) -> int:
