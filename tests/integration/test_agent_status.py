@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agents import agent, waiting
@@ -29,7 +30,7 @@ def environment(tmp_path, server) -> dict[str, str]:
     return {**clean_environment(home, ROTA_AGENT=str(home / "agent.sock")), "ROTA_ENDPOINT": server.url, "ROTA_DETACH": "off"}
 
 
-def status(environment: dict[str, str]) -> dict[str, object]:
+def status(environment: dict[str, str]) -> dict[str, Any]:
     """As `--json` prints it."""
     return json.loads(rota("agent", "status", "--json", environment=environment).stdout)
 
@@ -47,7 +48,7 @@ def test_no_agent_is_an_exit_status_and_a_next_step(environment):
 def test_an_agent_tells_how_it_does(environment, server, tmp_path):
     """What it is, what it watches, and that it delivers."""
     with agent(environment, tmp_path / "agent.log") as process, waiting(environment):
-        found = poll(lambda: status(environment) if status(environment)["delivered_at"] else None, "nothing is delivered")
+        found = poll(lambda: [found for found in [status(environment)] if found["delivered_at"]], "nothing is delivered")[0]
         assert (found["door"], found["pid"], found["watched"]) == (environment["ROTA_AGENT"], process.pid, 1)
         assert (found["answers"], found["failure"], found["waiting_files"]) == (True, "", 0)
         assert found["started_at"] <= found["delivered_at"]
@@ -64,7 +65,7 @@ def test_what_waits_and_why_is_told(environment, server, tmp_path):
     left.joinpath("1-00.logs.jsonl").write_bytes(state_line("running"))
     left.joinpath("1-00.traces.jsonl").write_bytes(span_line())
     with agent(environment, tmp_path / "agent.log"):
-        found = poll(lambda: status(environment) if status(environment)["failure"] else None, "no failure is told")
+        found = poll(lambda: [found for found in [status(environment)] if found["failure"]], "no failure is told")[0]
         assert "503" in found["failure"]
         assert (found["waiting_files"], found["delivered_at"]) == (2, 0)
         assert found["waiting_bytes"] > len(state_line("running")) + len(span_line())

@@ -120,3 +120,4 @@ def test_the_machines_unit_is_where_an_administrator_looks():
     made = service(True, "linux", {})
     assert made.path == "/etc/systemd/system/rota-agent.service"
     assert made.start[0] == ("systemctl", "daemon-reload")
+    assert '"agent" "--all-users"' in made.text

@@ -131,6 +131,9 @@ class Carrier:
             chunk = spool.read(directory, name, lambda inode: account.offset(name, inode))
         except FileNotFoundError:
             return False
+        except OSError as error:  # a link, a pipe, another's file, a bad disk: it must not keep us from the others
+            self._report("cannot read %s: %s" % (os.path.join(directory, name), error.strerror))
+            return False
         is_end = chunk.next_offset == chunk.offset
         if not is_end or directory == spool.left:
             self._load.append(_Part(spool, name, chunk, is_last=is_end))

@@ -43,7 +43,7 @@ class Caller:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.connection.setblocking(False)
-        self.pid, self.uid = _credentials(connection)
+        self.pid, self.uid = credentials(connection)
         self._pidfd = _peer_pidfd(connection, self.pid)
         self._data = b""
 
@@ -84,8 +84,31 @@ class Caller:
             self._pidfd = None
 
 
-def open_door(path: str) -> socket.socket:
-    """Listen at ``path`` (mode 0600); a socket file that nobody listens on is replaced.
+class Door:
+    """Where callers come in: a listening socket, and its file."""
+
+    def __init__(self, listening: socket.socket, path: str) -> None:
+        self._listening, self._path = listening, path
+
+    def fileno(self) -> int:
+        """Readable when somebody calls."""
+        return self._listening.fileno()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """The next caller. Raises BlockingIOError when there is none, and what ``socket.accept`` does."""
+        return self._listening.accept()
+
+    def close(self) -> None:
+        """Listen no more; the file goes too."""
+        self._listening.close()
+        try:
+            os.unlink(self._path)
+        except OSError:
+            pass
+
+
+def open_door(path: str, mode: int = 0o600) -> Door:
+    """Listen at ``path``; a socket file that nobody listens on is replaced. ``mode``: who may call.
 
     Raises:
         DoorError: somebody listens there, or it cannot be made.
@@ -97,17 +120,17 @@ def open_door(path: str) -> socket.socket:
         os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
         if os.path.lexists(path):
             os.unlink(path)
-        _bind_privately(door, path)
+        _bind(door, path, mode)
         door.listen(512)
     except OSError as error:
         door.close()
         raise DoorError("cannot listen on %s: %s. Set ROTA_AGENT to a shorter or writable path" % (path, error)) from error
     door.setblocking(False)
-    return door
+    return Door(door, path)
 
 
-def _bind_privately(door: socket.socket, path: str) -> None:
-    mask = os.umask(0o177)
+def _bind(door: socket.socket, path: str, mode: int) -> None:
+    mask = os.umask(0o777 & ~mode)
     try:
         door.bind(path)
     finally:
@@ -126,8 +149,8 @@ def _somebody_listens(path: str) -> bool:
         return True
 
 
-def _credentials(connection: socket.socket) -> tuple[int, int]:
-    """(pid, uid) of the peer. Where the system does not tell, the socket's mode has kept others out: (0, our uid)."""
+def credentials(connection: socket.socket) -> tuple[int, int]:
+    """(pid, uid) of the peer as it connected. Where the system does not tell, the mode has kept others out: (0, our uid)."""
     if sys.platform != "linux":
         return 0, os.geteuid()
     pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))

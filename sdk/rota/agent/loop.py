@@ -7,12 +7,13 @@ import resource
 import selectors
 import socket
 import time
-from typing import Callable
+from typing import Callable, Sequence
 
 from rota import __version__
 from rota.agent.carrier import Carrier
 from rota.agent.deaths import SCAN_SECONDS, SOON_SECONDS, Deaths, Watched
-from rota.agent.door import Caller, Hello, StatusAsked, open_door
+from rota.agent.door import Caller, Door, Hello, StatusAsked
+from rota.agent.handed import HandedDoor
 from rota.agent.sample import Sampler, interval_seconds
 from rota.agent.samples import Samples
 from rota.agent.ship import Shipper
@@ -26,22 +27,23 @@ _CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
 
 
 class Agent:
-    """A resident agent of one home. Scripts with another home that say hello are served too, if that is this user's.
+    """A resident agent of one user. Every script that says hello is served, if its spool is this user's.
 
     Args:
-        home: absolute path of ``$ROTA_HOME``.
-        door_path: where to listen.
+        door: where scripts come in; closed at the end.
         shipper: delivers lines.
         report: takes one line of text for people.
-
-    Raises:
-        DoorError: nobody can listen there, or somebody does.
+        home: absolute path of a ``$ROTA_HOME`` to serve from the start; made if need be.
+        spools: more spools to serve from the start, where they are this user's.
+        on_spool: told the path of each one that is served.
     """
 
-    def __init__(self, home: str, door_path: str, shipper: Shipper, report: Callable[[str], None]) -> None:
-        self._report, self._door_path, self._shipper = report, door_path, shipper
+    def __init__(
+        self, door: Door | HandedDoor, shipper: Shipper, report: Callable[[str], None], home: str = "",
+        spools: Sequence[str] = (), on_spool: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._report, self._door, self._shipper, self._on_spool = report, door, shipper, on_spool
         self._started_at = time.time()
-        self._door = open_door(door_path)
         self._wake, self._waker = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._door, selectors.EVENT_READ)
@@ -49,17 +51,21 @@ class Agent:
         self._deaths = Deaths(self._selector, report)
         self._callers: dict[Caller, float] = {}
         self._spools: dict[str, Spool] = {}
-        self._serve(_made(os.path.join(home, "spool")))
+        if home:
+            own = _made(os.path.join(home, "spool"))
+            self._spools[own] = Spool(own)
+        for path in spools:
+            self._serve(path)
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
-        self._turn = Turn(os.path.join(home, "spool"), RESIDENT)
+        self._turn = Turn(os.path.join(home, "spool"), RESIDENT) if home else None
         self._scan_at = self._groups_at = 0.0
         self._is_stopping = False
 
     def run(self) -> None:
         """Serve until ``stop``; then send what is there, for a moment, and return."""
         _allow_many_files()
-        if not self._turn.take():
+        if self._turn and not self._turn.take():
             self._report("another agent ships this home too")
         self._scan()
         self._worker.start()
@@ -117,6 +123,9 @@ class Agent:
                 connection, _ = self._door.accept()
             except BlockingIOError:
                 return
+            except EOFError:  # who handed callers to us is gone: another one will start another of us
+                self._is_stopping = True
+                return
             except OSError as error:  # out of descriptors: the caller's files are found all the same
                 self._report("cannot accept a script's hello: %s" % error)
                 return
@@ -153,8 +162,10 @@ class Agent:
 
     def _serve(self, path: str) -> Spool | None:
         """The spool at that path; None when it is not this user's to read and write."""
-        if path not in self._spools and (not self._spools or _is_own(path)):
+        if path not in self._spools and _is_own(path):
             self._spools[path] = Spool(path)
+            if self._on_spool:
+                self._on_spool(path)
         if path not in self._spools:
             self._report("refused: %s is not a directory of this user" % path)
         return self._spools.get(path)
@@ -169,15 +180,12 @@ class Agent:
 
     def _close(self) -> None:
         self._door.close()
-        try:
-            os.unlink(self._door_path)
-        except OSError:
-            pass
         self._worker.stop(_STOP_SECONDS)
         for caller in list(self._callers):
             self._hang_up(caller)
         self._deaths.close()
-        self._turn.give_back()
+        if self._turn:
+            self._turn.give_back()
         self._selector.close()
         self._wake.close()
         self._waker.close()

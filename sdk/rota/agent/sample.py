@@ -20,7 +20,7 @@ from rota.wire import events, metrics, names
 
 _RUNS_A_LINE = 128
 _LINES_LOOKED_AT = 64  # of the process's file, for the run that the process is: it stands at the top
-_OF_THE_TIME = 500  # a pass takes at most one part in so many: where there are many processes, we look less often
+_OF_THE_TIME = 400  # of a core passes take at most one part in so many: where there are many processes, we look less often
 
 
 class Usage(NamedTuple):
@@ -52,10 +52,13 @@ class Sampler:
     Args:
         interval_seconds: between two samples of a process, and before its first; 0: never.
         clock: monotonic seconds.
+        spent: CPU seconds of this thread.
     """
 
-    def __init__(self, interval_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval_seconds, self._clock = interval_seconds, clock
+    def __init__(
+        self, interval_seconds: float, clock: Callable[[], float] = time.monotonic, spent: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._interval_seconds, self._clock, self._spent = interval_seconds, clock, spent
         self._next_at = clock() + interval_seconds
 
     def is_due(self) -> bool:
@@ -64,11 +67,10 @@ class Sampler:
 
     def lines(self, watched: Iterable[Watched]) -> list[bytes]:
         """Take one sample of each process that has been watched for an interval, as OTLP-JSON lines of metrics."""
-        began_at = self._clock()
-        due = {each.pid: each for each in watched if began_at - each.watched_at >= self._interval_seconds and each.pid}
+        spent_before = self._spent()
+        due = {each.pid: each for each in watched if self._clock() - each.watched_at >= self._interval_seconds and each.pid}
         told = self._sample(due) if due else []
-        ended_at = self._clock()
-        self._next_at = ended_at + max(self._interval_seconds, (ended_at - began_at) * _OF_THE_TIME)
+        self._next_at = self._clock() + max(self._interval_seconds, (self._spent() - spent_before) * _OF_THE_TIME)
         return [metrics.line(told[i : i + _RUNS_A_LINE]).encode("ascii") for i in range(0, len(told), _RUNS_A_LINE)]
 
     def _sample(self, due: dict[int, Watched]) -> list[str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIGNALS = ("logs", "traces")
 CHUNK_BYTES = 4 << 20
 _JUST_CREATED_SECONDS = 5.0
-_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name must not hold us up
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 _CAN_ASK_HOLDER = sys.platform == "linux" and struct.calcsize("P") == 8
 

@@ -41,12 +41,12 @@ RestrictNamespaces=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 SystemCallArchitectures=native
 """
-# Of root's powers only that of reading what any process uses. It has to see /proc, /tmp and the homes as they are.
+# Of root's powers only those of becoming a user and of ending what it started. It has to see /proc, /tmp and homes as they are.
 _SYSTEM_HARDENING = """\
 RuntimeDirectory=rota
 StateDirectory=rota
 StateDirectoryMode=0700
-CapabilityBoundingSet=CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL
 ProtectSystem=full
 ProtectControlGroups=yes
 ProtectKernelTunables=yes

@@ -98,7 +98,7 @@ def _systemd(command: list[str], plain: dict[str, str], is_system: bool) -> Serv
     call = ("systemctl",) if is_system else ("systemctl", "--user")
     start = ((*call, "daemon-reload"), (*call, "enable", _SYSTEMD_NAME), (*call, "restart", _SYSTEMD_NAME))
     stop = ((*call, "disable", "--now", _SYSTEMD_NAME),)
-    text = unit.systemd_unit(command, plain, is_system)
+    text = unit.systemd_unit([*command, *(["--all-users"] if is_system else [])], plain, is_system)
     return Service(os.path.join(folder, _SYSTEMD_NAME), text, start, stop, ((*call, "daemon-reload"),))
 
 

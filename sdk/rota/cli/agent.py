@@ -13,6 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options and actions of ``rota agent``."""
     parser.add_argument("--once", action="store_true", help="ship everything that ended scripts left behind, then exit")
     parser.add_argument("--verbose", action="store_true", help="with --once: say what was shipped")
+    parser.add_argument(
+        "--all-users", action="store_true", help="as root: serve every user of this machine, with that user's rights"
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", help="install, status or uninstall (default: run here)")
     install = actions.add_parser(
         "install", help="make it a service of systemd or launchd, for this machine as root, else for this user"
@@ -33,7 +36,30 @@ def run(args: argparse.Namespace) -> int:
         return _agent_status.show(args.json)
     if args.action:
         return _as_service(args)
+    if args.all_users:
+        return _for_all_users()
     return _once(args.verbose) if args.once else _resident()
+
+
+def _for_all_users() -> int:
+    from rota import _config
+    from rota.agent.porter import Porter
+    from rota.agent.report import Report
+    from rota.agent.unit import SYSTEM_DOOR
+    from rota.errors import UsageError
+
+    if os.geteuid() != 0 or not hasattr(os, "pidfd_open"):
+        raise UsageError("--all-users is for root on Linux: another user's agent is `rota agent`")
+    report, home = Report(), _config.home()
+    path = os.environ.get("ROTA_AGENT") or SYSTEM_DOOR
+    os.makedirs(home, mode=0o700, exist_ok=True)
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    porter = Porter(path, os.path.join(home, "spools.json"), report)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: porter.stop())
+    report("ready at %s, for every user" % path)
+    porter.run()
+    return 0
 
 
 def _as_service(args: argparse.Namespace) -> int:
@@ -71,13 +97,14 @@ def _say_nothing(_: str) -> None:
 
 def _resident() -> int:
     from rota import _config
+    from rota.agent.door import open_door
     from rota.agent.loop import Agent
     from rota.agent.report import Report
     from rota.agent.ship import Shipper
 
     report, shipper = Report(), Shipper()
     path = door_path(_config.home())
-    agent = Agent(_config.home(), path, shipper, report)
+    agent = Agent(open_door(path), shipper, report, home=_config.home())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
     report("ready at %s, ships to %s" % (path, shipper.destination))

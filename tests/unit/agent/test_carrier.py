@@ -247,3 +247,15 @@ def test_a_restarted_agent_sends_again_what_it_does_not_remember(spool, shipper,
     for _ in range(2):
         Carrier(shipper, reported.append).round(spool, is_resident=True)
     assert len(shipper.lines) == 2
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(spool, carrier, shipper, reported):
+    """A link or a pipe under a spool file's name: it is said, and the others are carried."""
+    left = Path(spool.left)
+    (left / "1-00.logs.jsonl").symlink_to("/etc/passwd")
+    os.mkfifo(left / "2-00.logs.jsonl")
+    (left / f"{STEM}.logs.jsonl").write_bytes(state_line("succeeded"))
+    carrier.round(spool, is_resident=True)
+    assert [state for state, _ in shipper.said()] == ["succeeded"]
+    assert sum("cannot read" in line for line in reported) == 2
+    assert sorted(os.listdir(left)) == ["1-00.logs.jsonl", "2-00.logs.jsonl"]

@@ -66,7 +66,7 @@ def test_a_hello_may_come_in_pieces(pair):
 @pytest.mark.parametrize("uid", [0, os.geteuid()], ids=["root", "owner"])
 def test_root_and_the_owner_are_heard(pair, monkeypatch, uid):
     """An agent serves its own user, and root."""
-    monkeypatch.setattr(door, "_credentials", lambda connection: (os.getpid(), uid))
+    monkeypatch.setattr(door, "credentials", lambda connection: (os.getpid(), uid))
     caller = Caller(pair[0])
     pair[1].sendall(HELLO)
     hello = caller.read()
@@ -78,7 +78,7 @@ def test_root_and_the_owner_are_heard(pair, monkeypatch, uid):
 
 def test_another_user_is_refused(pair, monkeypatch):
     """Though the socket's mode should have kept it out."""
-    monkeypatch.setattr(door, "_credentials", lambda connection: (os.getpid(), 54321))
+    monkeypatch.setattr(door, "credentials", lambda connection: (os.getpid(), 54321))
     caller = Caller(pair[0])
     pair[1].sendall(HELLO)
     with pytest.raises(ValueError, match="uid 54321"):

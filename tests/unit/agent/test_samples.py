@@ -128,11 +128,13 @@ def test_a_sampler_has_an_interval():
 
 
 def test_a_slow_pass_makes_passes_rare():
-    """Where looking takes 0.1 s, we look every 50 s: never more than one part in 500 of the time."""
-    times = [0.0, 10.0, 10.1, 50.0, 60.1]
-    sampler = Sampler(5, lambda: times.pop(0))
+    """Where looking takes 0.1 s of CPU time, we look every 40 s: never more than one part in 400 of a core."""
+    clock, spent = [10.0], [1.0, 1.1]
+    sampler = Sampler(5, lambda: clock[0], lambda: spent.pop(0))
     sampler.lines([])
+    clock[0] = 49.0
     assert not sampler.is_due()
+    clock[0] = 51.0
     assert sampler.is_due()
 
 
