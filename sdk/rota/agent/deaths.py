@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _REAP_SECONDS = 1.0  # how long the parent may take to reap, until we say that nobody told the status
 _SETTLE_SECONDS = 60.0  # how long we try to write it down, until we leave the files to whoever finds them
-SOON_SECONDS, SCAN_SECONDS = 0.02, 0.4
+SOON_SECONDS = 0.02
+SCAN_SECONDS, SECOND_LOOK_SECONDS = 0.6, 0.1  # together less than a second: one who said no hello and dies is noticed in that
 
 
 class Watched:
@@ -60,10 +61,18 @@ class Watched:
 
 
 class Deaths:
-    """The watched processes. Everything here is the work of the loop's thread and never waits."""
+    """The watched processes. Everything here is the work of the loop's thread and never waits.
 
-    def __init__(self, selector: selectors.BaseSelector, report: Callable[[str], None]) -> None:
-        self._selector, self._report = selector, report
+    Args:
+        selector: where their pidfds are waited for.
+        report: takes one line of text for people.
+        on_buried: called when the files of one are ready to be carried.
+    """
+
+    def __init__(
+        self, selector: selectors.BaseSelector, report: Callable[[str], None], on_buried: Callable[[], None] = lambda: None
+    ) -> None:
+        self._selector, self._report, self._on_buried = selector, report, on_buried
         self._unsettled: list[Watched] = []
         self._suspects: set[tuple[str, str]] = set()
 
@@ -106,15 +115,18 @@ class Deaths:
         """Bury the ended processes whose status is known, or will not become known."""
         self._unsettled = [watched for watched in self._unsettled if not self._settle(watched)]
 
-    def find(self, spool: Spool) -> None:
+    def find(self, spool: Spool) -> bool:
         """Look through ``live/`` for processes that said no hello: watch the living, bury the dead.
 
         A dead one is buried at the second look only: its hello may still wait at the door, and then its exit status is to be had.
+        Whether there is one of whom this was the first look.
         """
+        before = set(self._suspects)
         stems = {stem_of(name) for name in spool.names(spool.live)} - spool.watched
         for stem in sorted(stems):
             self._look_at(spool, stem)
         self._suspects = {suspect for suspect in self._suspects if suspect[0] != spool.directory or suspect[1] in stems}
+        return not self._suspects <= before
 
     def _look_at(self, spool: Spool, stem: str) -> None:
         with spool.mutex:
@@ -128,7 +140,8 @@ class Deaths:
 
     def _bury_unwatched(self, spool: Spool, stem: str) -> None:
         try:
-            bury_unwatched(spool, stem)
+            if bury_unwatched(spool, stem):
+                self._on_buried()
         except OSError as error:
             self._say_unwritable(spool, error)
 
@@ -161,6 +174,7 @@ class Deaths:
         with watched.spool.mutex:
             watched.spool.watched.discard(watched.stem)
         os.close(watched.pidfd)
+        self._on_buried()
         return True
 
     def _bury(self, watched: Watched) -> bool:

@@ -11,7 +11,7 @@ from typing import Callable, Sequence
 
 from rota import __version__
 from rota.agent.carrier import Carrier
-from rota.agent.deaths import SCAN_SECONDS, SOON_SECONDS, Deaths, Watched
+from rota.agent.deaths import SCAN_SECONDS, SECOND_LOOK_SECONDS, SOON_SECONDS, Deaths, Watched
 from rota.agent.door import Caller, Door, Hello, StatusAsked
 from rota.agent.handed import HandedDoor
 from rota.agent.sample import Sampler, interval_seconds
@@ -48,7 +48,6 @@ class Agent:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._door, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._deaths = Deaths(self._selector, report)
         self._callers: dict[Caller, float] = {}
         self._spools: dict[str, Spool] = {}
         if home:
@@ -58,6 +57,7 @@ class Agent:
             self._serve(path)
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
+        self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
         self._turn = Turn(os.path.join(home, "spool"), RESIDENT) if home else None
         self._scan_at = self._groups_at = 0.0
         self._is_stopping = False
@@ -98,7 +98,7 @@ class Agent:
         }
 
     def _turn_once(self) -> None:
-        for key, _ in self._selector.select(self._deaths.next_look_seconds):
+        for key, _ in self._selector.select(max(0.0, min(self._deaths.next_look_seconds, self._scan_at - time.monotonic()))):
             self._dispatch(key)
         self._deaths.settle()
         if time.monotonic() >= self._scan_at:
@@ -155,6 +155,7 @@ class Agent:
 
     def _welcome(self, hello: Hello) -> None:
         spool = self._serve(hello.spool)
+        self._worker.wake()
         if spool is not None and hello.pidfd is not None:
             self._deaths.watch(hello.pid, hello.pidfd, spool, hello.stem)
         elif hello.pidfd is not None:
@@ -171,12 +172,11 @@ class Agent:
         return self._spools.get(path)
 
     def _scan(self) -> None:
-        self._scan_at = time.monotonic() + SCAN_SECONDS
         for caller, deadline in list(self._callers.items()):
             if time.monotonic() > deadline:
                 self._hang_up(caller)
-        for spool in list(self._spools.values()):
-            self._deaths.find(spool)
+        is_unsure = [self._deaths.find(spool) for spool in list(self._spools.values())]
+        self._scan_at = time.monotonic() + (SECOND_LOOK_SECONDS if any(is_unsure) else SCAN_SECONDS)
 
     def _close(self) -> None:
         self._door.close()

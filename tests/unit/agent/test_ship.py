@@ -99,6 +99,18 @@ def test_the_server_may_ask_for_a_pause(server, shipper):
     assert caught.value.retry_after_seconds == 7
 
 
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [("Fri, 31 Dec 9999 23:59:59 GMT", 1e9, 1e12), ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0), ("soon", 0, 0), ("nan", 0, 0)],
+)
+def test_a_pause_may_be_a_date(server, shipper, asked, least, most):
+    """RFC 9110 allows both; what is neither asks for nothing."""
+    server.answer = lambda path, body: Reply(429, headers=(("Retry-After", asked),))
+    with pytest.raises(Unavailable) as caught:
+        shipper.ship("logs", [state_line("running")])
+    assert least <= caught.value.retry_after_seconds <= most
+
+
 def test_a_closed_port_keeps_the_lines(monkeypatch):
     """Nobody there: the lines are for later."""
     (port,) = free_ports(1)
