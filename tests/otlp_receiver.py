@@ -28,6 +28,7 @@ class Receiver:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.asked = 0  # requests that carried something, answered or not
         self.requests: list[tuple[str, bytes, dict[str, str]]] = []
         self.answer: Callable[[str, bytes], Reply] = lambda path, body: Reply()
         self.delivered: list[tuple[str, bytes]] = []  # those that were answered with 200
@@ -66,8 +67,9 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         kept: Receiver = self.server.receiver  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        kept.asked += body != b"{}"  # else the question whether this is rota
         reply = kept.answer(self.path, body)
-        if body != b"{}":  # the question whether this is rota
+        if body != b"{}":
             kept.requests.append((self.path, body, {name.title(): value for name, value in self.headers.items()}))
             if reply.status == 200:
                 kept.delivered.append((self.path, body))

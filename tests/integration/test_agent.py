@@ -261,6 +261,8 @@ def test_it_stops_when_asked(environment, tmp_path, number):
         b'{"hello":2,"spool":"/x","stem":"1-a"}\n',
         b'{"hello":1,"spool":"x","stem":"1-a"}\n',
         b'{"hello":1,"spool":"/","stem":"../x"}\n',
+        b'{"hello":1,"spool":"/x\\u0000y","stem":"1-a"}\n',
+        b'{"hello":1,"spool":"/x\\ud800y","stem":"1-a"}\n',
         b"[" * 9000,
     ],
 )
@@ -271,7 +273,8 @@ def test_nonsense_at_the_door_does_no_harm(running, environment, server, tmp_pat
         caller.sendall(line)
     run("pass", environment)
     last(server, "succeeded")
-    assert "refused" in (tmp_path / "agent.log").read_text()
+    log = (tmp_path / "agent.log").read_text()
+    assert ("refused" in log, "turn failed" in log) == (True, False)
 
 
 def test_a_caller_that_says_nothing_is_not_waited_for(running, environment, server, tmp_path):
@@ -282,6 +285,29 @@ def test_a_caller_that_says_nothing_is_not_waited_for(running, environment, serv
         last(server, "succeeded")
         caller.settimeout(PATIENCE_SECONDS)
         assert caller.recv(1) == b""
+
+
+def test_callers_that_say_nothing_are_not_many(running, environment, server, tmp_path):
+    """Whoever opens connections for nothing exhausts nobody's descriptors: the oldest have to go."""
+    with contextlib.ExitStack() as callers:
+        for _ in range(400):
+            callers.enter_context(socket.socket(socket.AF_UNIX)).connect(str(tmp_path / "home/agent.sock"))
+        run("pass", environment)
+        last(server, "succeeded")
+        assert len(os.listdir(f"/proc/{running.pid}/fd")) < 2 * 300
+
+
+def test_directories_are_not_many(running, environment, server, tmp_path):
+    """Whoever names ever more of them is refused from some number on; those before are served."""
+    for number in range(70):
+        folder = tmp_path / f"{number}/spool"
+        folder.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(tmp_path / "home/agent.sock"))
+            caller.sendall(b'{"hello":1,"spool":"%s","stem":"1-a"}\n' % bytes(folder))
+    run("pass", environment)
+    last(server, "succeeded")
+    assert (tmp_path / "agent.log").read_text().count("would be more than 64 directories") == 70 - 63
 
 
 def test_the_hello_says_which_spool(running, environment, server, tmp_path):

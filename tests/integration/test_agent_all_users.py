@@ -12,11 +12,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from otlp_receiver import Receiver, receiver, state_line
+from otlp_receiver import RUN_ID, Receiver, Reply, receiver, state_line
 from servers import PATIENCE_SECONDS, clean_environment, poll
 
 from rota.wire import names
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not hasattr(os, "pidfd_open"), reason="needs root on Linux, to be other users"
 )
 ALICE, BOB = 54321, 54322
+NO_GROUP = "65534"
 STEM = "4242-00ff00ff00ff00ff"
 TOKEN = "k-of-the-machine"
 
@@ -143,8 +145,8 @@ def test_an_agent_is_its_user_and_hides_the_key(world, server):
         (pid,) = poll(lambda: world.agents(process), "no agent is started", world.log)
         poll(lambda: status_of(pid)["Uid"].split() == [str(ALICE)] * 4, "it stays root", world.log)
         status = status_of(pid)
-        assert status["Gid"].split() == [str(ALICE)] * 4
-        assert (status["CapEff"], status["CapPrm"], status["Groups"].split()) == ("0" * 16, "0" * 16, [str(ALICE)])
+        assert status["Gid"].split() == [NO_GROUP] * 4  # of a user whom nobody entered; the group 54321 may be somebody's
+        assert (status["CapEff"], status["CapPrm"], status["Groups"].split()) == ("0" * 16, "0" * 16, [NO_GROUP])
         poll((world.path / "root" / "spools.json").exists, "it does not serve", world.log)
         assert as_user(ALICE, lambda: Path(f"/proc/{pid}/environ").read_bytes()) != 0
         assert as_user(ALICE, lambda: os.listdir(f"/proc/{pid}/fd")) != 0
@@ -197,7 +199,7 @@ OTHER_RUN = "0192a4b0-0000-7000-8000-00000000000a"
 
 def good_spool(mine: Path, world: World) -> None:
     """Something of her own that is to be carried: when it arrives, all that came before it was looked at."""
-    (mine / "left").mkdir()
+    (mine / "left").mkdir(exist_ok=True)
     (mine / "left" / "1-00.logs.jsonl").write_bytes(state_line("succeeded", run_id=OTHER_RUN))
     world.hello(mine, stem="1-00")
 
@@ -228,6 +230,48 @@ def test_a_killed_porter_has_a_successor(world, server):
     os.chown(world.spool(ALICE) / "left" / "1-00.logs.jsonl", ALICE, ALICE)
     with porter(world):
         poll(server.states, "nobody carries on", world.log)
+
+
+def test_an_agent_that_its_user_stops_holds_up_nobody(world, server):
+    """While it ends, and is stopped in that, others are served; it is not waited for."""
+    is_open = threading.Event()
+    server.answer = lambda path, body: Reply() if RUN_ID.encode() not in body or is_open.wait(PATIENCE_SECONDS) else Reply()
+    with porter(world) as process:
+        as_user(ALICE, lambda: (world.spool(ALICE) / "left" / "1-00.logs.jsonl").write_bytes(state_line("succeeded")))
+        as_user(ALICE, lambda: world.hello(world.spool(ALICE)))
+        (first,) = poll(lambda: world.agents(process), "no agent is started", world.log)
+        poll(lambda: server.asked, "it does not send", world.log)
+        as_user(ALICE, lambda: os.kill(first, signal.SIGTERM))
+        poll(lambda: f"uid {ALICE} ended" in world.log.read_text(), "it does not end", world.log)
+        as_user(ALICE, lambda: os.kill(first, signal.SIGSTOP))
+        as_user(BOB, lambda: good_spool(world.spool(BOB), world))
+        poll(lambda: OTHER_RUN in {state[names.RUN_ID] for state in server.states()}, "the other is not served", world.log)
+        assert is_running(first)
+        is_open.set()
+
+
+def test_a_directory_that_somebody_else_makes_is_not_served(world, server):
+    """Root says hello for one that is not there yet, below where everybody may write; the user who makes it gains nothing."""
+    common = world.path / "common"
+    common.mkdir()
+    common.chmod(0o1777)
+    spool = common / "spool"
+    with porter(world) as process:
+        world.hello(spool)
+        poll(lambda: world.agents(process), "no agent is started", world.log)
+        poll(lambda: (world.path / "root" / "spools.json").exists(), "it is not remembered", world.log)
+
+        def lure() -> None:
+            (spool / "left").mkdir(parents=True)
+            (spool / "left" / "1-00.logs.jsonl").write_bytes(state_line("succeeded"))
+
+        assert as_user(ALICE, lure) == 0
+        mine = world.path / "root" / "mine"
+        mine.mkdir()
+        good_spool(mine, world)
+        poll(server.states, "not even its own is sent", world.log)
+    assert {state[names.RUN_ID] for state in server.states()} == {OTHER_RUN}
+    assert (spool / "left" / "1-00.logs.jsonl").exists()
 
 
 def is_running(pid: int) -> bool:

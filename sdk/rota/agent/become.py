@@ -9,6 +9,7 @@ import pwd
 from rota.errors import RotaError
 
 _PR_SET_DUMPABLE = 4
+_NO_GROUP = 65534
 
 
 class BecomeError(RotaError):
@@ -35,11 +36,11 @@ def become(uid: int) -> None:
 
 
 def _name_and_group(uid: int) -> tuple[str, int]:
-    """Empty, and the group of the same number, for a user that nobody entered anywhere: a container's."""
+    """Empty, and nobody's group, for a user that nobody entered anywhere: a container's."""
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return "", uid
+        return "", _NO_GROUP  # not the group of the same number: on this machine that may be one with powers
     return entry.pw_name, entry.pw_gid
 
 

@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rota.agent.sample import Sampled
 
+_MOST_WATCHED = 4096
 _REAP_SECONDS = 1.0  # how long the parent may take to reap, until we say that nobody told the status
 _SETTLE_SECONDS = 60.0  # how long we try to write it down, until we leave the files to whoever finds them
 SOON_SECONDS = 0.02
@@ -78,8 +79,8 @@ class Deaths:
 
     def watch(self, pid: int, pidfd: int, spool: Spool, stem: str) -> None:
         """Wait for that process's end; its files are nobody else's until then."""
-        if stem in spool.watched:
-            os.close(pidfd)
+        if stem in spool.watched or len(self._selector.get_map()) >= _MOST_WATCHED:
+            os.close(pidfd)  # of too many, the rest is looked for in the files, now and then
             return
         with spool.mutex:
             spool.watched.add(stem)

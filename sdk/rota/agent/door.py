@@ -6,9 +6,11 @@ very process even when it has ended meanwhile.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import stat
 import struct
 import sys
 
@@ -89,6 +91,7 @@ class Door:
 
     def __init__(self, listening: socket.socket, path: str) -> None:
         self._listening, self._path = listening, path
+        self._inode = os.lstat(path).st_ino
 
     def fileno(self) -> int:
         """Readable when somebody calls."""
@@ -102,7 +105,8 @@ class Door:
         """Listen no more; the file goes too."""
         self._listening.close()
         try:
-            os.unlink(self._path)
+            if os.lstat(self._path).st_ino == self._inode:  # else another agent listens there by now
+                os.unlink(self._path)
         except OSError:
             pass
 
@@ -118,8 +122,7 @@ def open_door(path: str, mode: int = 0o600) -> Door:
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-        if os.path.lexists(path):
-            os.unlink(path)
+        _clear(path)
         _bind(door, path, mode)
         door.listen(512)
     except OSError as error:
@@ -127,6 +130,16 @@ def open_door(path: str, mode: int = 0o600) -> Door:
         raise DoorError("cannot listen on %s: %s. Set ROTA_AGENT to a shorter or writable path" % (path, error)) from error
     door.setblocking(False)
     return Door(door, path)
+
+
+def _clear(path: str) -> None:
+    """Remove the socket of an agent that is gone; nothing else, whatever the path may name."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "there is a file that is no socket", path)
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
 
 
 def _bind(door: socket.socket, path: str, mode: int) -> None:
@@ -174,9 +187,20 @@ def _parse(data: bytes) -> tuple[str, str] | StatusAsked:
         spool, stem = hello["spool"], hello["stem"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError("no hello: %r" % data[:80]) from error
-    if hello.get("hello") != 1 or not isinstance(spool, str) or not os.path.isabs(spool) or not _is_stem(stem):
+    if hello.get("hello") != 1 or not _is_path(spool) or not _is_stem(stem):
         raise ValueError("a hello that is not understood: %r" % data[:80])
     return os.path.normpath(spool), stem
+
+
+def _is_path(given: object) -> bool:
+    """Whether the system can be asked for it: an absolute path without a zero, of characters that a file name can have."""
+    if not isinstance(given, str) or not os.path.isabs(given) or "\0" in given:
+        return False
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_stem(given: object) -> bool:

@@ -24,6 +24,7 @@ from rota.agent.worker import Worker
 _STOP_SECONDS = 3.0
 _GROUPS_SECONDS = 5.0  # between two looks at the control groups of all watched processes
 _CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
+_MOST_CALLERS, MOST_SPOOLS = 256, 64  # whatever a user's programs do: an agent stays small
 
 
 class Agent:
@@ -50,15 +51,15 @@ class Agent:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._callers: dict[Caller, float] = {}
         self._spools: dict[str, Spool] = {}
+        self._own = _made(os.path.join(home, "spool")) if home else ""
         if home:
-            own = _made(os.path.join(home, "spool"))
-            self._spools[own] = Spool(own)
+            self._spools[self._own] = Spool(self._own)
         for path in spools:
             self._serve(path)
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
         self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
-        self._turn = Turn(os.path.join(home, "spool"), RESIDENT) if home else None
+        self._turn = Turn(self._own, RESIDENT) if home else None
         self._scan_at = self._groups_at = 0.0
         self._is_stopping = False
 
@@ -129,6 +130,8 @@ class Agent:
             except OSError as error:  # out of descriptors: the caller's files are found all the same
                 self._report("cannot accept a script's hello: %s" % error)
                 return
+            if len(self._callers) >= _MOST_CALLERS:
+                self._hang_up(next(iter(self._callers)))
             caller = Caller(connection)
             self._callers[caller] = time.monotonic() + _CALLER_SECONDS
             self._selector.register(connection, selectors.EVENT_READ, caller)
@@ -163,8 +166,11 @@ class Agent:
 
     def _serve(self, path: str) -> Spool | None:
         """The spool at that path; None when it is not this user's to read and write."""
+        if path not in self._spools and len(self._spools) >= MOST_SPOOLS:
+            self._report("refused: %s would be more than %d directories" % (path, MOST_SPOOLS))
+            return None
         if path not in self._spools and _is_own(path):
-            self._spools[path] = Spool(path)
+            self._spools[path] = Spool(path, os.geteuid())
             if self._on_spool:
                 self._on_spool(path)
         if path not in self._spools:

@@ -20,10 +20,10 @@ from typing import Callable
 from rota.agent.become import BecomeError, become
 from rota.agent.door import credentials, open_door
 from rota.agent.handed import HandedDoor, hand_over
-from rota.agent.loop import Agent
+from rota.agent.loop import MOST_SPOOLS, Agent
 from rota.agent.ship import Shipper
 
-_MOST_USERS, _MOST_SPOOLS = 64, 16
+_MOST_USERS = 64
 _AGAIN_SECONDS = 5.0  # until an agent that died is started once more
 _STOP_SECONDS = 6.0  # longer than an agent takes to send what is there
 _LONGEST_WORD = 8192
@@ -34,10 +34,10 @@ class _Ward:
     """A user's agent, as the porter knows it."""
 
     def __init__(self, uid: int) -> None:
-        self.uid, self.pid = uid, 0
+        self.uid, self.pid = uid, 0  # pid: until it is reaped
         self.channel: socket.socket | None = None
         self.spools: list[str] = []  # what it serves, to be told to its successor; never opened here
-        self.retry_at = 0.0
+        self.retry_at = self.kill_at = 0.0
 
 
 class Porter:
@@ -68,7 +68,8 @@ class Porter:
             ward = self._wards[uid] = _Ward(uid)
             ward.spools = spools
         while not self._is_stopping:
-            self._start_missing()
+            for ward in self._wards.values():
+                self._see_to(ward)
             for key, _ in self._selector.select(1.0):
                 if isinstance(key.data, _Ward):
                     self._hear(key.data)
@@ -102,26 +103,34 @@ class Porter:
             self._report("more than %d users: uid %d is not served" % (_MOST_USERS, uid))
             return
         ward = self._wards.setdefault(uid, _Ward(uid))
-        if ward.channel is None and time.monotonic() >= ward.retry_at:
-            self._start(ward)
+        self._see_to(ward)
         if ward.channel is None or not hand_over(ward.channel, connection):
             self._report("the agent of uid %d does not take a hello now" % uid)
 
-    def _start_missing(self) -> None:
-        for ward in self._wards.values():
-            if ward.channel is None and time.monotonic() >= ward.retry_at:
+    def _see_to(self, ward: _Ward) -> None:
+        """That it has an agent, but no second one beside one that still ends; never waits."""
+        if ward.channel is None and _is_reaped(ward) and time.monotonic() >= ward.retry_at:
+            ward.retry_at = time.monotonic() + _AGAIN_SECONDS
+            try:
                 self._start(ward)
+            except OSError as error:
+                self._report("cannot start an agent for uid %d: %s" % (ward.uid, error))
 
     def _start(self, ward: _Ward) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # our answer to them must not run in the child
-        ward.pid = os.fork()
-        if ward.pid == 0:
-            self._be_agent(ward, theirs.fileno())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-        theirs.close()
+        with theirs:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # our answer to them must not run in the child
+            try:
+                ward.pid = os.fork()
+                if ward.pid == 0:
+                    self._be_agent(ward, theirs.fileno())
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         ours.setblocking(False)
-        ward.channel, ward.retry_at = ours, time.monotonic() + _AGAIN_SECONDS
+        ward.channel = ours
         self._selector.register(ours, selectors.EVENT_READ, ward)
 
     def _be_agent(self, ward: _Ward, channel_fd: int) -> None:
@@ -156,15 +165,14 @@ class Porter:
         if not word:
             self._bury(ward)
         elif os.path.isabs(word) and word not in ward.spools:
-            ward.spools = [*ward.spools, word][-_MOST_SPOOLS:]
+            ward.spools = [*ward.spools, word][-MOST_SPOOLS:]
             self._remember()
 
     def _bury(self, ward: _Ward) -> None:
         assert ward.channel is not None
         self._selector.unregister(ward.channel)
         ward.channel.close()
-        ward.channel = None
-        _reap(ward.pid, _STOP_SECONDS)
+        ward.channel, ward.kill_at = None, time.monotonic() + _STOP_SECONDS
         self._report("the agent of uid %d ended; another is started" % ward.uid)
 
     def _remember(self) -> None:
@@ -179,14 +187,13 @@ class Porter:
 
     def _close(self) -> None:
         self._door.close()
-        living = [ward for ward in self._wards.values() if ward.channel is not None]
-        for ward in living:
-            assert ward.channel is not None
-            self._selector.unregister(ward.channel)
-            ward.channel.close()
-        deadline = time.monotonic() + _STOP_SECONDS
-        for ward in living:
-            _reap(ward.pid, deadline - time.monotonic())
+        for ward in self._wards.values():
+            if ward.channel is not None:
+                self._selector.unregister(ward.channel)
+                ward.channel.close()
+                ward.kill_at = time.monotonic() + _STOP_SECONDS
+        while not all(_is_reaped(ward) for ward in self._wards.values()):
+            time.sleep(0.02)
         self._selector.close()
         self._wake.close()
         self._waker.close()
@@ -201,15 +208,14 @@ def _serve(spools: list[str], channel: socket.socket, shipper: Shipper, report: 
     agent.run()
 
 
-def _reap(pid: int, wait_seconds: float) -> None:
-    """See a child end; one that does not is killed."""
-    deadline = time.monotonic() + wait_seconds
-    while os.waitpid(pid, os.WNOHANG)[0] == 0:
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return
-        time.sleep(0.02)
+def _is_reaped(ward: _Ward) -> bool:
+    """Whether its last agent is gone; one that takes too long to end is killed. Its user may have stopped it: nobody waits."""
+    if ward.pid and os.waitpid(ward.pid, os.WNOHANG)[0] == 0:
+        if time.monotonic() > ward.kill_at:
+            os.kill(ward.pid, signal.SIGKILL)
+        return False
+    ward.pid = 0
+    return True
 
 
 def _remembered(path: str) -> dict[int, list[str]]:

@@ -75,7 +75,7 @@ class Worker(threading.Thread):
         """One round; how long to wait before the next, in seconds."""
         faults: list[str] = []
         try:
-            was_busy = any([self._guarded(faults, self._carrier.round, spool, True) for spool in list(self._spools.values())])
+            was_busy = sum(self._guarded(faults, self._carrier.round, spool, True) for spool in list(self._spools.values()))
             self._guarded(faults, self._samples.ship)
         except Unavailable as error:
             self._failure = str(error)
