@@ -235,7 +235,13 @@ def test_a_killed_porter_has_a_successor(world, server):
 def test_an_agent_that_its_user_stops_holds_up_nobody(world, server):
     """While it ends, and is stopped in that, others are served; it is not waited for."""
     is_open = threading.Event()
-    server.answer = lambda path, body: Reply() if RUN_ID.encode() not in body or is_open.wait(PATIENCE_SECONDS) else Reply()
+
+    def hang(path: str, body: bytes) -> Reply:
+        if RUN_ID.encode() in body:
+            is_open.wait(PATIENCE_SECONDS)
+        return Reply()
+
+    server.answer = hang
     with porter(world) as process:
         as_user(ALICE, lambda: (world.spool(ALICE) / "left" / "1-00.logs.jsonl").write_bytes(state_line("succeeded")))
         as_user(ALICE, lambda: world.hello(world.spool(ALICE)))
@@ -259,7 +265,7 @@ def test_a_directory_that_somebody_else_makes_is_not_served(world, server):
     with porter(world) as process:
         world.hello(spool)
         poll(lambda: world.agents(process), "no agent is started", world.log)
-        poll(lambda: (world.path / "root" / "spools.json").exists(), "it is not remembered", world.log)
+        poll((world.path / "root" / "spools.json").exists, "it is not remembered", world.log)
 
         def lure() -> None:
             (spool / "left").mkdir(parents=True)

@@ -14,6 +14,7 @@ from rota.agent.carrier import Carrier
 from rota.agent.deaths import SCAN_SECONDS, SECOND_LOOK_SECONDS, SOON_SECONDS, Deaths, Watched
 from rota.agent.door import Caller, Door, Hello, StatusAsked
 from rota.agent.handed import HandedDoor
+from rota.agent.heartbeat import Heartbeat
 from rota.agent.sample import Sampler, interval_seconds
 from rota.agent.samples import Samples
 from rota.agent.ship import Shipper
@@ -56,6 +57,7 @@ class Agent:
             self._spools[self._own] = Spool(self._own)
         for path in spools:
             self._serve(path)
+        self._heartbeat = Heartbeat()
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
         self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
@@ -107,6 +109,8 @@ class Agent:
         if time.monotonic() >= self._groups_at:
             self._groups_at = time.monotonic() + _GROUPS_SECONDS
             self._deaths.look_at_groups()
+        if self._heartbeat.is_due():
+            self._samples.add([self._heartbeat.line()])
         if self._sampler.is_due():
             self._samples.add(self._sampler.lines(self._deaths.living()))
 
