@@ -34,7 +34,7 @@ def machine(tmp_path, monkeypatch) -> Machine:
     systemctl = tmp_path / "bin" / "systemctl"
     systemctl.write_text(NOTING)
     systemctl.chmod(0o755)
-    for name in ("ROTA_TOKEN", "ROTA_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"):
+    for name in ("ROTA_TOKEN", "ROTA_TOKEN_FILE", "ROTA_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -67,6 +67,41 @@ def test_settings_go_along_and_secrets_do_not(machine, monkeypatch, capsys):
     assert "s3cret" not in text
     assert "TRACEPARENT" not in text
     assert "ROTA_TOKEN is secret" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROTA_TOKEN", "s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret"),
+        ("ROTA_ENDPOINT", "https://me:s3cret@rota.example.com"),
+    ],
+)
+def test_no_secret_is_in_what_everybody_can_read(platform, name, value):
+    """Neither in systemd's unit nor in launchd's property list, whichever setting it is in."""
+    for is_system in (True, False):
+        text = service(is_system, platform, {name: value, "ROTA_HTTP": "127.0.0.1:1"}).text
+        assert ("s3cret" in text, "127.0.0.1:1" in text) == (False, True)
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_the_file_of_a_key_is_named(platform, tmp_path, monkeypatch):
+    """Its path is no secret, and is whole: a service works in another directory."""
+    monkeypatch.chdir(tmp_path)
+    text = service(False, platform, {"ROTA_TOKEN_FILE": "key", "ROTA_HOME": "home"}).text
+    assert (str(tmp_path / "key") in text, str(tmp_path / "home") in text) == (True, True)
+
+
+def test_a_key_that_others_can_read_is_told(machine, monkeypatch, tmp_path, capsys):
+    """And how to change that; a file of one's own is not spoken of."""
+    key = tmp_path / "key"
+    key.write_text("s3cret")
+    monkeypatch.setenv("ROTA_TOKEN_FILE", str(key))
+    for mode, is_told in ((0o644, True), (0o600, False)):
+        key.chmod(mode)
+        assert main(["agent", "install", "--user"]) == 0
+        assert (f"chmod 600 {key}" in capsys.readouterr().out) == is_told
 
 
 def test_print_writes_nothing(machine, capsys):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _RUNNING_SYSTEMD = "/run/systemd/system"  # exists when systemd is what started this machine (sd_booted(3))
 _SYSTEMD_NAME = "rota-agent.service"
-_SECRET = ("TOKEN", "HEADERS")
+_PATHS = ("ROTA_HOME", "ROTA_TOKEN_FILE")  # and names that end in these:
+_PATH_ENDINGS = ("_CERTIFICATE", "_CLIENT_KEY")
 _NO_SUPERVISOR = (
     "neither systemd nor launchd runs here, so nothing would start the agent: run `rota agent` under what starts services here, "
     "or take the unit from `rota agent install --print`"
@@ -48,9 +49,18 @@ def service(is_system: bool, platform: str, environment: Mapping[str, str]) -> S
 
 
 def plain_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The settings in force that are no secrets; not where the agent of this shell listens."""
-    names = [setting.name for setting in _config.SETTINGS if not any(word in setting.name for word in _SECRET)]
-    return {name: environment[name] for name in names if environment.get(name) and name not in ("ROTA_AGENT", "TRACEPARENT")}
+    """The settings in force that are no secrets, paths as they are from here; not where the agent of this shell listens."""
+    given = {setting.name: environment.get(setting.name, "") for setting in _config.SETTINGS}
+    return {
+        name: os.path.abspath(value) if name in _PATHS or name.endswith(_PATH_ENDINGS) else value
+        for name, value in given.items()
+        if value and name not in ("ROTA_AGENT", "TRACEPARENT") and not _is_secret(name, value)
+    }
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """A key, headers that may hold one, or an address with a password in it."""
+    return name == "ROTA_TOKEN" or name.endswith("_HEADERS") or ("://" in value and "@" in value)
 
 
 def install(is_system: bool) -> int:
@@ -142,9 +152,23 @@ def _call(words: tuple[str, ...], may_fail: bool = False) -> None:
 
 def _advise(is_system: bool) -> None:
     """What else a person should know."""
-    given = [name for name in ("ROTA_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS") if os.environ.get(name)]
-    if given and sys.platform != "darwin":
-        path = unit.secrets_file(is_system).replace("%h", os.path.expanduser("~"))
-        print("%s is secret and not in that file: write it into %s (mode 600), then restart" % (" and ".join(given), path))
+    names = [setting.name for setting in _config.SETTINGS if os.environ.get(setting.name)]
+    given = [name for name in names if _is_secret(name, os.environ[name])]
+    secrets = unit.secrets_file(is_system).replace("%h", os.path.expanduser("~"))
+    said = " and ".join(given)
+    if given and sys.platform == "darwin":
+        print("%s is secret and not in that file: put the key into one of mode 600, and install with ROTA_TOKEN_FILE" % said)
+    elif given:
+        print("%s is secret and not in that file: write it into %s (mode 600), then restart" % (said, secrets))
+    for path in filter(_is_open, (os.environ.get("ROTA_TOKEN_FILE", ""), secrets)):
+        print("others can read %s: chmod 600 %s" % (path, path))
     if not is_system and sys.platform != "darwin":
         print("to keep it running while you are not logged in: loginctl enable-linger")
+
+
+def _is_open(path: str) -> bool:
+    """Whether anybody but its owner may read that file."""
+    try:
+        return bool(path and os.stat(path).st_mode & 0o077)
+    except OSError:
+        return False
