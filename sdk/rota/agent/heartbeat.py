@@ -33,7 +33,14 @@ class Heartbeat:
     def line(self) -> bytes:
         """The next one, as an OTLP-JSON line of metrics."""
         self._next_at = self._clock() + INTERVAL_SECONDS
-        uptime = metrics.gauge(names.AGENT_UPTIME, "s", [metrics.point(self._clock() - self._since, time.time_ns())])
+        return self._told(metrics.point(self._clock() - self._since, time.time_ns()))
+
+    def last_line(self) -> bytes:
+        """That the agent ends in good order, and is not to be missed."""
+        return self._told(metrics.last_point(time.time_ns()))
+
+    def _told(self, point: str) -> bytes:
+        uptime = metrics.gauge(names.AGENT_UPTIME, "s", [point])
         return metrics.line([metrics.of_scope(self._resource, self._scope, [uptime])]).encode("ascii")
 
 

@@ -190,6 +190,7 @@ class Agent:
 
     def _close(self) -> None:
         self._door.close()
+        self._samples.add([self._heartbeat.last_line()])
         self._worker.stop(_STOP_SECONDS)
         for caller in list(self._callers):
             self._hang_up(caller)

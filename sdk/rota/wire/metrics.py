@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import Iterable, Mapping
 
 _CUMULATIVE = 2
+_NO_RECORDED_VALUE = 1  # of DataPointFlags: the series ends here
 
 
 def point(value: float, at_ns: int, since_ns: int = 0, pairs: Mapping[str, object] | None = None) -> str:
@@ -16,6 +17,11 @@ def point(value: float, at_ns: int, since_ns: int = 0, pairs: Mapping[str, objec
     number = '"asInt":"%d"' % value if isinstance(value, int) else '"asDouble":%r' % value
     since = '"startTimeUnixNano":"%d",' % since_ns if since_ns else ""
     return '{"attributes":[%s],%s"timeUnixNano":"%d",%s}' % (attributes(pairs or {}), since, at_ns, number)
+
+
+def last_point(at_ns: int) -> str:
+    """A ``NumberDataPoint`` without a value: that there will be no more."""
+    return '{"attributes":[],"timeUnixNano":"%d","asDouble":0.0,"flags":%d}' % (at_ns, _NO_RECORDED_VALUE)
 
 
 def gauge(name: str, unit: str, points: Iterable[str]) -> str:

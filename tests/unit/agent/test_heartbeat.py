@@ -46,6 +46,12 @@ def test_it_says_how_long_the_agent_is_there(monkeypatch):
     assert before <= int(point["timeUnixNano"]) <= time.time_ns()
 
 
+def test_its_end_has_no_value():
+    """As OTLP has it for a series that ends: the agent was stopped, and is not to be missed."""
+    _, metric = told(Heartbeat().last_line())
+    assert (metric["name"], metric["gauge"]["dataPoints"][0]["flags"]) == (names.AGENT_UPTIME, 1)
+
+
 def test_it_says_who_and_where(monkeypatch, tmp_path):
     """Host, version, process and user; what the environment says of the resource has the last word."""
     machine_id = tmp_path / "machine-id"
