@@ -34,7 +34,7 @@ def test_a_heartbeat_is_kept(collector, environment, tmp_path):
     with agent(environment, tmp_path / "agent.log"):
         found = poll(lambda: rows(collector, query), "no heartbeat arrives")
     assert found[0] == {"service": "rota-agent", "host": os.uname().nodename, "unit": "s"}
-    query = f"SELECT count(*) AS n FROM metrics WHERE name = '{names.AGENT_UPTIME}' AND point->>'flags' = '1'"
+    query = f"SELECT count(*) AS n FROM metrics WHERE name = '{names.AGENT_UPTIME}' AND (point->>'flags') = '1'"
     collector.applied()
     assert rows(collector, query) == [{"n": 1}]  # it was stopped
 

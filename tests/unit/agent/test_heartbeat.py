@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from typing import Any
 
 from scripts import plain
 
@@ -14,7 +15,7 @@ from rota.agent.heartbeat import Heartbeat
 from rota.wire import names
 
 
-def told(line: bytes) -> tuple[dict[str, object], dict[str, object]]:
+def told(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """(attributes of the resource, the one metric) of a line."""
     (group,) = json.loads(line)["resourceMetrics"]
     (scoped,) = group["scopeMetrics"]
