@@ -92,7 +92,8 @@ class Carrier:
     def trim(self, spool: Spool) -> None:
         """Keep what waits within its bounds: for when it is not taken."""
         try:
-            trim(spool, self._account(spool).progress, self._report)
+            if spool.is_owners():
+                trim(spool, self._account(spool).progress, self._report)
         except OSError as error:
             self._say_unwritable(spool, error)
 

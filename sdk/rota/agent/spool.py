@@ -124,7 +124,7 @@ class Spool:
 
     def names(self, directory: str, stem: str = "") -> list[str]:
         """The spool files in ``live`` or ``left``, sorted; none when the directory is not there."""
-        if not self._is_owners():
+        if not self.is_owners():
             return []
         try:
             return sorted(name for name in os.listdir(directory) if name.startswith(stem) and signal_of(name))
@@ -133,7 +133,7 @@ class Spool:
 
     def parts(self, stem: str) -> list[tuple[str, str]]:
         """(directory, name) of every file of one process, the oldest first."""
-        if not self._is_owners():
+        if not self.is_owners():
             return []
         rotated = [name for name in self.names(self.left, stem + ".") if is_rotated(name)]
         rotated.sort(key=_sequence)
@@ -143,7 +143,8 @@ class Spool:
             found += [(d, name) for d in (self.left, self.live) if os.path.exists(os.path.join(d, name))]
         return found
 
-    def _is_owners(self) -> bool:
+    def is_owners(self) -> bool:
+        """Whether the directory is there and whose it should be."""
         try:
             return self._owner is None or os.stat(self.directory).st_uid == self._owner
         except OSError:

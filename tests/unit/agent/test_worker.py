@@ -31,6 +31,9 @@ class Carrier:
             raise self.failure[spool.directory]
         return False
 
+    def trim(self, spool: Spool) -> None:
+        """Nothing to drop."""
+
 
 class Samples:
     """None."""
