@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from scripts import plain
 
-from rota.wire import events, names
+from rota.wire import events, metrics, names
 
 
 class Reply(NamedTuple):
@@ -28,6 +28,7 @@ class Receiver:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.asked = 0  # requests that carried something, answered or not
         self.requests: list[tuple[str, bytes, dict[str, str]]] = []
         self.answer: Callable[[str, bytes], Reply] = lambda path, body: Reply()
         self.delivered: list[tuple[str, bytes]] = []  # those that were answered with 200
@@ -66,8 +67,9 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         kept: Receiver = self.server.receiver  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        kept.asked += body != b"{}"  # else the question whether this is rota
         reply = kept.answer(self.path, body)
-        if body != b"{}":  # the question whether this is rota
+        if body != b"{}":
             kept.requests.append((self.path, body, {name.title(): value for name, value in self.headers.items()}))
             if reply.status == 200:
                 kept.delivered.append((self.path, body))
@@ -115,3 +117,14 @@ def span_line(name: str = "load") -> bytes:
     """A spool line with one span."""
     span = events.span("0" * 31 + "1", "0" * 15 + "2", "", events.text(name), 1, 1_000, 2_000, "")
     return events.spans_line(events.resource({names.SERVICE_NAME: "etl"}), {events.scope("1", {}): [span]}).encode("ascii")
+
+
+def metrics_line() -> bytes:
+    """A line with a sum and a gauge."""
+    told = [
+        metrics.total("process.cpu.time", "s", [metrics.point(1.5, 2_000, 1_000, {"cpu.mode": "user"})], True),
+        metrics.total("process.memory.usage", "By", [metrics.point(4096, 2_000)], False),
+        metrics.gauge("process.cpu.utilization", "1", [metrics.point(0.5, 2_000)]),
+    ]
+    scope = events.scope("1", {names.RUN_ID: RUN_ID, names.WORKFLOW: "etl"})
+    return metrics.line([metrics.of_scope(events.resource({names.SERVICE_NAME: "etl"}), scope, told)]).encode("ascii")

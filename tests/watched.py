@@ -9,6 +9,7 @@ from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
 from rota_collector import decode
 from rota_collector.clock import ManualClock
+from rota_collector.decode import Heartbeat
 from rota_collector.domain.incident import Incident
 from rota_collector.domain.slots import Slot
 from rota_collector.journal import Record, Signal
@@ -88,6 +89,10 @@ class Watched:
         end = self.event(run_id, state, started_ns + took_ns, workflow, started_ns=started_ns, **more)
         self.apply(*([begin] if state == "running" else [begin, end]))
 
+    def beat(self, host: str, is_last: bool = False) -> None:
+        """The agent of a host is heard now."""
+        self.control.apply([], self.control.offset(), [Heartbeat(host, self.clock.now_ns(), is_last)])
+
     def at(self, now_ns: int) -> None:
         """The monitor ticks at that time, and what it brought into the journal is applied."""
         self.clock.set_ns(now_ns)
@@ -96,7 +101,8 @@ class Watched:
             offset = self.control.offset()
             if offset == self.journal.durable_end:
                 break
-            self.control.apply(decode.run_events(self.journal.records[offset:]), self.journal.durable_end)
+            records = self.journal.records[offset:]
+            self.control.apply(decode.run_events(records), self.journal.durable_end, decode.heartbeats(records))
 
     def pass_until(self, now_ns: int) -> None:
         """The monitor ticks, often enough for it to know that it was never away, until then."""

@@ -83,7 +83,7 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     control.observer = expectations
 
     def fold(records: Sequence[Record]) -> None:
-        control.apply(decode.run_events(records), records[-1].next_offset)
+        control.apply(decode.run_events(records), records[-1].next_offset, decode.heartbeats(records))
 
     to_telemetry = Follower("telemetry", journal, telemetry.offset, telemetry.apply, clock, FATAL)
     to_control = Follower("control", journal, control.offset, fold, clock)

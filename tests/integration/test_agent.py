@@ -11,22 +11,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from agents import agent, run, waiting
 from otlp_receiver import Receiver, Reply, receiver, state_line
 from servers import PATIENCE_SECONDS, clean_environment, poll
 
 from rota.wire import names
 
 WITNESS = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux: no pidfd, no witness")
-SCRIPT = """
-import atexit, os, signal, sys, rota
-{first}
-rota.watch("etl")
-{body}
-"""
-WAITING = "print('up', flush=True); sys.stdin.readline(); {then}"
 
 
 @pytest.fixture
@@ -42,45 +35,11 @@ def environment(tmp_path, server) -> dict[str, str]:
     return {**clean_environment(tmp_path / "home"), "ROTA_ENDPOINT": server.url, "ROTA_DETACH": "off"}
 
 
-@contextlib.contextmanager
-def agent(environment: dict[str, str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A resident agent that is ready; TERM has to end it with 0, unless the test ended it."""
-    command = [sys.executable, "-m", "rota", "agent"]
-    before = log.read_text().count("ready") if log.exists() else 0
-    with log.open("ab") as file, subprocess.Popen(command, env=environment, stderr=file, **options) as process:  # type: ignore[call-overload]
-        try:
-            poll(lambda: log.read_text().count("ready") > before or process.poll() is not None, "the agent is not ready", log)
-            yield process
-        finally:
-            ended = process.poll() is not None
-            process.terminate()
-            status = process.wait(PATIENCE_SECONDS)
-        assert ended or status == 0, log.read_text()
-
-
 @pytest.fixture
 def running(environment, tmp_path) -> Iterator[subprocess.Popen[bytes]]:
     """An agent."""
     with agent(environment, tmp_path / "agent.log") as process:
         yield process
-
-
-def run(body: str, environment: dict[str, str], first: str = "") -> None:
-    """Run a script to its end. ``first`` comes before it is observed."""
-    script = SCRIPT.format(first=first, body=body)
-    subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=False)
-
-
-@contextlib.contextmanager
-def waiting(environment: dict[str, str], then: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
-    """A script that has begun its run and waits for a line on stdin."""
-    command = [sys.executable, "-c", SCRIPT.format(first="", body=WAITING.format(then=then))]
-    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"up\n"
-        yield process
-        if process.poll() is None:
-            process.communicate(b"\n")
 
 
 def last(server: Receiver, state: str) -> dict[str, object]:
@@ -130,7 +89,7 @@ def test_the_spool_is_empty_in_the_end(running, environment, server, tmp_path):
     """What was delivered is removed, spans and states."""
     run("with rota.task('load'): pass", environment)
     poll(lambda: not list((tmp_path / "home/spool").rglob("*.jsonl")), "files stay")
-    assert {path for path, _ in server.delivered} == {"/v1/logs", "/v1/traces"}
+    assert {path for path, _ in server.delivered} - {"/v1/metrics"} == {"/v1/logs", "/v1/traces"}
 
 
 @WITNESS
@@ -256,7 +215,7 @@ def test_a_spool_that_cannot_be_written_is_read(environment, server, tmp_path):
     finally:
         left.chmod(0o700)
     assert server.said() == ["succeeded"]
-    assert len(server.delivered) == 1
+    assert [path for path, _ in server.delivered].count("/v1/logs") == 1
     assert file.exists()
 
 
@@ -302,6 +261,8 @@ def test_it_stops_when_asked(environment, tmp_path, number):
         b'{"hello":2,"spool":"/x","stem":"1-a"}\n',
         b'{"hello":1,"spool":"x","stem":"1-a"}\n',
         b'{"hello":1,"spool":"/","stem":"../x"}\n',
+        b'{"hello":1,"spool":"/x\\u0000y","stem":"1-a"}\n',
+        b'{"hello":1,"spool":"/x\\ud800y","stem":"1-a"}\n',
         b"[" * 9000,
     ],
 )
@@ -312,7 +273,8 @@ def test_nonsense_at_the_door_does_no_harm(running, environment, server, tmp_pat
         caller.sendall(line)
     run("pass", environment)
     last(server, "succeeded")
-    assert "refused" in (tmp_path / "agent.log").read_text()
+    log = (tmp_path / "agent.log").read_text()
+    assert ("refused" in log, "turn failed" in log) == (True, False)
 
 
 def test_a_caller_that_says_nothing_is_not_waited_for(running, environment, server, tmp_path):
@@ -323,6 +285,29 @@ def test_a_caller_that_says_nothing_is_not_waited_for(running, environment, serv
         last(server, "succeeded")
         caller.settimeout(PATIENCE_SECONDS)
         assert caller.recv(1) == b""
+
+
+def test_callers_that_say_nothing_are_not_many(running, environment, server, tmp_path):
+    """Whoever opens connections for nothing exhausts nobody's descriptors: the oldest have to go."""
+    with contextlib.ExitStack() as callers:
+        for _ in range(400):
+            callers.enter_context(socket.socket(socket.AF_UNIX)).connect(str(tmp_path / "home/agent.sock"))
+        run("pass", environment)
+        last(server, "succeeded")
+        assert len(os.listdir(f"/proc/{running.pid}/fd")) < 2 * 300
+
+
+def test_directories_are_not_many(running, environment, server, tmp_path):
+    """Whoever names ever more of them is refused from some number on; those before are served."""
+    for number in range(70):
+        folder = tmp_path / f"{number}/spool"
+        folder.mkdir(parents=True)
+        with socket.socket(socket.AF_UNIX) as caller:
+            caller.connect(str(tmp_path / "home/agent.sock"))
+            caller.sendall(b'{"hello":1,"spool":"%s","stem":"1-a"}\n' % bytes(folder))
+    run("pass", environment)
+    last(server, "succeeded")
+    assert (tmp_path / "agent.log").read_text().count("would be more than 64 directories") == 70 - 63
 
 
 def test_the_hello_says_which_spool(running, environment, server, tmp_path):

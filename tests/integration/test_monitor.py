@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from watched import DAY, HOUR, MINUTE, T0, S, Watched
 
+from rota_collector.store.quiet import QuietTimes
+
 HOURLY = {"schedule": {"cron": "0 * * * *", "grace": "10m"}}
 
 
@@ -134,6 +136,92 @@ def test_a_host_that_goes_silent_is_one_incident(world):
     world.at(T0 + 2 * HOUR + 5 * S)
     assert world.incidents() == []
     assert len(world.told()) == 2
+
+
+def test_a_host_whose_agent_falls_silent_during_a_run_is_one_incident(world):
+    """After two minutes, not before; it is told once, and closed by the next heartbeat."""
+    world.beat("h1")
+    world.run("r1", T0, "running", host="h1")
+    world.pass_until(T0 + 2 * MINUTE)
+    assert world.incidents() == []
+    world.pass_until(T0 + 10 * MINUTE)
+    [incident] = world.incidents()
+    assert (incident.kind, incident.host, incident.since_ns) == ("host_silent", "h1", T0)
+    assert incident.summary == "the agent of h1 fell silent, with 1 open run there"
+    world.beat("h1")
+    world.at(T0 + 10 * MINUTE + 5 * S)
+    assert (world.incidents(), len(world.told())) == ([], 2)
+
+
+def test_a_host_with_a_schedule_is_missed_before_the_slot_is(world):
+    """Its agent's silence is enough; the slot that is missed later belongs to the same incident, and a run closes it."""
+    world.run("r1", T0 + S, host="h1", declared={"schedule": "0 * * * *", "grace": "10m"})
+    world.beat("h1")
+    world.pass_until(T0 + 3 * MINUTE)
+    [incident] = world.incidents()
+    assert incident.summary == "the agent of h1 fell silent, with 1 scheduled workflow there"
+    world.pass_until(T0 + HOUR + 20 * MINUTE)
+    assert [each.kind for each in world.incidents()] == ["host_silent", "missed"]
+    assert len(world.told()) == 1
+    world.run("r2", T0 + 2 * HOUR, host="h1")
+    world.at(T0 + 2 * HOUR + 5 * S)
+    assert (world.incidents(), len(world.told())) == ([], 2)
+
+
+def test_an_agent_is_missed_where_something_is_at_stake_only(world):
+    """Nothing runs and nothing is expected there: its silence is nobody's concern, then and later."""
+    world.beat("h1")
+    world.run("r1", T0, host="h1")
+    world.run("r2", T0, "running", host="h2")
+    world.pass_until(T0 + 10 * MINUTE)
+    world.run("r3", T0 + 10 * MINUTE, "running", host="h1")
+    world.pass_until(T0 + 20 * MINUTE)
+    assert world.incidents() == []
+
+
+def test_an_agent_that_ended_in_good_order_is_not_missed(world):
+    """Somebody stopped or removed it: what it said in the end."""
+    world.beat("h1")
+    world.run("r1", T0, "running", host="h1")
+    world.at(T0 + MINUTE)
+    world.beat("h1", is_last=True)
+    world.pass_until(T0 + 10 * MINUTE)
+    assert world.incidents() == []
+
+
+def test_heartbeats_keep_a_host_alive(world):
+    """As long as they come, whatever else is silent there."""
+    world.run("r1", T0, "running", host="h1")
+    for _ in range(20):
+        world.beat("h1")
+        world.pass_until(world.clock.now_ns() + 30 * S)
+    assert world.incidents() == []
+
+
+def test_nobody_is_missed_while_we_were_away(world):
+    """After a downtime of ours, agents have two minutes to be heard."""
+    world.beat("h1")
+    world.run("r1", T0, "running", host="h1")
+    world.pass_until(T0 + MINUTE)
+    world.restart()
+    world.at(T0 + HOUR)
+    world.pass_until(T0 + HOUR + 2 * MINUTE)
+    assert world.incidents() == []
+    world.pass_until(T0 + HOUR + 3 * MINUTE)
+    assert [each.kind for each in world.incidents()] == ["host_silent"]
+
+
+def test_an_agent_may_be_silent_in_a_maintenance_window(world):
+    """When that is over and it still is, it is missed."""
+    world.beat("h1")
+    world.run("r1", T0, "running", host="h1")
+    QuietTimes(world.control.engine).add_maintenance(
+        workflow="*", host="h1", from_ns=T0, until_ns=T0 + 10 * MINUTE, reason="kernel", by="test"
+    )
+    world.pass_until(T0 + 9 * MINUTE)
+    assert world.incidents() == []
+    world.pass_until(T0 + 11 * MINUTE)
+    assert [each.kind for each in world.incidents()] == ["host_silent"]
 
 
 def test_a_child_whose_upstream_is_down_is_suppressed(world):

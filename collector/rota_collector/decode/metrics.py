@@ -40,13 +40,19 @@ SCHEMA = pa.schema(
     ]
 )
 _REQUESTS = Requests(ExportMetricsServiceRequest, Signal.METRICS_JSON, ("resource_metrics", "scope_metrics", "metrics"))
+METRICS_SIGNALS = (Signal.METRICS_JSON, Signal.METRICS_PROTO)
 _COLUMNS_OF_POINT = ("attributes", "timeUnixNano", "count", "sum", "asDouble")
 
 
 def metrics(records: Sequence[Record]) -> pa.Table:
     """One row a point, in the order of arrival."""
-    rows = [row for request, received_ns in _REQUESTS.messages(records) for row in _rows(request, received_ns)]
+    rows = [row for request, received_ns in messages(records) for row in _rows(request, received_ns)]
     return _table(rows)
+
+
+def messages(records: Sequence[Record]) -> Iterator[tuple[Any, int]]:
+    """(request message, Unix ns at which it was received) of each piece of the requests."""
+    return _REQUESTS.messages(records)
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -62,11 +68,11 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
 
 def _rows(request: Any, received_ns: int) -> Iterator[dict[str, Any]]:
     for resource in request.resource_metrics:
-        above = _strings(resource.resource)
+        above = strings(resource.resource)
         text = object_text(resource.resource.attributes)
         about = {"resource": text if len(text) <= MOST_JSON_BYTES else left_out(len(text))}
         for scope in resource.scope_metrics:
-            inherited = above | _strings(scope.scope)
+            inherited = above | strings(scope.scope)
             for metric in scope.metrics:
                 kind = metric.WhichOneof("data")
                 for point in getattr(metric, kind).data_points if kind else ():
@@ -74,7 +80,7 @@ def _rows(request: Any, received_ns: int) -> Iterator[dict[str, Any]]:
 
 
 def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received_ns: int) -> dict[str, Any]:
-    told = inherited | _strings(point)
+    told = inherited | strings(point)
     run_id = told.get(names.RUN_ID)
     number = point.WhichOneof("value") if kind in ("gauge", "sum") else None
     return {
@@ -94,7 +100,7 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
     }
 
 
-def _strings(message: Any) -> dict[str, str]:
+def strings(message: Any) -> dict[str, str]:
     """String attributes by name, cut; of duplicates the first."""
     told = (item for item in reversed(message.attributes) if item.value.HasField("string_value"))
     return {item.key: item.value.string_value[:MOST_CHARACTERS] for item in told}

@@ -25,6 +25,24 @@ def grouped(
     return [*_of_downtimes(changes, groups, now_ns), *_of_hosts(changes, missed, groups, heard_ns, now_ns)]
 
 
+def lost(host: str, heard_ns: int, open_runs: Sequence[str], expected: Sequence[str], now_ns: int) -> Transition:
+    """A host whose agent fell silent in the middle of something: one incident, and later misses there are members of it.
+
+    Args:
+        host: which.
+        heard_ns: when its agent was last heard.
+        open_runs: the workflow of each run that is open there.
+        expected: the workflows with a schedule that run there.
+        now_ns: Unix ns.
+    """
+    stakes = [(len(open_runs), "open run"), (len(expected), "scheduled workflow")]
+    said = " and ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in stakes if count)
+    summary = f"the agent of {host} fell silent, with {said} there"
+    identity = incident_id(HOST_SILENT, "", host, now_ns)
+    incident = Incident(identity, HOST_SILENT, "", host, now_ns, heard_ns, summary, host, told_ns=now_ns)
+    return Transition("opened", incident, now_ns, True, None, tuple(sorted({*open_runs, *expected})))
+
+
 def _of_downtimes(changes: Iterable[Transition], groups: Mapping[str, Incident], now_ns: int) -> list[Transition]:
     members: dict[str, list[Incident]] = {}
     for change in changes:

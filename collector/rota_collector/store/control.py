@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
+from rota_collector.decode import Heartbeat
 from rota_collector.errors import StoreError
 from rota_collector.store import columns, counts, expectations_schema, rollups
 from rota_collector.store import control_queries as queries
@@ -59,6 +60,9 @@ class Observer(Protocol):
     def note(self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run]) -> Any:
         """Write what follows from it."""
 
+    def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
+        """Write that agents were there."""
+
     def learn(self, noted: Any) -> None:
         """The transaction in which ``note`` said this is through."""
 
@@ -87,16 +91,18 @@ class Control:
         with self.engine.begin() as connection:
             return int(connection.execute(select(cursor.c.offset)).scalar_one())
 
-    def apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
-        """Fold ``events`` into their runs and move the cursor to ``next_offset`` (never back), in one transaction."""
+    def apply(self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat] = ()) -> None:
+        """Fold ``events`` into their runs, note ``beats``, and move the cursor to ``next_offset`` (never back), in one
+        transaction.
+        """
         try:
-            self._apply(events, next_offset)
+            self._apply(events, next_offset, beats)
         except (OverflowError, UnicodeEncodeError):  # somewhere in it; what is wrong is found only when it is needed
-            self._apply([_storable(event) for event in events], next_offset)
+            self._apply([_storable(event) for event in events], next_offset, beats)
 
-    def _apply(self, events: Sequence[RunEvent], next_offset: int) -> None:
+    def _apply(self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat]) -> None:
         try:
-            noted = self._write(events, next_offset)
+            noted = self._write(events, next_offset, beats)
         except Exception:
             if self.observer is not None:
                 self.observer.reload()
@@ -104,7 +110,7 @@ class Control:
         if self.observer is not None:
             self.observer.learn(noted)
 
-    def _write(self, events: Sequence[RunEvent], next_offset: int) -> Any:
+    def _write(self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat]) -> Any:
         noted = None
         with self._writer.begin() as connection:
             changes = list(_fold_into(connection, events))
@@ -115,6 +121,7 @@ class Control:
                 rollups.renew(connection, {run.workflow for change in changes for run in change if run is not None})
             if self.observer is not None:
                 noted = self.observer.note(connection, events, [change.new for change in changes])
+                self.observer.hear(connection, beats)
             connection.execute(_advance, {"next": next_offset})
         return noted
 

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import Clock
+from rota_collector.decode import Heartbeat
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
+from rota_collector.store import agents, quiet, watches
 from rota_collector.store import events as own
-from rota_collector.store import quiet, watches
 from rota_collector.store.control_queries import listed_ns
 from rota_collector.store.expectations_schema import metadata, outgoing
 from rota_collector.store.expectations_schema import watches as watches_table
@@ -102,6 +103,12 @@ class Expectations:
         watches.hear(connection, events)
         self._wait_for_late_news(connection, events, now_ns)
         return Noted(declared, list(begun), bool(marks or succeeded or declared))
+
+    def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
+        """Keep that agents were there: a sign of life of their hosts too."""
+        if beats:
+            agents.note(connection, beats)
+            watches.hear_of(connection, {beat.host: beat.at_ns for beat in beats})
 
     def _instance(self, run: Run, documents: dict[str, str]) -> tuple[Instance, str | None]:
         """The instance that a run is of, and the policy in force, if there is one."""

@@ -145,5 +145,8 @@ heartbeat = Table("heartbeat", metadata, Column("name", Text, primary_key=True),
 
 hosts = Table("hosts", metadata, Column("host", Text, primary_key=True), Column("heard_ns", BigInteger, nullable=False))
 
+# The hosts whose agents are expected to be heard.
+agents = Table("agents", metadata, Column("host", Text, primary_key=True), Column("heard_ns", BigInteger, nullable=False))
+
 # What was decided and the journal does not have yet: log records of one transaction, as JSON text with commas between.
 outgoing = Table("outgoing", metadata, Column("id", Integer, primary_key=True), Column("records", Text, nullable=False))

@@ -139,6 +139,11 @@ def hear(connection: Connection, events: Iterable[RunEvent]) -> None:
     for event in events:
         if event.host and event.source != own.SOURCE:
             heard[event.host] = max(heard.get(event.host, 0), event.at_ns)
+    hear_of(connection, heard)
+
+
+def hear_of(connection: Connection, heard: Mapping[str, int]) -> None:
+    """Keep host → Unix ns of a sign of life."""
     if heard:
         connection.execute(_hear, [{"host": host, "heard_ns": at} for host, at in heard.items()])
 

@@ -58,6 +58,7 @@ class Monitor(threading.Thread):
         with tools.expectations.reading() as connection:
             self._last_beat_ns = quiet.last_beat(connection)
         self._beaten_ns = 0
+        self._since_ns: int | None = None  # we watch without a gap
         self.trouble: str | None = None  # why the last tick failed; None while all is well
 
     def wake(self) -> None:
@@ -92,6 +93,8 @@ class Monitor(threading.Thread):
                 pass
             while tick.remind(self._tools, now_ns):
                 pass
+            if self._since_ns is not None and now_ns - self._since_ns > tick.AGENT_SILENT_NS:  # else it was we who were away
+                tick.miss_agents(self._tools, now_ns)
             tick.regroup(self._tools, now_ns)
             self._alerted()
         self._flush()
@@ -100,6 +103,8 @@ class Monitor(threading.Thread):
         """Write down that we watch, and, when that was long ago, that we did not."""
         last_ns, self._last_beat_ns = self._last_beat_ns, now_ns
         gap = last_ns is not None and now_ns - last_ns > (GAP_NS if self._beaten_ns else START_GAP_NS)
+        if gap or self._since_ns is None:
+            self._since_ns = now_ns
         if not gap and 0 <= now_ns - self._beaten_ns < BEAT_NS:
             return
         with self._tools.expectations.transaction() as connection:

@@ -13,12 +13,13 @@ from rota_collector.domain.expect import Downtime
 from rota_collector.domain.incident import DOWNTIME, HOST_SILENT, Alerting, Incident, Transition
 from rota_collector.domain.message import Notice, compose
 from rota_collector.domain.review import Review, review
-from rota_collector.store import events, incidents, quiet, watches
+from rota_collector.store import agents, events, incidents, quiet, watches
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.quiet import QuietTime
 from rota_collector.store.watches import Watched
 
+AGENT_SILENT_NS = 120 * 10**9  # four heartbeats
 BATCH = 1000  # instances in one transaction: others wait for the lock meanwhile
 _PAUSED_NS = 600 * 10**9  # how often to ask whether a pause without an end is over
 _MANY = 20  # people who are told of so much at once do not get the history of each
@@ -74,6 +75,22 @@ def _due(connection: Connection, tools: Tools, incident: Incident, times: list[Q
     return incidents_domain.due(incident, _alerting(tools, incident.workflow), now_ns, _members(connection, incident))
 
 
+def miss_agents(tools: Tools, now_ns: int) -> None:
+    """Open an incident for each host whose agent fell silent in the middle of something. In a quiet time that waits."""
+    with tools.expectations.reading() as connection:
+        silent = agents.silent(connection, now_ns - AGENT_SILENT_NS)
+        times = quiet.recent(connection, now_ns, 0) if silent else []
+    missed = [host for host in silent if not any(each.covers(now_ns) for each in quiet.of_instance(times, "", host))]
+    if not missed:
+        return
+    with tools.expectations.transaction() as connection:
+        told_of = {group.host for group in incidents.open_groups(connection).values() if group.kind == HOST_SILENT}
+        stakes = {host: agents.at_stake(connection, host) for host in missed if host not in told_of}
+        changes = [groups.lost(host, silent[host], *at, now_ns) for host, at in stakes.items() if any(at)]
+        agents.forget(connection, missed)  # one incident a silence, and none when nothing was at stake
+        _keep(connection, tools, changes, now_ns)
+
+
 def regroup(tools: Tools, now_ns: int) -> None:
     """Close the groups whose host is heard of again, or whose members are all over."""
     with tools.expectations.reading() as connection:
@@ -84,18 +101,20 @@ def regroup(tools: Tools, now_ns: int) -> None:
         heard = watches.heard(connection, [group.host for group in there.values() if group.kind == HOST_SILENT])
         changes: list[Transition] = []
         for group in there.values():
-            members = [each for each in incidents.members_of(connection, group.id) if each.closed_ns is None]
+            members = incidents.members_of(connection, group.id)
             why = _why_over(group, members, heard.get(group.host, 0))
             if why is not None:
                 changes.append(incidents_domain.close(group, why, now_ns, Alerting()))
-                changes += [incidents_domain.release(member, now_ns) for member in members]
+                changes += [incidents_domain.release(member, now_ns) for member in members if member.closed_ns is None]
         _keep(connection, tools, changes, now_ns)
 
 
 def _why_over(group: Incident, members: Sequence[Incident], heard_ns: int) -> str | None:
     if group.kind == HOST_SILENT and heard_ns > group.opened_ns:
         return f"{group.host} was heard of again"
-    return None if members else "all of its workflows are well again"
+    is_well = all(member.closed_ns is not None for member in members)
+    is_waited_for = group.kind == HOST_SILENT and not members  # its agent is missed, and nothing was due there yet
+    return "all of its workflows are well again" if is_well and not is_waited_for else None
 
 
 def _review(connection: Connection, tools: Tools, watched: Watched, around: _Around) -> Review:

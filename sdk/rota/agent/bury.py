@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator
+from typing import Iterator, Mapping
 
 from rota.agent import ends
 from rota.agent.spool import Claim, Spool, signal_of
 from rota.agent.witness import Ending
 
 
-def bury(spool: Spool, stem: str, ending: Ending | None, ended_at_ns: int) -> bool:
+def bury(spool: Spool, stem: str, ending: Ending | None, ended_at_ns: int, used: Mapping[str, object] | None = None) -> bool:
     """Settle the files of a watched process that ended; False while somebody else has one of them.
 
     The words go to disk before anybody ships them: an agent killed here loses none, and says none twice (same event ids).
@@ -20,12 +20,13 @@ def bury(spool: Spool, stem: str, ending: Ending | None, ended_at_ns: int) -> bo
         stem: whose.
         ending: how it ended; None when the kernel did not tell.
         ended_at_ns: when, Unix time.
+        used: attributes that say what it used.
 
     Raises:
         OSError: the spool cannot be written. Try again later.
     """
     with spool.mutex:
-        return _bury(spool, stem, ending, ended_at_ns if ending else 0)
+        return _bury(spool, stem, ending, ended_at_ns if ending else 0, used)
 
 
 def bury_unwatched(spool: Spool, stem: str) -> bool:
@@ -36,10 +37,10 @@ def bury_unwatched(spool: Spool, stem: str) -> bool:
         return _bury(spool, stem, None, 0)
 
 
-def _bury(spool: Spool, stem: str, ending: Ending | None, ended_at_ns: int) -> bool:
+def _bury(spool: Spool, stem: str, ending: Ending | None, ended_at_ns: int, used: Mapping[str, object] | None = None) -> bool:
     parts = spool.parts(stem)
     at_ns = ended_at_ns or max([_written_ns(part) for part in parts], default=0)
-    lines = ends.end_lines(ends.read(_log_lines(spool, parts)), ending, at_ns)
+    lines = ends.end_lines(ends.read(_log_lines(spool, parts)), ending, at_ns, used)
     return _settle(spool, parts, lines)
 
 

@@ -65,6 +65,7 @@ class Carrier:
 
     def __init__(self, shipper: Shipper, report: Callable[[str], None]) -> None:
         self.carried = self.set_aside = 0  # lines acknowledged; lines that nobody takes
+        self.delivered_at = 0.0  # Unix time of the last acknowledgement
         self._shipper, self._report = shipper, report
         self._accounts: dict[str, _Account] = {}
         self._load: list[_Part] = []
@@ -91,7 +92,8 @@ class Carrier:
     def trim(self, spool: Spool) -> None:
         """Keep what waits within its bounds: for when it is not taken."""
         try:
-            trim(spool, self._account(spool).progress, self._report)
+            if spool.is_owners():
+                trim(spool, self._account(spool).progress, self._report)
         except OSError as error:
             self._say_unwritable(spool, error)
 
@@ -130,6 +132,9 @@ class Carrier:
             chunk = spool.read(directory, name, lambda inode: account.offset(name, inode))
         except FileNotFoundError:
             return False
+        except OSError as error:  # a link, a pipe, another's file, a bad disk: it must not keep us from the others
+            self._report("cannot read %s: %s" % (os.path.join(directory, name), error.strerror))
+            return False
         is_end = chunk.next_offset == chunk.offset
         if not is_end or directory == spool.left:
             self._load.append(_Part(spool, name, chunk, is_last=is_end))
@@ -151,6 +156,7 @@ class Carrier:
             lines = [(part, line) for part in load if signal_of(part.name) == signal for line in part.good]
             refused = set(self._shipper.ship(signal, [line for _, line in lines])) if lines else set()
             self.carried += len(lines) - len(refused)
+            self.delivered_at = time.time() if len(lines) > len(refused) else self.delivered_at
             for index in refused:
                 part, line = lines[index]
                 part.bad.append(line)

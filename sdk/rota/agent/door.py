@@ -1,4 +1,4 @@
-"""The agent's socket: a script connects, says hello in one line, and leaves at once.
+"""The agent's socket: a script connects, says hello in one line, and leaves at once; who asks for the status gets one line back.
 
 The kernel, not the line, says who connected: the peer's credentials, and on Linux 6.5 and later a pidfd that names the
 very process even when it has ended meanwhile.
@@ -6,9 +6,11 @@ very process even when it has ended meanwhile.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
+import stat
 import struct
 import sys
 
@@ -17,6 +19,7 @@ from rota.errors import RotaError
 
 _SO_PEERPIDFD = 77
 _LONGEST_HELLO = 8192
+STATUS_WORD = {"status": 1}
 
 
 class DoorError(RotaError):
@@ -32,18 +35,22 @@ class Hello:
         self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
 
 
+class StatusAsked:
+    """A caller waits for the agent's status, as one line of JSON."""
+
+
 class Caller:
     """An accepted connection whose line has not come yet. ``pidfd`` is taken at once: the caller may be gone soon."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.connection.setblocking(False)
-        self.pid, self.uid = _credentials(connection)
+        self.pid, self.uid = credentials(connection)
         self._pidfd = _peer_pidfd(connection, self.pid)
         self._data = b""
 
-    def read(self) -> Hello | None:
-        """The hello once it is there.
+    def read(self) -> Hello | StatusAsked | None:
+        """What the caller says, once it is there.
 
         Raises:
             ValueError: what came is no hello, or the caller is neither we nor root, or it hung up without one.
@@ -57,9 +64,19 @@ class Caller:
         self._data += data
         if b"\n" not in self._data and data and len(self._data) < _LONGEST_HELLO:
             return None
-        spool, stem = _parse(self._data)
+        said = _parse(self._data)
+        if isinstance(said, StatusAsked):
+            return said
+        spool, stem = said
         pidfd, self._pidfd = self._pidfd, None
         return Hello(self.pid, pidfd, spool, stem)
+
+    def answer(self, status: dict[str, object]) -> None:
+        """Tell the status; a caller that does not read it gets what fits into the socket's buffer."""
+        try:
+            self.connection.send(json.dumps(status).encode("ascii") + b"\n")
+        except OSError:  # it has gone
+            pass
 
     def close(self) -> None:
         """Hang up; a pidfd that no hello took is closed too."""
@@ -69,8 +86,33 @@ class Caller:
             self._pidfd = None
 
 
-def open_door(path: str) -> socket.socket:
-    """Listen at ``path`` (mode 0600); a socket file that nobody listens on is replaced.
+class Door:
+    """Where callers come in: a listening socket, and its file."""
+
+    def __init__(self, listening: socket.socket, path: str) -> None:
+        self._listening, self._path = listening, path
+        self._inode = os.lstat(path).st_ino
+
+    def fileno(self) -> int:
+        """Readable when somebody calls."""
+        return self._listening.fileno()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """The next caller. Raises BlockingIOError when there is none, and what ``socket.accept`` does."""
+        return self._listening.accept()
+
+    def close(self) -> None:
+        """Listen no more; the file goes too."""
+        self._listening.close()
+        try:
+            if os.lstat(self._path).st_ino == self._inode:  # else another agent listens there by now
+                os.unlink(self._path)
+        except OSError:
+            pass
+
+
+def open_door(path: str, mode: int = 0o600) -> Door:
+    """Listen at ``path``; a socket file that nobody listens on is replaced. ``mode``: who may call.
 
     Raises:
         DoorError: somebody listens there, or it cannot be made.
@@ -80,19 +122,28 @@ def open_door(path: str) -> socket.socket:
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-        if os.path.lexists(path):
-            os.unlink(path)
-        _bind_privately(door, path)
+        _clear(path)
+        _bind(door, path, mode)
         door.listen(512)
     except OSError as error:
         door.close()
         raise DoorError("cannot listen on %s: %s. Set ROTA_AGENT to a shorter or writable path" % (path, error)) from error
     door.setblocking(False)
-    return door
+    return Door(door, path)
 
 
-def _bind_privately(door: socket.socket, path: str) -> None:
-    mask = os.umask(0o177)
+def _clear(path: str) -> None:
+    """Remove the socket of an agent that is gone; nothing else, whatever the path may name."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(errno.EEXIST, "there is a file that is no socket", path)
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _bind(door: socket.socket, path: str, mode: int) -> None:
+    mask = os.umask(0o777 & ~mode)
     try:
         door.bind(path)
     finally:
@@ -111,8 +162,8 @@ def _somebody_listens(path: str) -> bool:
         return True
 
 
-def _credentials(connection: socket.socket) -> tuple[int, int]:
-    """(pid, uid) of the peer. Where the system does not tell, the socket's mode has kept others out: (0, our uid)."""
+def credentials(connection: socket.socket) -> tuple[int, int]:
+    """(pid, uid) of the peer as it connected. Where the system does not tell, the mode has kept others out: (0, our uid)."""
     if sys.platform != "linux":
         return 0, os.geteuid()
     pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -128,15 +179,28 @@ def _peer_pidfd(connection: socket.socket, pid: int) -> int | None:
     return pidfd
 
 
-def _parse(data: bytes) -> tuple[str, str]:
+def _parse(data: bytes) -> tuple[str, str] | StatusAsked:
     try:
         hello = json.loads(data)
+        if hello == STATUS_WORD:
+            return StatusAsked()
         spool, stem = hello["spool"], hello["stem"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError("no hello: %r" % data[:80]) from error
-    if hello.get("hello") != 1 or not isinstance(spool, str) or not os.path.isabs(spool) or not _is_stem(stem):
+    if hello.get("hello") != 1 or not _is_path(spool) or not _is_stem(stem):
         raise ValueError("a hello that is not understood: %r" % data[:80])
     return os.path.normpath(spool), stem
+
+
+def _is_path(given: object) -> bool:
+    """Whether the system can be asked for it: an absolute path without a zero, of characters that a file name can have."""
+    if not isinstance(given, str) or not os.path.isabs(given) or "\0" in given:
+        return False
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_stem(given: object) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping
 
 from rota.agent.witness import Ending
 from rota.rules import status
 from rota.rules.fold import TERMINAL
 from rota.wire import events, names
 
-VANISHED, PROCESS_ENDED = "vanished", "process_ended"
+VANISHED, PROCESS_ENDED, OOM_KILLED = "vanished", "process_ended", "oom_killed"
 _RESULT = {"succeeded": "success", "failed": "failure", "crashed": "error", "cancelled": "cancellation"}
 
 
@@ -28,6 +28,11 @@ class Told:
         self.end_state = ""  # of the latest attempt; empty while it is open
         self.exit_code: int | None = None
         self.is_inferred = False  # the end is somebody's conclusion, not seen
+
+    @property
+    def resource_text(self) -> str:
+        """The resource as it was told, as JSON."""
+        return _compact(self.resource)
 
     def add(self, at_ns: int, record: dict[str, Any], pairs: dict[str, Any]) -> None:
         """Take one more state of the run; an older attempt's changes nothing."""
@@ -63,17 +68,18 @@ def has_open(runs: dict[str, Told]) -> bool:
     return any(not run.end_state and not run.is_part for run in runs.values())
 
 
-def end_lines(runs: dict[str, Told], ending: Ending | None, at_ns: int) -> list[bytes]:
+def end_lines(runs: dict[str, Told], ending: Ending | None, at_ns: int, used: Mapping[str, object] | None = None) -> list[bytes]:
     """The spool lines that say how the process's runs ended, as far as its own events do not.
 
     Args:
         runs: as of ``read``.
         ending: how the process ended; None when nobody knows.
         at_ns: when it ended, or the last sign of life of one that nobody saw end. Unix time in ns.
+        used: attributes that say what the process used.
     """
     ends_badly = _ended_badly(runs, ending)
     said = [(run, _verdict(run, ending, ends_badly)) for run in runs.values()]
-    return [_line(run, ending, max(at_ns, run.started_ns or 0), *words) for run, words in said if words]
+    return [_line(run, ending, max(at_ns, run.started_ns or 0), used or {}, *words) for run, words in said if words]
 
 
 def _verdict(run: Told, ending: Ending | None, ends_badly: bool | None) -> tuple[str, str] | None:
@@ -84,7 +90,9 @@ def _verdict(run: Told, ending: Ending | None, ends_badly: bool | None) -> tuple
         return ("crashed" if ends_badly else "ended"), PROCESS_ENDED
     if ending is None or run.is_inner:
         return None if run.end_state else ("crashed", VANISHED)
-    return status.outcome(ending.exit_code, ending.signal_name) if _contradicts(run, ending) else None
+    if not _contradicts(run, ending):
+        return None
+    return ("crashed", OOM_KILLED) if ending.is_oom else status.outcome(ending.exit_code, ending.signal_name)
 
 
 def _contradicts(run: Told, ending: Ending) -> bool:
@@ -104,7 +112,7 @@ def _ended_badly(runs: dict[str, Told], ending: Ending | None) -> bool | None:
     return own[-1].end_state not in ("succeeded", "ended", "skipped") if own else None
 
 
-def _line(run: Told, ending: Ending | None, at_ns: int, state: str, reason: str) -> bytes:
+def _line(run: Told, ending: Ending | None, at_ns: int, used: Mapping[str, object], state: str, reason: str) -> bytes:
     known = ending if reason not in (VANISHED, PROCESS_ENDED) else None
     pairs: dict[str, object] = {
         names.EVENT_ID: _event_id(run, reason, known),
@@ -121,14 +129,15 @@ def _line(run: Told, ending: Ending | None, at_ns: int, state: str, reason: str)
         names.PROCESS_SIGNAL: known.signal_name or None if known else None,
         "cicd.pipeline.run.state": "finalizing",
         names.PIPELINE_RESULT: _RESULT.get(state),
+        **({} if run.is_inner else used),
     }
     record = events.log_record(at_ns, names.RUN_STATE_EVENT, run.trace_id, run.span_id, pairs)
-    return events.logs_line(_compact(run.resource), _compact(run.scope), (record,)).encode("ascii")
+    return events.logs_line(run.resource_text, _compact(run.scope), (record,)).encode("ascii")
 
 
 def _event_id(run: Told, reason: str, known: Ending | None) -> str:
     """The same for everybody who notices the same end, so that a second notice is a duplicate and not another event."""
-    word = "exit %d signal %d" % known if known else reason
+    word = "exit %d signal %d" % known[:2] if known else reason
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "rota:%s/%d/%s" % (run.run_id, run.attempt, word)))
 
 

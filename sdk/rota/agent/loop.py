@@ -1,4 +1,4 @@
-"""The resident agent: one thread that listens and sees deaths, one that ships. Neither waits for the other."""
+"""The resident agent: one thread that listens, samples and sees deaths, one that ships. Neither waits for the other."""
 
 from __future__ import annotations
 
@@ -7,53 +7,68 @@ import resource
 import selectors
 import socket
 import time
-from typing import Callable
+from typing import Callable, Sequence
 
+from rota import __version__
 from rota.agent.carrier import Carrier
-from rota.agent.deaths import SCAN_SECONDS, SOON_SECONDS, Deaths, Watched
-from rota.agent.door import Caller, Hello, open_door
+from rota.agent.deaths import SCAN_SECONDS, SECOND_LOOK_SECONDS, SOON_SECONDS, Deaths, Watched
+from rota.agent.door import Caller, Door, Hello, StatusAsked
+from rota.agent.handed import HandedDoor
+from rota.agent.heartbeat import Heartbeat
+from rota.agent.sample import Sampler, interval_seconds
+from rota.agent.samples import Samples
 from rota.agent.ship import Shipper
 from rota.agent.spool import Spool
 from rota.agent.turn import RESIDENT, Turn
 from rota.agent.worker import Worker
 
 _STOP_SECONDS = 3.0
+_GROUPS_SECONDS = 5.0  # between two looks at the control groups of all watched processes
 _CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
+_MOST_CALLERS, MOST_SPOOLS = 256, 64  # whatever a user's programs do: an agent stays small
 
 
 class Agent:
-    """A resident agent of one home. Scripts with another home that say hello are served too, if that is this user's.
+    """A resident agent of one user. Every script that says hello is served, if its spool is this user's.
 
     Args:
-        home: absolute path of ``$ROTA_HOME``.
-        door_path: where to listen.
+        door: where scripts come in; closed at the end.
         shipper: delivers lines.
         report: takes one line of text for people.
-
-    Raises:
-        DoorError: nobody can listen there, or somebody does.
+        home: absolute path of a ``$ROTA_HOME`` to serve from the start; made if need be.
+        spools: more spools to serve from the start, where they are this user's.
+        on_spool: told the path of each one that is served.
     """
 
-    def __init__(self, home: str, door_path: str, shipper: Shipper, report: Callable[[str], None]) -> None:
-        self._report, self._door_path = report, door_path
-        self._door = open_door(door_path)
+    def __init__(
+        self, door: Door | HandedDoor, shipper: Shipper, report: Callable[[str], None], home: str = "",
+        spools: Sequence[str] = (), on_spool: Callable[[str], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._report, self._door, self._shipper, self._on_spool = report, door, shipper, on_spool
+        self._started_at = time.time()
         self._wake, self._waker = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._door, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._deaths = Deaths(self._selector, report)
         self._callers: dict[Caller, float] = {}
         self._spools: dict[str, Spool] = {}
-        self._serve(_made(os.path.join(home, "spool")))
-        self._worker = Worker(Carrier(shipper, report), self._spools, report)
-        self._turn = Turn(os.path.join(home, "spool"), RESIDENT)
-        self._scan_at = 0.0
+        self._own = _made(os.path.join(home, "spool")) if home else ""
+        if home:
+            self._spools[self._own] = Spool(self._own)
+        for path in spools:
+            self._serve(path)
+        self._heartbeat = Heartbeat()
+        self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
+        self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
+        self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
+        self._turn = Turn(self._own, RESIDENT) if home else None
+        self._scan_at = self._groups_at = 0.0
         self._is_stopping = False
 
     def run(self) -> None:
         """Serve until ``stop``; then send what is there, for a moment, and return."""
         _allow_many_files()
-        if not self._turn.take():
+        if self._turn and not self._turn.take():
             self._report("another agent ships this home too")
         self._scan()
         self._worker.start()
@@ -73,12 +88,31 @@ class Agent:
         except OSError:  # it has ended already
             pass
 
+    def status(self) -> dict[str, object]:
+        """What `rota agent status` shows; times are Unix seconds, 0 for never."""
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "ships_to": self._shipper.destination,
+            "spools": list(self._spools),
+            "watched": len(self._deaths.living()),
+            **self._worker.status(),
+        }
+
     def _turn_once(self) -> None:
-        for key, _ in self._selector.select(self._deaths.next_look_seconds):
+        for key, _ in self._selector.select(max(0.0, min(self._deaths.next_look_seconds, self._scan_at - time.monotonic()))):
             self._dispatch(key)
         self._deaths.settle()
         if time.monotonic() >= self._scan_at:
             self._scan()
+        if time.monotonic() >= self._groups_at:
+            self._groups_at = time.monotonic() + _GROUPS_SECONDS
+            self._deaths.look_at_groups()
+        if self._heartbeat.is_due():
+            self._samples.add([self._heartbeat.line()])
+        if self._sampler.is_due():
+            self._samples.add(self._sampler.lines(self._deaths.living()))
 
     def _dispatch(self, key: selectors.SelectorKey) -> None:
         if isinstance(key.data, Watched):
@@ -94,9 +128,14 @@ class Agent:
                 connection, _ = self._door.accept()
             except BlockingIOError:
                 return
+            except EOFError:  # who handed callers to us is gone: another one will start another of us
+                self._is_stopping = True
+                return
             except OSError as error:  # out of descriptors: the caller's files are found all the same
                 self._report("cannot accept a script's hello: %s" % error)
                 return
+            if len(self._callers) >= _MOST_CALLERS:
+                self._hang_up(next(iter(self._callers)))
             caller = Caller(connection)
             self._callers[caller] = time.monotonic() + _CALLER_SECONDS
             self._selector.register(connection, selectors.EVENT_READ, caller)
@@ -104,14 +143,17 @@ class Agent:
 
     def _hear(self, caller: Caller) -> None:
         try:
-            hello = caller.read()
+            said = caller.read()
         except (ValueError, OSError) as error:
             self._report("refused: %s" % error)
             self._hang_up(caller)
             return
-        if hello is not None:
+        if isinstance(said, StatusAsked):
+            caller.answer(self.status())
+        if said is not None:
             self._hang_up(caller)
-            self._welcome(hello)
+        if isinstance(said, Hello):
+            self._welcome(said)
 
     def _hang_up(self, caller: Caller) -> None:
         self._selector.unregister(caller.connection)
@@ -120,6 +162,7 @@ class Agent:
 
     def _welcome(self, hello: Hello) -> None:
         spool = self._serve(hello.spool)
+        self._worker.wake()
         if spool is not None and hello.pidfd is not None:
             self._deaths.watch(hello.pid, hello.pidfd, spool, hello.stem)
         elif hello.pidfd is not None:
@@ -127,31 +170,33 @@ class Agent:
 
     def _serve(self, path: str) -> Spool | None:
         """The spool at that path; None when it is not this user's to read and write."""
-        if path not in self._spools and (not self._spools or _is_own(path)):
-            self._spools[path] = Spool(path)
+        if path not in self._spools and len(self._spools) >= MOST_SPOOLS:
+            self._report("refused: %s would be more than %d directories" % (path, MOST_SPOOLS))
+            return None
+        if path not in self._spools and _is_own(path):
+            self._spools[path] = Spool(path, os.geteuid())
+            if self._on_spool:
+                self._on_spool(path)
         if path not in self._spools:
             self._report("refused: %s is not a directory of this user" % path)
         return self._spools.get(path)
 
     def _scan(self) -> None:
-        self._scan_at = time.monotonic() + SCAN_SECONDS
         for caller, deadline in list(self._callers.items()):
             if time.monotonic() > deadline:
                 self._hang_up(caller)
-        for spool in list(self._spools.values()):
-            self._deaths.find(spool)
+        is_unsure = [self._deaths.find(spool) for spool in list(self._spools.values())]
+        self._scan_at = time.monotonic() + (SECOND_LOOK_SECONDS if any(is_unsure) else SCAN_SECONDS)
 
     def _close(self) -> None:
         self._door.close()
-        try:
-            os.unlink(self._door_path)
-        except OSError:
-            pass
+        self._samples.add([self._heartbeat.last_line()])
         self._worker.stop(_STOP_SECONDS)
         for caller in list(self._callers):
             self._hang_up(caller)
         self._deaths.close()
-        self._turn.give_back()
+        if self._turn:
+            self._turn.give_back()
         self._selector.close()
         self._wake.close()
         self._waker.close()

@@ -50,16 +50,17 @@ def logs(lines: Sequence[bytes]) -> list[ReadableLogRecord]:
 def _items(lines: Sequence[bytes], groups: str, scopes: str, items: str) -> Iterator[_Item]:
     for line in lines:
         for group in json.loads(line).get(groups) or ():
-            resource = Resource(_attributes(group.get("resource") or {}), group.get("schemaUrl"))
+            resource = Resource(attributes(group.get("resource") or {}), group.get("schemaUrl"))
             for scoped in group.get(scopes) or ():
-                scope = _scope(scoped)
+                scope = scope_of(scoped)
                 for item in scoped.get(items) or ():
                     yield item, resource, scope
 
 
-def _scope(scoped: dict[str, Any]) -> InstrumentationScope:
+def scope_of(scoped: dict[str, Any]) -> InstrumentationScope:
+    """The scope of a group of spans, records or metrics."""
     scope = scoped.get("scope") or {}
-    return InstrumentationScope(scope.get("name", ""), scope.get("version"), scoped.get("schemaUrl"), _attributes(scope))
+    return InstrumentationScope(scope.get("name", ""), scope.get("version"), scoped.get("schemaUrl"), attributes(scope))
 
 
 def _span(span: dict[str, Any], resource: Resource, scope: InstrumentationScope) -> ReadableSpan:
@@ -72,7 +73,7 @@ def _span(span: dict[str, Any], resource: Resource, scope: InstrumentationScope)
         context=_context(trace_id, span["spanId"], flags, span.get("traceState", "")),
         parent=SpanContext(trace_id, parent_id, is_remote=bool(flags & _IS_REMOTE)) if parent_id else None,
         resource=resource,
-        attributes=_attributes(span),
+        attributes=attributes(span),
         events=_bounded([_event(event) for event in span.get("events") or ()], span.get("droppedEventsCount")),
         links=_bounded([_link(link) for link in span.get("links") or ()], span.get("droppedLinksCount")),
         kind=_KINDS.get(int(span.get("kind", 1)), SpanKind.INTERNAL),
@@ -94,7 +95,7 @@ def _log(record: dict[str, Any], resource: Resource, scope: InstrumentationScope
             severity_text=record.get("severityText"),
             severity_number=SeverityNumber(severity) if severity else None,
             body=_value(record.get("body") or {}),
-            attributes=_attributes(record),
+            attributes=attributes(record),
             event_name=record.get("eventName"),
         ),
         resource,
@@ -108,15 +109,16 @@ def _context(trace_id: int, span_id: str, flags: int, state: str) -> SpanContext
 
 
 def _event(event: dict[str, Any]) -> Event:
-    return Event(event.get("name", ""), _attributes(event), int(event.get("timeUnixNano", 0)))
+    return Event(event.get("name", ""), attributes(event), int(event.get("timeUnixNano", 0)))
 
 
 def _link(link: dict[str, Any]) -> Link:
     flags = int(link.get("flags", 0))
-    return Link(_context(int(link["traceId"], 16), link["spanId"], flags, link.get("traceState", "")), _attributes(link))
+    return Link(_context(int(link["traceId"], 16), link["spanId"], flags, link.get("traceState", "")), attributes(link))
 
 
-def _attributes(holder: dict[str, Any]) -> BoundedAttributes | dict[str, Any]:
+def attributes(holder: dict[str, Any]) -> BoundedAttributes | dict[str, Any]:
+    """The attributes of whatever has some."""
     pairs = {pair["key"]: _value(pair.get("value") or {}) for pair in holder.get("attributes") or ()}
     dropped = int(holder.get("droppedAttributesCount", 0))
     if not dropped:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 
 import grpc
 
-from rota.agent import objects
+from rota.agent import objects, objects_metrics
 from rota.agent.answer import Answer, Unavailable
 from rota.agent.target import Target
 
@@ -23,7 +23,7 @@ class Exporter:
 
     def __init__(self, goal: Target) -> None:
         self._goal = goal
-        self._convert: Callable[[Sequence[bytes]], list[Any]] = objects.spans if goal.signal == "traces" else objects.logs
+        self._convert = _CONVERT[goal.signal]
         self._exporter = _over_grpc(goal) if goal.protocol == "grpc" else _over_http(goal)
         self.close: Callable[[], None] = self._exporter.shutdown
 
@@ -44,6 +44,13 @@ class Exporter:
         if _TOLD.status in _REFUSED:
             return Answer.REFUSED
         raise Unavailable("%s did not take what the OTLP exporter sent: %s" % (self._goal.url, _TOLD.text or result.name))
+
+
+_CONVERT: dict[str, Callable[[Sequence[bytes]], Any]] = {
+    "traces": objects.spans,
+    "logs": objects.logs,
+    "metrics": objects_metrics.metrics,
+}
 
 
 class _Told(logging.Filter):
@@ -78,21 +85,28 @@ _TOLD = _Told()  # one for all: one thread exports
 
 def _over_http(goal: Target) -> Any:
     import requests
-    from opentelemetry.exporter.otlp.proto.http import _log_exporter, trace_exporter
+    from opentelemetry.exporter.otlp.proto.http import _log_exporter, metric_exporter, trace_exporter
 
     session = requests.Session()
     session.hooks["response"].append(_TOLD.response)
-    module: Any = trace_exporter if goal.signal == "traces" else _log_exporter
-    _listen(module.__name__)
-    make = trace_exporter.OTLPSpanExporter if goal.signal == "traces" else _log_exporter.OTLPLogExporter
+    make: Any = {
+        "traces": trace_exporter.OTLPSpanExporter,
+        "logs": _log_exporter.OTLPLogExporter,
+        "metrics": metric_exporter.OTLPMetricExporter,
+    }[goal.signal]
+    _listen(make.__module__)
     return make(endpoint=goal.url, headers=goal.headers, timeout=goal.timeout_seconds, session=session)
 
 
 def _over_grpc(goal: Target) -> Any:
-    from opentelemetry.exporter.otlp.proto.grpc import _log_exporter, trace_exporter
+    from opentelemetry.exporter.otlp.proto.grpc import _log_exporter, metric_exporter, trace_exporter
 
     _listen("opentelemetry.exporter.otlp.proto.grpc.exporter")
-    make = trace_exporter.OTLPSpanExporter if goal.signal == "traces" else _log_exporter.OTLPLogExporter
+    make: Any = {
+        "traces": trace_exporter.OTLPSpanExporter,
+        "logs": _log_exporter.OTLPLogExporter,
+        "metrics": metric_exporter.OTLPMetricExporter,
+    }[goal.signal]
     headers = [(name.lower(), value) for name, value in goal.headers.items()]
     return make(endpoint=goal.url, headers=headers, timeout=goal.timeout_seconds)
 

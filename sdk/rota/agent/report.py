@@ -17,6 +17,7 @@ class Report:
 
     def __call__(self, text: str) -> None:
         """Say it, unless it was said just now."""
+        text = "".join(each if each.isprintable() else "?" for each in text)  # of a path, which may hold what ends a line
         now = time.monotonic()
         if now - self._said_at.get(text, -_AGAIN_SECONDS) < _AGAIN_SECONDS:
             return

@@ -20,14 +20,14 @@ Send = Callable[[Sequence[bytes]], Answer]
 
 
 class Shipper:
-    """Delivers the lines of both signals to where the environment says.
+    """Delivers the lines of every signal to where the environment says.
 
     Args:
         is_rota: True or False overrules asking the server.
     """
 
     def __init__(self, is_rota: bool | None = None) -> None:
-        self._lanes = {signal: _Lane(target(signal), is_rota) for signal in ("logs", "traces")}
+        self._lanes = {signal: _Lane(target(signal), is_rota) for signal in ("logs", "traces", "metrics")}
 
     @property
     def destination(self) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIGNALS = ("logs", "traces")
 CHUNK_BYTES = 4 << 20
 _JUST_CREATED_SECONDS = 5.0
-_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+_OPEN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name must not hold us up
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 _CAN_ASK_HOLDER = sys.platform == "linux" and struct.calcsize("P") == 8
 
@@ -107,9 +107,16 @@ class Claim:
 
 
 class Spool:
-    """``$ROTA_HOME/spool``. ``watched`` holds the stems of processes whose end we wait for. ``*_held`` methods need ``mutex``."""
+    """``$ROTA_HOME/spool``. ``watched`` holds the stems of processes whose end we wait for. ``*_held`` methods need ``mutex``.
 
-    def __init__(self, directory: str) -> None:
+    Args:
+        directory: its absolute path; need not exist yet.
+        owner: uid; as long as the directory is anybody else's, it counts as empty. Who said hello had yet to make it, perhaps,
+            and another did. None: everybody's will do.
+    """
+
+    def __init__(self, directory: str, owner: int | None = None) -> None:
+        self._owner = owner
         self.directory = directory
         self.live, self.left, self.bad = (os.path.join(directory, name) for name in ("live", "left", "bad"))
         self.mutex = threading.Lock()
@@ -117,6 +124,8 @@ class Spool:
 
     def names(self, directory: str, stem: str = "") -> list[str]:
         """The spool files in ``live`` or ``left``, sorted; none when the directory is not there."""
+        if not self.is_owners():
+            return []
         try:
             return sorted(name for name in os.listdir(directory) if name.startswith(stem) and signal_of(name))
         except OSError:
@@ -124,6 +133,8 @@ class Spool:
 
     def parts(self, stem: str) -> list[tuple[str, str]]:
         """(directory, name) of every file of one process, the oldest first."""
+        if not self.is_owners():
+            return []
         rotated = [name for name in self.names(self.left, stem + ".") if is_rotated(name)]
         rotated.sort(key=_sequence)
         found = [(self.left, name) for name in rotated]
@@ -131,6 +142,13 @@ class Spool:
             name = "%s.%s.jsonl" % (stem, signal)
             found += [(d, name) for d in (self.left, self.live) if os.path.exists(os.path.join(d, name))]
         return found
+
+    def is_owners(self) -> bool:
+        """Whether the directory is there and whose it should be."""
+        try:
+            return self._owner is None or os.stat(self.directory).st_uid == self._owner
+        except OSError:
+            return False
 
     def read(self, directory: str, name: str, offset_of: Callable[[int], int]) -> Chunk:
         """The next whole lines of a file, from the offset that ``offset_of`` tells for its inode.

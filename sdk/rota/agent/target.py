@@ -23,7 +23,7 @@ class Target(NamedTuple):
 
 
 def target(signal: str) -> Target:
-    """The destination of ``logs`` or ``traces``."""
+    """The destination of ``logs``, ``traces`` or ``metrics``."""
     own = "" if os.environ.get("ROTA_ENDPOINT") else _setting(signal, "PROTOCOL")
     protocol = own or _config.protocol()
     return Target(

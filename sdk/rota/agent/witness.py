@@ -24,10 +24,13 @@ _STATE_FIELD, _EXIT_CODE_FIELD = 0, 49  # of /proc/<pid>/stat, counted from afte
 
 
 class Ending(NamedTuple):
-    """How a process ended: ``exit_code`` as a shell tells it (128+n on a signal), ``signal`` 0 when there was none."""
+    """How a process ended: ``exit_code`` as a shell tells it (128+n on a signal), ``signal`` 0 when there was none.
+    ``is_oom``: the kernel killed it for want of memory.
+    """
 
     exit_code: int
     signal: int = 0
+    is_oom: bool = False
 
     @property
     def signal_name(self) -> str:

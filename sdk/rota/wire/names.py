@@ -61,8 +61,11 @@ TEST_STATUS = "test.case.result.status"  # of a task that is a test
 
 # Where and what.
 SERVICE_NAME = "service.name"
+SERVICE_VERSION = "service.version"
 HOST_NAME = "host.name"
+HOST_ID = "host.id"
 PROCESS_PID = "process.pid"
+PROCESS_UID = "process.real_user.id"
 PROCESS_EXIT_CODE = "process.exit.code"
 PROCESS_SIGNAL = "rota.process.signal"  # its name: SIGKILL
 PROCESS_COMMAND = "process.command"  # the first word of a command line; its arguments may hold secrets
@@ -71,6 +74,9 @@ CPU_SYSTEM = "rota.process.cpu.system_seconds"
 MEMORY_PEAK = "rota.process.memory.peak"  # bytes, of the largest of them
 BLOCKS_READ = "rota.process.disk.blocks_read"
 BLOCKS_WRITTEN = "rota.process.disk.blocks_written"
+MEASURED_BY = "rota.process.measured_by"  # "samples": of what the agent saw every few seconds; absent: the kernel's account
+DESCENDANTS = "rota.process.descendants"  # a metric: how many processes descend from it
+AGENT_UPTIME = "rota.agent.uptime"  # a metric, the heartbeat of a host's agent: seconds, twice a minute
 RUNTIME_NAME = "process.runtime.name"
 RUNTIME_VERSION = "process.runtime.version"
 CODE_FILE = "code.file.path"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scripts import plain
 from rota.agent import carrier as carrier_module
 from rota.agent.answer import Unavailable
 from rota.agent.carrier import Carrier
-from rota.agent.spool import Spool
+from rota.agent.spool import CHUNK_BYTES, Spool
 from rota.wire import names
 
 STEM = "4242-00ff00ff00ff00ff"
@@ -104,6 +105,25 @@ def test_nothing_is_removed_before_it_is_acknowledged(spool, carrier, shipper):
     carrier.round(spool, is_resident=False)
     assert shipper.said() == [("succeeded", None)]
     assert not path.exists()
+
+
+def test_a_backlog_stays_on_disk(spool, carrier, shipper):
+    """While nobody takes it, memory holds one load at most, however often we try; then all of it is carried."""
+    line = state_line("succeeded", event_id="e" * 1_000_000)
+    for number in range(24):
+        put(spool.left, f"{number}-00.logs.jsonl", line)
+    shipper.is_away = True
+    tracemalloc.start()
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            carrier.round(spool, is_resident=True)
+    kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (kept < len(line), most < 4 * CHUNK_BYTES) == (True, True)
+    shipper.is_away = False
+    while carrier.round(spool, is_resident=True):
+        pass
+    assert (len(shipper.lines), names_in(spool.left)) == (24, [])
 
 
 def test_a_living_file_is_followed(spool, carrier, shipper):
@@ -247,3 +267,15 @@ def test_a_restarted_agent_sends_again_what_it_does_not_remember(spool, shipper,
     for _ in range(2):
         Carrier(shipper, reported.append).round(spool, is_resident=True)
     assert len(shipper.lines) == 2
+
+
+def test_a_file_that_cannot_be_read_holds_up_no_other(spool, carrier, shipper, reported):
+    """A link or a pipe under a spool file's name: it is said, and the others are carried."""
+    left = Path(spool.left)
+    (left / "1-00.logs.jsonl").symlink_to("/etc/passwd")
+    os.mkfifo(left / "2-00.logs.jsonl")
+    (left / f"{STEM}.logs.jsonl").write_bytes(state_line("succeeded"))
+    carrier.round(spool, is_resident=True)
+    assert [state for state, _ in shipper.said()] == ["succeeded"]
+    assert sum("cannot read" in line for line in reported) == 2
+    assert sorted(os.listdir(left)) == ["1-00.logs.jsonl", "2-00.logs.jsonl"]

@@ -66,7 +66,7 @@ def test_a_hello_may_come_in_pieces(pair):
 @pytest.mark.parametrize("uid", [0, os.geteuid()], ids=["root", "owner"])
 def test_root_and_the_owner_are_heard(pair, monkeypatch, uid):
     """An agent serves its own user, and root."""
-    monkeypatch.setattr(door, "_credentials", lambda connection: (os.getpid(), uid))
+    monkeypatch.setattr(door, "credentials", lambda connection: (os.getpid(), uid))
     caller = Caller(pair[0])
     pair[1].sendall(HELLO)
     hello = caller.read()
@@ -78,7 +78,7 @@ def test_root_and_the_owner_are_heard(pair, monkeypatch, uid):
 
 def test_another_user_is_refused(pair, monkeypatch):
     """Though the socket's mode should have kept it out."""
-    monkeypatch.setattr(door, "_credentials", lambda connection: (os.getpid(), 54321))
+    monkeypatch.setattr(door, "credentials", lambda connection: (os.getpid(), 54321))
     caller = Caller(pair[0])
     pair[1].sendall(HELLO)
     with pytest.raises(ValueError, match="uid 54321"):
@@ -104,3 +104,24 @@ def test_a_path_that_cannot_be_used_is_named(tmp_path):
         open_door(path)
     assert path in str(caught.value)
     assert "ROTA_AGENT" in str(caught.value)
+
+
+def test_a_file_that_is_no_socket_is_not_replaced(tmp_path):
+    """ROTA_AGENT may name anything by mistake, and root may remove anything."""
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(DoorError, match="no socket"):
+        open_door(str(path))
+    assert path.read_text() == "data"
+
+
+def test_the_socket_of_a_successor_stays(tmp_path):
+    """An upgrade may start the new agent before the old one has ended."""
+    path = tmp_path / "agent.sock"
+    old = open_door(str(path))
+    path.unlink()
+    new = open_door(str(path))
+    old.close()
+    assert path.is_socket()
+    new.close()
+    assert not path.exists()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_messages import as_protobuf
-from otlp_receiver import span_line, state_line
+from otlp_receiver import metrics_line, span_line, state_line
 
-from rota.agent import objects
+from rota.agent import objects, objects_metrics
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 EVERY_KIND = [
@@ -111,3 +113,9 @@ def test_lines_of_one_resource_and_scope_become_one_group():
     assert [len(scoped.log_records) for scoped in group.scope_logs] == [2]
     (spans,) = encode_spans(objects.spans([span_line("a"), span_line("b")])).resource_spans
     assert [len(scoped.spans) for scoped in spans.scope_spans] == [2]
+
+
+def test_what_the_agent_measures_survives():
+    """Sums, gauges, their times and attributes, and the run that they are about."""
+    line = metrics_line()
+    assert encode_metrics(objects_metrics.metrics([line])) == as_protobuf(json.loads(line), ExportMetricsServiceRequest())

@@ -6,7 +6,7 @@ import gzip
 import json
 
 import pytest
-from otlp_receiver import Reply, receiver, span_line, state_line
+from otlp_receiver import Reply, metrics_line, receiver, span_line, state_line
 from servers import free_ports
 
 from rota.agent.answer import NotRota, Unavailable
@@ -99,6 +99,18 @@ def test_the_server_may_ask_for_a_pause(server, shipper):
     assert caught.value.retry_after_seconds == 7
 
 
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [("Fri, 31 Dec 9999 23:59:59 GMT", 1e9, 1e12), ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0), ("soon", 0, 0), ("nan", 0, 0)],
+)
+def test_a_pause_may_be_a_date(server, shipper, asked, least, most):
+    """RFC 9110 allows both; what is neither asks for nothing."""
+    server.answer = lambda path, body: Reply(429, headers=(("Retry-After", asked),))
+    with pytest.raises(Unavailable) as caught:
+        shipper.ship("logs", [state_line("running")])
+    assert least <= caught.value.retry_after_seconds <= most
+
+
 def test_a_closed_port_keeps_the_lines(monkeypatch):
     """Nobody there: the lines are for later."""
     (port,) = free_ports(1)
@@ -148,13 +160,16 @@ def test_no_proxy_stands_between_two_programs_of_one_machine(server, monkeypatch
     assert Shipper().ship("logs", [state_line("running")]) == []
 
 
-@pytest.mark.parametrize("signal", ["logs", "traces"])
+LINE_OF = {"logs": state_line("running"), "traces": span_line(), "metrics": metrics_line()}
+
+
+@pytest.mark.parametrize("signal", LINE_OF)
 def test_a_server_that_is_not_rota_gets_the_official_exporters_protobuf(server, monkeypatch, signal):
     """Raw lines go only to a collector that says it is rota."""
     server.answer = lambda path, body: Reply(is_rota=False, body=b"")
     monkeypatch.setenv("ROTA_ENDPOINT", server.url)
     shipper = Shipper()
-    assert shipper.ship(signal, [state_line("running") if signal == "logs" else span_line()]) == []
+    assert shipper.ship(signal, [LINE_OF[signal]]) == []
     shipper.close()
     types = {headers["Content-Type"] for path, _, headers in server.requests if path == f"/v1/{signal}"}
     assert types == {"application/x-protobuf"}
