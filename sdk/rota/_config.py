@@ -34,6 +34,7 @@ SETTINGS = (
     Setting("ROTA_DETACH", "on", "`off`: never start a detached `rota agent --once` when a script ends."),
     Setting("ROTA_SPOOL_MB", "1024", "MiB of disk that undelivered facts may take, at most a quarter of what is free."),
     Setting("ROTA_SPOOL_DAYS", "30", "How long they are kept while nobody takes them."),
+    Setting("ROTA_INSTRUMENT", "on", "Which libraries are watched: `off`, or a list as `sqlite3,requests`, or all but some: `-logging`."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),
     Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. All but `http/json` is for the agent."),
@@ -84,6 +85,16 @@ def _positive(name: str, default: float) -> float:
     except ValueError:
         return default
     return given if 0 < given < 1e12 else default
+
+
+def instruments(library: str) -> bool:
+    """Whether calls into ``library`` are to be seen."""
+    chosen = (os.environ.get("ROTA_INSTRUMENT") or "on").lower()
+    if chosen in ("on", "1", "true", "yes"):
+        return True
+    listed = [name.strip() for name in chosen.split(",")]
+    only = [name for name in listed if not name.startswith("-")]
+    return library in only if only else "-" + library not in listed
 
 
 def home() -> str:

@@ -1,0 +1,118 @@
+"""Replacing a method by itself with a span around.
+
+The replacement keeps name, signature, documentation, results and exceptions, as ``rota._wrap`` does for tasks. What we do
+before and after the call is behind a wall: an error of ours is noted, and the method is simply called.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from rota._current import CURRENT
+from rota._guard import note
+from rota._run import process_run
+from rota._wrap import _disguised
+from rota.instrument._call import INSIDE, Call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from rota._run import Run
+    from rota._task import Task
+
+    Start = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Call | None]
+    Finish = Callable[[Any, Any], None]
+
+_CAN_HIDE = sys.version_info >= (3, 11)  # a bare `raise` takes the exception's own traceback
+
+
+def observe(owner: Any, name: str, start: Start, finish: Finish, fail: Finish = Call.finish) -> None:
+    """Replace ``owner.name``.
+
+    ``start(place, self, args, kwargs)`` opens a call under ``place``, or returns None when this one is not to be seen; ``finish(call, result)``
+    adds what the result tells and closes it; ``fail(call, error)`` does so when it raised.
+    """
+    original = vars(owner)[name]
+    if not hasattr(original, "__rota__"):
+        mark = _coroutine if getattr(getattr(original, "__code__", None), "co_flags", 0) & 0x80 else _plain
+        replace(owner, name, mark(original, start, finish, fail))
+
+
+def replace(owner: Any, name: str, wrapper: Any) -> None:
+    """Put a wrapper into the place of ``owner.name``, in its disguise."""
+    original = vars(owner)[name]
+    if not hasattr(original, "__rota__"):
+        wrapper = _disguised(wrapper, original)
+        wrapper.__rota__ = True
+        setattr(owner, name, wrapper)
+
+
+def _plain(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        place = CURRENT.get() or process_run()
+        call = started(start, place, self, args, kwargs) if place is not None else None
+        if call is None:
+            return function(self, *args, **kwargs)
+        token = INSIDE.set(call)
+        try:
+            result = function(self, *args, **kwargs)
+        except BaseException as error:
+            failed(fail, call, token, error)
+            raise
+        INSIDE.reset(token)
+        finished(finish, call, result)
+        return result
+
+    return wrapper
+
+
+def _coroutine(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:
+    async def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        place = CURRENT.get() or process_run()
+        call = started(start, place, self, args, kwargs) if place is not None else None
+        if call is None:
+            return await function(self, *args, **kwargs)
+        token = INSIDE.set(call)
+        try:
+            result = await function(self, *args, **kwargs)
+        except BaseException as error:
+            failed(fail, call, token, error)
+            raise
+        INSIDE.reset(token)
+        finished(finish, call, result)
+        return result
+
+    return wrapper
+
+
+def started(
+    start: Start, place: Run | Task, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Call | None:  # fmt: skip
+    """The call that ``start`` opens; None after an error of ours."""
+    try:
+        return start(place, self, args, kwargs)
+    except RecursionError:
+        raise  # as in rota._task: the program is at its limit
+    except Exception as error:
+        note("instrument", error)
+        return None
+
+
+def failed(fail: Finish, call: Call, token: Any, error: BaseException) -> None:
+    """Close a call that raised, and take our frame from the traceback: the caller re-raises."""
+    INSIDE.reset(token)
+    if _CAN_HIDE and error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next  # the first entry is the wrapper's own frame
+    try:
+        fail(call, error)
+    except Exception as swallowed:
+        note("instrument", swallowed)
+
+
+def finished(finish: Finish, call: Call, result: Any) -> None:
+    """Close a call that returned."""
+    try:
+        finish(call, result)
+    except Exception as error:
+        note("instrument", error)
