@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 FILES = {  # what is imported: our file for it, which is also its name in ROTA_INSTRUMENT
+    "duckdb": "duckdb",
+    "httpx": "httpx",
     "logging": "logging",
+    "pandas": "pandas",
+    "requests": "requests",
     "smtplib": "smtplib",
+    "sqlalchemy": "sqlalchemy",
     "sqlite3": "sqlite3",
     "subprocess": "subprocess",
     "urllib.request": "urllib",
@@ -61,7 +66,7 @@ def _is_being_imported(module: ModuleType) -> bool:
 
 
 class _Finder:
-    """Answers for the libraries of the table only: with the spec that the other finders give, its loader told to call us after."""
+    """Answers for the libraries of the table only: with the spec that the other finders give."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in _wanted:

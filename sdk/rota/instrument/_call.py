@@ -20,10 +20,10 @@ from rota.wire import events, names
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from itertools import count
-    from typing import Any, Callable, Iterable, TypeVar
+    from typing import Any, Callable, Iterable, Optional, Tuple, TypeVar
 
     C = TypeVar("C", bound="Call")
-    Counted = "tuple[int, int, bool, dict[str, object] | None, int]"  # start, end, failed?, facts, rows
+    Counted = Tuple[int, int, bool, Optional[dict[str, object]], int]  # start, end, failed?, facts, rows
 
     from rota._run import Run
     from rota._task import Task
@@ -32,10 +32,11 @@ IN_FULL = 100
 TOGETHER = 1000
 TOGETHER_NS, TOGETHER_EAGER_NS = 10_000_000_000, 1_000_000_000  # what waits that long is written, however few
 MOST_LABELS = 200  # kinds of calls told apart in one task
+MOST_OPEN = 1000  # answers that nobody lets go of; then the oldest is told as it is
 REMEMBERED = 500  # labels kept for the next call of their kind
 
 INSIDE: ContextVar[Call | None] = ContextVar("rota.inside", default=None)
-OPEN: set[OpenCall] = set()  # those that the end of their run has to finish
+OPEN: dict[OpenCall, None] = {}  # those that the end of their run has to finish, the oldest first
 
 
 class Label:
@@ -109,14 +110,16 @@ class OpenCall(Call):
         self.is_open = True
         if self.place.run.span_id not in CALLS:
             _opened(self.place.run)
-        OPEN.add(self)
+        OPEN[self] = None
+        if len(OPEN) > MOST_OPEN:
+            next(iter(OPEN.copy())).let_go()
 
     def let_go(self) -> None:
         """Finish it, the first time. May run in a destructor, at any time and in any thread."""
         if self.is_open:
             self.is_open = False
             try:
-                OPEN.discard(self)
+                OPEN.pop(self, None)
                 self.finish()
             except Exception as error:
                 note("instrument", error)
@@ -164,12 +167,12 @@ class Answer(OpenCall):
 _ROWS = "," + events.attribute(names.DB_ROWS, 7).replace("7", "%d")
 
 
-def begin(label: Label, place: Run | Task | None, kind: type[C] = Call) -> C | None:  # type: ignore[assignment]
+def begin(label: Label, place: Run | Task, kind: type[C]) -> C | None:
     """Open a call under ``place``, which is what is current.
 
     None: no run is open here, or somebody else already shows this call.
     """
-    if place is None or place.run.is_over:
+    if place.run.is_over:
         return None
     outer = INSIDE.get()
     if outer is not None and outer.place is place and not outer.ended_ns:

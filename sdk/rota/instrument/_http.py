@@ -19,10 +19,10 @@ _PORTS = {"http": 80, "https": 443}
 def start(library: str, place: Run | Task, method: object, url: str) -> Call | None:
     """Open the call of a request; None for what is not HTTP."""
     parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in _PORTS or parts.hostname is None:
         return None
     verb = method.upper() if isinstance(method, str) and method.upper() in _METHODS else "_OTHER"  # as the conventions ask
-    call = begin(_LABELS[(library, verb, parts.hostname, parts.port or _PORTS[parts.scheme])], place)
+    call = begin(_LABELS[(library, verb, parts.hostname, parts.port or _PORTS[parts.scheme])], place, Call)
     if call is not None:
         call.facts = {names.URL_FULL: plain_url(url)}
     return call

@@ -30,8 +30,8 @@ _CAN_HIDE = sys.version_info >= (3, 11)  # a bare `raise` takes the exception's 
 def observe(owner: Any, name: str, start: Start, finish: Finish, fail: Finish = Call.finish) -> None:
     """Replace ``owner.name``.
 
-    ``start(place, self, args, kwargs)`` opens a call under ``place``, or returns None when this one is not to be seen; ``finish(call, result)``
-    adds what the result tells and closes it; ``fail(call, error)`` does so when it raised.
+    ``start(place, self, args, kwargs)`` opens a call under ``place``, or returns None when this one is not to be seen;
+    ``finish(call, result)`` adds what the result tells and closes it; ``fail(call, error)`` does so when it raised.
     """
     original = vars(owner)[name]
     if not hasattr(original, "__rota__"):

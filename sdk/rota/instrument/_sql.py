@@ -33,11 +33,11 @@ class Statements(Labels):
         return begin(self[text if len(text) <= LOOKED_AT else text[: LOOKED_AT + 1]], place, Answer)
 
     def _by_text(self, statement: str) -> Label:
-        return self._by_shape[shape(statement)]
+        return self._by_shape[shape(statement)]  # type: ignore[no-any-return]
 
     def _label(self, parts: tuple[str, str, str]) -> Label:
         operation, summary, text = parts
-        pairs = {
+        pairs: dict[str, object] = {
             names.DB_SYSTEM: self._system, names.DB_OPERATION: operation or None,
             names.DB_SUMMARY: summary or None, names.DB_QUERY: text or None,
         }  # fmt: skip

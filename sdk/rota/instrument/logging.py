@@ -57,7 +57,8 @@ def _message(record: LogRecord) -> str:
 def _facts(record: LogRecord) -> dict[str, object]:
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
     facts: dict[str, object] = {
-        names.LOGGER: record.name, names.CODE_FILE: record.pathname, names.CODE_LINE: record.lineno, names.CODE_FUNCTION: record.funcName,
+        names.LOGGER: record.name, names.CODE_FILE: record.pathname, names.CODE_LINE: record.lineno,
+        names.CODE_FUNCTION: record.funcName,
     }  # fmt: skip
     if error is not None:
         from rota._failure import type_name

@@ -23,7 +23,7 @@ def install(module: ModuleType) -> None:
 def _start(place: Run | Task, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
     recipients = args[1] if len(args) > 1 else kwargs.get("to_addrs")
     message = args[2] if len(args) > 2 else kwargs.get("msg")
-    call = begin(_LABELS[_server(self)], place)
+    call = begin(_LABELS[_server(self)], place, Call)
     if call is not None:
         call.facts = {names.MAIL_RECIPIENTS: _number(recipients), names.MAIL_BYTES: _size(message)}
     return call

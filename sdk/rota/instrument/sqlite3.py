@@ -124,7 +124,7 @@ class Cursor(sqlite3.Cursor):
             self._answer.fetched(1)
         return row
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         if self._answer is None:
             return self
         return compress(starmap(_next, repeat((self,))), self._answer.numbers())

@@ -241,7 +241,7 @@ def test_no_instrumentation_of_ours_beside_theirs(home) -> None:
         token = context.attach(context.set_value(context._SUPPRESS_INSTRUMENTATION_KEY, True))
         call()
         context.detach(token)
-        class SQLite3Instrumentor:  # as opentelemetry-instrumentation-sqlite3 is built: a singleton that knows whether it is active
+        class SQLite3Instrumentor:  # built as theirs is: a singleton that knows whether it is active
             _instance = None
             _is_instrumented_by_opentelemetry = False
         theirs = sys.modules["opentelemetry.instrumentation.sqlite3"] = types.ModuleType("theirs")

@@ -1,14 +1,13 @@
-"""The standard library as it is used: what a span says is the truth, what is secret is in none, and results are what they were."""
+"""The standard library as it is used: what a span says is true, what is secret is in none, and results are what they were."""
 
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Callable, Iterator
 
 import pytest
 from aiosmtpd.controller import Controller
+from http_answers import listening
 from scripts import Outcome, run_script, spool_lines
 from servers import free_ports
 
@@ -25,32 +24,11 @@ def written(outcome: Outcome) -> str:
     return "".join(map(json.dumps, spool_lines(outcome.home)))
 
 
-class Answering(BaseHTTPRequestHandler):
-    """1,234 bytes at any path; 404 at /absent; a redirect at /moved."""
-
-    def do_GET(self):
-        status = {"/absent": 404, "/moved": 302}.get(self.path.partition("?")[0], 200)
-        body = b"x" * (1234 if status == 200 else 0)
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        if status == 302:
-            self.send_header("Location", "/there")
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET
-
-    def log_message(self, *args):
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Where it listens: ``127.0.0.1:port``."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield "127.0.0.1:%d" % httpd.server_address[1]
-        httpd.shutdown()
+    with listening() as address:
+        yield address
 
 
 def test_sqlite_rows_are_those_the_program_fetched(run: Run) -> None:
@@ -83,7 +61,7 @@ def test_sqlite_rows_are_those_the_program_fetched(run: Run) -> None:
 
 
 def test_sqlite_is_what_it_was(run: Run) -> None:
-    """Names, documentation, row factories, converters, errors and their tracebacks, the program's own classes, threads' checks."""
+    """Names, documentation, row factories, converters, errors and their tracebacks, the program's own classes."""
     outcome = run("""
         import sqlite3, sys, traceback
         import rota
@@ -142,7 +120,8 @@ def test_a_statements_values_are_in_no_span(run: Run) -> None:
     told = [(a.get("db.query.summary"), a.get("db.query.text")) for a in calls(outcome, "db.system.name")]
     assert told == [
         ("CREATE people", "CREATE TABLE people (name, age)"), ("INSERT people", None), ("INSERT people", None),
-        ("SELECT people", None), ("SELECT people", None), ("SELECT people", "SELECT name FROM people WHERE age > :a"), (None, None),
+        ("SELECT people", None), ("SELECT people", None), ("SELECT people", "SELECT name FROM people WHERE age > :a"),
+        (None, None),
     ]  # fmt: skip
 
 
@@ -180,7 +159,8 @@ def test_subprocess_tells_the_executable_and_its_exit_status(run: Run) -> None:
         import rota
         rota.watch()
         assert str(inspect.signature(subprocess.Popen)).startswith("(args, bufsize=-1")
-        assert subprocess.run([sys.executable, "-c", "print('geheim')"], stdout=subprocess.PIPE, env={"A": "geheim"}).stdout == b"geheim\\n"
+        done = subprocess.run([sys.executable, "-c", "print('geheim')"], stdout=subprocess.PIPE, env={"A": "geheim"})
+        assert done.stdout == b"geheim\\n"
         subprocess.call("exit 3 # geheim", shell=True)
         child = subprocess.Popen((sys.executable, "-c", "input()"), stdin=subprocess.PIPE)
         assert child.poll() is None
@@ -202,7 +182,7 @@ def test_smtplib_tells_how_many_and_how_large(run: Run) -> None:
     received = []
 
     class Sink:
-        async def handle_DATA(self, server, session, envelope):
+        async def handle_DATA(self, server, session, envelope):  # noqa: N802 (the name is aiosmtpd's)
             received.append(envelope.content)
             return "250 OK"
 
@@ -216,7 +196,8 @@ def test_smtplib_tells_how_many_and_how_large(run: Run) -> None:
             import rota
             rota.watch()
             message = EmailMessage()
-            message["Subject"], message["From"], message["To"] = "geheim", "geheim@a.example", "x-geheim@b.example, y-geheim@b.example"
+            message["Subject"], message["From"] = "geheim", "geheim@a.example"
+            message["To"] = "x-geheim@b.example, y-geheim@b.example"
             message.set_content("geheim\\n" * 20)
             with smtplib.SMTP("127.0.0.1", {port}) as smtp:
                 smtp.send_message(message)
@@ -262,7 +243,11 @@ def test_logging_at_warning_and_above_is_kept_with_the_run(run: Run) -> None:
     assert len(kept[2]["body"]) == 8192
     assert [e["body"] for e in kept[3:]] == ["outside", "from inside"]
     assert [(e["severityNumber"], e["severityText"]) for e in kept][:3] == [(13, "WARNING"), (17, "ERROR"), (21, "CRITICAL")]
-    assert (kept[0]["rota.logger"], kept[0]["code.line.number"], kept[1]["exception.type"]) == ("shop.orders", 12, "ZeroDivisionError")
+    assert (kept[0]["rota.logger"], kept[0]["code.line.number"], kept[1]["exception.type"]) == (
+        "shop.orders",
+        12,
+        "ZeroDivisionError",
+    )
     (load,) = [span for span in outcome.spans if span["name"] == "load"]
     assert kept[0]["spanId"] == load["spanId"]
     assert kept[0]["cicd.pipeline.run.id"] == outcome.last["cicd.pipeline.run.id"]
