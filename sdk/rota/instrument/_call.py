@@ -35,6 +35,11 @@ MOST_LABELS = 200  # kinds of calls told apart in one task
 MOST_OPEN = 1000  # answers that nobody lets go of; then the oldest is told as it is
 REMEMBERED = 500  # labels kept for the next call of their kind
 
+SUMMED = frozenset((
+    names.ROWS_AFFECTED, names.HTTP_RESPONSE_BYTES, names.MAIL_RECIPIENTS, names.MAIL_REFUSED, names.MAIL_BYTES,
+    names.DATASET_ROWS, names.DATASET_BYTES,
+))  # fmt: skip
+
 INSIDE: ContextVar[Call | None] = ContextVar("rota.inside", default=None)
 OPEN: dict[OpenCall, None] = {}  # those that the end of their run has to finish, the oldest first
 
@@ -64,7 +69,7 @@ class Labels(dict):  # type: ignore[type-arg]
 
 
 class Call:
-    """One call. ``facts`` are attributes of its span; numbers among ``names.SUMMED`` are added up when calls share a span."""
+    """One call. ``facts`` are attributes of its span; numbers in ``SUMMED`` are added up when calls share a span."""
 
     __slots__ = ("ended_ns", "error", "facts", "label", "place", "rows", "started_ns")
 
@@ -246,7 +251,7 @@ def _together(calls: list[Counted]) -> dict[str, object]:
         if rows >= 0:
             sums[names.DB_ROWS] = sums.get(names.DB_ROWS, 0) + rows
         for name, fact in facts.items() if facts else ():
-            if name in names.SUMMED and fact is not None:
+            if name in SUMMED and fact is not None:
                 sums[name] = sums.get(name, 0) + fact
     return {names.CALLS_COUNT: len(calls), names.CALLS_FAILED: failures or None, names.CALLS_BUSY: busy, **sums}
 

@@ -29,6 +29,6 @@ def _finish(call: Call, response: Any) -> None:
 
 
 def _read(response: Any) -> int | None:
-    """Bytes that came over the wire, for an answer without a length; None while the program still streams it."""
-    tell = getattr(response.raw, "tell", None)
-    return tell() if response._content_consumed and tell is not None else None
+    """Bytes of an answer that came without a length; None while the program still streams it, or when it was compressed."""
+    content = response._content
+    return len(content) if isinstance(content, bytes) and "Content-Encoding" not in response.headers else None

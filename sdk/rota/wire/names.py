@@ -101,9 +101,6 @@ DATASET_BYTES = "rota.dataset.bytes"
 CALLS_COUNT = "rota.calls.count"  # of a span that stands for many calls of one kind; these add up
 CALLS_FAILED = "rota.calls.failed"
 CALLS_BUSY = "rota.calls.busy"  # ns inside the library
-SUMMED = (
-    DB_ROWS, ROWS_AFFECTED, HTTP_RESPONSE_BYTES, MAIL_RECIPIENTS, MAIL_REFUSED, MAIL_BYTES, DATASET_ROWS, DATASET_BYTES,
-)  # fmt: skip
 
 # What a program logged or was warned of.
 LOGGER = "rota.logger"
