@@ -33,7 +33,7 @@ def wrap(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseExcept
         wrapper = _generator(function, begin, end)
     else:
         wrapper = _plain(function, begin, end)
-    return _disguised(wrapper, function)
+    return disguised(wrapper, function)
 
 
 def _plain(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
@@ -141,7 +141,8 @@ def _close(opened: Any, token: Any, error: BaseException, end: Callable[[Any, Ba
     end(opened, error)
 
 
-def _disguised(wrapper: Any, function: Any) -> Any:
+def disguised(wrapper: Any, function: Any) -> Any:
+    """``wrapper``, which from now on goes by the name, signature and attributes of ``function``."""
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__"):
         if hasattr(function, name):  # a partial or a builtin has not all of them
             setattr(wrapper, name, getattr(function, name))

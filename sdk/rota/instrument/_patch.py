@@ -11,8 +11,8 @@ import sys
 from rota._current import CURRENT
 from rota._guard import note
 from rota._run import process_run
-from rota._wrap import _disguised
 from rota.instrument._call import INSIDE, Call
+from rota.instrument._replace import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,15 +37,6 @@ def observe(owner: Any, name: str, start: Start, finish: Finish, fail: Finish = 
     if not hasattr(original, "__rota__"):
         mark = _coroutine if getattr(getattr(original, "__code__", None), "co_flags", 0) & 0x80 else _plain
         replace(owner, name, mark(original, start, finish, fail))
-
-
-def replace(owner: Any, name: str, wrapper: Any) -> None:
-    """Put a wrapper into the place of ``owner.name``, in its disguise."""
-    original = vars(owner)[name]
-    if not hasattr(original, "__rota__"):
-        wrapper = _disguised(wrapper, original)
-        wrapper.__rota__ = True
-        setattr(owner, name, wrapper)
 
 
 def _plain(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from rota._guard import guarded
 from rota.instrument import _patch, _sql
 from rota.instrument._call import Answer, Label, begin
+from rota.instrument._replace import replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -39,10 +40,10 @@ def install(module: ModuleType) -> None:
     for name in ("sql", "query"):
         _patch.observe(connection, name, _start, _executed)
     for name in _present(connection, _BY_CONNECTION):
-        _patch.replace(connection, name, _fetching(vars(connection)[name], _rows))
+        replace(connection, name, _fetching(vars(connection)[name], _rows))
     for name in _present(connection, _BY_BATCH):
-        _patch.replace(connection, name, _fetching(vars(connection)[name], lambda _: None))
-    _patch.replace(connection, "fetchone", _fetching(vars(connection)["fetchone"], lambda row: row is not None))
+        replace(connection, name, _fetching(vars(connection)[name], lambda _: None))
+    replace(connection, "fetchone", _fetching(vars(connection)["fetchone"], lambda row: row is not None))
     for name in _present(relation, _BY_RELATION):
         _patch.observe(relation, name, _start_read, _finish_read)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from _thread import get_ident
 
-from rota._current import current
 from rota._guard import note
-from rota.instrument import _kept, _patch
+from rota.instrument._replace import replace
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -31,21 +30,31 @@ def install(module: ModuleType) -> None:
             if record is not None and record.levelno >= _WARNING:
                 _keep(self, record)
 
-    _patch.replace(module.Logger, "callHandlers", callHandlers)
+    replace(module.Logger, "callHandlers", callHandlers)
 
 
 def _keep(logger: Logger, record: LogRecord) -> None:
-    place, thread = current(), get_ident()
-    if place is None or thread in _busy or record.name == "py.warnings" or _is_theirs(logger):
+    thread = get_ident()
+    if thread in _busy:
         return
     _busy.add(thread)
     try:
-        severity = events.SEVERITY_WARN + 4 * min(2, (record.levelno - _WARNING) // 10)
-        _kept.keep(place, severity, record.levelname, _message(record), int(record.created * 1e9), _facts(record))
+        _tell(logger, record)
     except Exception as error:
         note("instrument logging", error)
     finally:
         _busy.discard(thread)
+
+
+def _tell(logger: Logger, record: LogRecord) -> None:
+    from rota._current import current
+    from rota.instrument import _kept
+
+    place = current()
+    if place is None or record.name == "py.warnings" or _is_theirs(logger):  # warnings are told by their own file
+        return
+    severity = events.SEVERITY_WARN + 4 * min(2, (record.levelno - _WARNING) // 10)
+    _kept.keep(place, severity, record.levelname, _message(record), int(record.created * 1e9), _facts(record))
 
 
 def _message(record: LogRecord) -> str:

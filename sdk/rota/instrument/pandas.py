@@ -12,6 +12,7 @@ from importlib import import_module
 
 from rota.instrument import _patch
 from rota.instrument._call import Call, Label, begin
+from rota.instrument._replace import replace
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -43,7 +44,7 @@ def install(_module: ModuleType) -> None:
     """Watch the classes that read and write."""
     readers, json = import_module("pandas.io.parsers.readers"), import_module("pandas.io.json._json")
     for kind, name in ((readers.TextFileReader, "read_csv"), (json.JsonReader, "read_json")):
-        _patch.replace(kind, "__init__", _remembering(vars(kind)["__init__"]))
+        replace(kind, "__init__", _remembering(vars(kind)["__init__"]))
         _patch.observe(kind, "read", _read(name, _remembered), _finish, _fail)
     parquet = import_module("pandas.io.parquet")
     for kind in (parquet.PyArrowImpl, parquet.FastParquetImpl):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from rota._current import CURRENT
 from rota._guard import guarded
 from rota._run import process_run
-from rota.instrument import _patch, _sql
+from rota.instrument import _sql
 from rota.instrument._call import INSIDE
+from rota.instrument._replace import replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -32,8 +33,8 @@ def install(module: ModuleType) -> None:
     for kind in (strategy, cursor.BufferedRowCursorFetchStrategy):
         for name, counted in (("fetchone", _one), ("fetchmany", _some), ("fetchall", _some)):
             if name in vars(kind):
-                _patch.replace(kind, name, _fetching(vars(kind)[name], counted))
-    _patch.replace(result, "_soft_close", _closing(vars(result)["_soft_close"]))
+                replace(kind, name, _fetching(vars(kind)[name], counted))
+    replace(result, "_soft_close", _closing(vars(result)["_soft_close"]))
     if not module.event.contains(module.engine.Engine, "before_cursor_execute", _before):
         module.event.listen(module.engine.Engine, "before_cursor_execute", _before)
         module.event.listen(module.engine.Engine, "after_cursor_execute", _after)

@@ -16,6 +16,7 @@ from rota._guard import note
 from rota._run import process_run
 from rota.instrument import _patch, _sql
 from rota.instrument._call import INSIDE, Call
+from rota.instrument._replace import replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -162,7 +163,7 @@ def install(module: ModuleType) -> None:
             kwargs["factory"] = Connection
         return original(*args, **kwargs)
 
-    _patch.replace(module, "connect", connect)
+    replace(module, "connect", connect)
 
 
 def _disguise(ours: type, theirs: type) -> None:

@@ -11,6 +11,7 @@ from time import monotonic_ns
 from rota._guard import note
 from rota.instrument import _patch
 from rota.instrument._call import Label, Labels, OpenCall, begin
+from rota.instrument._replace import replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ def install(module: ModuleType) -> None:
     """Watch the birth of a ``Popen``, and the two methods by which a program learns of its end."""
     _patch.observe(module.Popen, "__init__", _start, _started)
     for name in ("wait", "poll"):
-        _patch.replace(module.Popen, name, _asking(vars(module.Popen)[name]))
+        replace(module.Popen, name, _asking(vars(module.Popen)[name]))
 
 
 def _start(place: Run | Task, popen: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> OpenCall | None:

@@ -5,9 +5,8 @@ One that the program catches, filters, or shows in its own way (``warnings.showw
 
 from __future__ import annotations
 
-from rota._current import current
 from rota._guard import note
-from rota.instrument import _kept, _patch
+from rota.instrument._replace import replace
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from rota._run import Run
 
+_MOST_TOLD = 1000
 _told: set[tuple[str, object]] = set()  # (run, what was warned of)
 
 
@@ -31,7 +31,7 @@ def install(module: ModuleType) -> None:
             if not _is_caught(module):
                 _keep(message)
 
-    _patch.replace(module, "_showwarnmsg_impl", _showwarnmsg_impl)
+    replace(module, "_showwarnmsg_impl", _showwarnmsg_impl)
 
 
 def _is_caught(module: Any) -> bool:
@@ -42,6 +42,9 @@ def _is_caught(module: Any) -> bool:
 
 def _keep(shown: Any) -> None:
     try:
+        from rota._current import current
+        from rota.instrument import _kept
+
         place = current()
         if place is None:
             return
@@ -57,7 +60,7 @@ def _keep(shown: Any) -> None:
 
 def _is_first(run: Run, warned: object) -> bool:
     mark = (run.run_id, warned)
-    if mark in _told or len(_told) > _kept.MOST_RECORDS:
+    if mark in _told or len(_told) > _MOST_TOLD:
         return False
     _told.add(mark)
     return True
