@@ -34,7 +34,6 @@ SETTINGS = (
     Setting("ROTA_DETACH", "on", "`off`: never start a detached `rota agent --once` when a script ends."),
     Setting("ROTA_SPOOL_MB", "1024", "MiB of disk that undelivered facts may take, at most a quarter of what is free."),
     Setting("ROTA_SPOOL_DAYS", "30", "How long they are kept while nobody takes them."),
-    Setting("ROTA_INSTRUMENT", "on", "Which libraries are watched: `off`, or a list as `sqlite3,requests`, or all but some: `-logging`."),
     Setting("ROTA_INSTRUMENT", "on", "Libraries whose calls are seen: `off`, or `sqlite3,requests`, or all but `-logging`."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),

@@ -26,16 +26,14 @@ def install(module: ModuleType) -> None:
         try:
             return original(self, *args, **kwargs)
         finally:
-            record = args[0] if args else kwargs.get("record")
-            if record is not None and record.levelno >= _WARNING:
-                _keep(self, record)
+            _keep(self, args[0] if args else kwargs.get("record"))
 
     replace(module.Logger, "callHandlers", callHandlers)
 
 
-def _keep(logger: Logger, record: LogRecord) -> None:
-    thread = get_ident()
-    if thread in _busy:
+def _keep(logger: Logger, record: LogRecord | None) -> None:
+    level, thread = getattr(record, "levelno", None), get_ident()
+    if not isinstance(level, int) or level < _WARNING or record is None or thread in _busy:
         return
     _busy.add(thread)
     try:

@@ -253,6 +253,19 @@ def test_logging_at_warning_and_above_is_kept_with_the_run(run: Run) -> None:
     assert kept[0]["cicd.pipeline.run.id"] == outcome.last["cicd.pipeline.run.id"]
 
 
+def test_a_record_of_no_level_is_passed_on(run: Run) -> None:
+    """A record that somebody made by hand, without a level, is an error of logging's or none, as it would be without us."""
+    outcome = run("""
+        import logging
+        import rota
+        rota.watch()
+        logger = logging.Logger("mine")
+        logging.raiseExceptions, logging.lastResort = False, None
+        logger.handle(logging.makeLogRecord({"msg": "x"}))
+    """)
+    assert (outcome.code, outcome.stderr) == (0, b"")
+
+
 def test_a_thousand_records_are_kept_and_the_rest_is_counted(home) -> None:
     """A program that logs without end fills no disk; the run says how many records are missing."""
     outcome = run_script(
