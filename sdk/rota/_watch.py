@@ -6,7 +6,7 @@ import os
 import sys
 
 from rota import _config, _propagate, instrument
-from rota._guard import guarded, note
+from rota._guard import note
 from rota._process import Process, process
 from rota._run import Run, process_run, set_process_run
 from rota.wire import names

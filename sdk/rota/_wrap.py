@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 
 from rota._current import CURRENT, leave
+from rota._guard import unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,4 +154,4 @@ def disguised(wrapper: Any, function: Any) -> Any:
         wrapper.__annotations__ = function.__annotations__
     wrapper.__dict__.update(getattr(function, "__dict__", {}))
     wrapper.__wrapped__ = function
-    return wrapper
+    return unseen(wrapper)

@@ -6,13 +6,12 @@ before and after the call is behind a wall: an error of ours is noted, and the m
 
 from __future__ import annotations
 
-import sys
-
 from rota._current import CURRENT
 from rota._guard import note
 from rota._run import process_run
+from rota.instrument import hide
 from rota.instrument._call import INSIDE, Call
-from rota.instrument._replace import replace
+from rota.instrument._replace import replace, standing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     Start = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Call | None]
     Finish = Callable[[Any, Any], None]
 
-_CAN_HIDE = sys.version_info >= (3, 11)  # a bare `raise` takes the exception's own traceback
-
 
 def observe(owner: Any, name: str, start: Start, finish: Finish, fail: Finish = Call.finish) -> None:
     """Replace ``owner.name``.
@@ -33,7 +30,7 @@ def observe(owner: Any, name: str, start: Start, finish: Finish, fail: Finish = 
     ``start(place, self, args, kwargs)`` opens a call under ``place``, or returns None when this one is not to be seen;
     ``finish(call, result)`` adds what the result tells and closes it; ``fail(call, error)`` does so when it raised.
     """
-    original = vars(owner)[name]
+    original = standing(owner, name)
     if not hasattr(original, "__rota__"):
         mark = _coroutine if getattr(getattr(original, "__code__", None), "co_flags", 0) & 0x80 else _plain
         replace(owner, name, mark(original, start, finish, fail))
@@ -43,16 +40,16 @@ def _plain(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         place = CURRENT.get() or process_run()
         call = started(start, place, self, args, kwargs) if place is not None else None
-        if call is None:
-            return function(self, *args, **kwargs)
-        token = INSIDE.set(call)
+        token = INSIDE.set(call) if call is not None else None
         try:
             result = function(self, *args, **kwargs)
         except BaseException as error:
-            failed(fail, call, token, error)
+            hide(error)
+            if call is not None:
+                over(fail, call, token, error)
             raise
-        INSIDE.reset(token)
-        finished(finish, call, result)
+        if call is not None:
+            over(finish, call, token, result)
         return result
 
     return wrapper
@@ -62,16 +59,16 @@ def _coroutine(function: Any, start: Start, finish: Finish, fail: Finish) -> Any
     async def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         place = CURRENT.get() or process_run()
         call = started(start, place, self, args, kwargs) if place is not None else None
-        if call is None:
-            return await function(self, *args, **kwargs)
-        token = INSIDE.set(call)
+        token = INSIDE.set(call) if call is not None else None
         try:
             result = await function(self, *args, **kwargs)
         except BaseException as error:
-            failed(fail, call, token, error)
+            hide(error)
+            if call is not None:
+                over(fail, call, token, error)
             raise
-        INSIDE.reset(token)
-        finished(finish, call, result)
+        if call is not None:
+            over(finish, call, token, result)
         return result
 
     return wrapper
@@ -90,20 +87,10 @@ def started(
         return None
 
 
-def failed(fail: Finish, call: Call, token: Any, error: BaseException) -> None:
-    """Close a call that raised, and take our frame from the traceback: the caller re-raises."""
-    INSIDE.reset(token)
-    if _CAN_HIDE and error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next  # the first entry is the wrapper's own frame
+def over(finish: Finish, call: Call, token: Any, result: Any) -> None:
+    """Leave a call, and have it closed with what it returned or raised."""
     try:
-        fail(call, error)
-    except Exception as swallowed:
-        note("instrument", swallowed)
-
-
-def finished(finish: Finish, call: Call, result: Any) -> None:
-    """Close a call that returned."""
-    try:
+        INSIDE.reset(token)
         finish(call, result)
     except Exception as error:
         note("instrument", error)

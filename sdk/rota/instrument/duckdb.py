@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from rota._guard import guarded
 from rota.instrument import _patch, _sql
 from rota.instrument._call import Answer, Label, begin
-from rota.instrument._replace import replace
+from rota.instrument._replace import followed, replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -75,12 +75,7 @@ def _executed(call: Call, relation: object) -> None:
 
 
 def _fetching(method: Any, counted: Callable[[Any], int | None]) -> Any:
-    def fetch(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        rows = method(self, *args, **kwargs)
-        _count(self, rows, counted)
-        return rows
-
-    return fetch
+    return followed(method, lambda connection, rows: _count(connection, rows, counted))
 
 
 @guarded

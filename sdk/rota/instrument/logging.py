@@ -5,7 +5,8 @@ from __future__ import annotations
 from _thread import get_ident
 
 from rota._guard import note
-from rota.instrument._replace import replace
+from rota.instrument import hide
+from rota.instrument._replace import replace, standing
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -20,11 +21,14 @@ _busy: set[int] = set()  # threads that are in here: a text that is made of a re
 
 def install(module: ModuleType) -> None:
     """Watch ``Logger.callHandlers``: what passed the program's own levels and filters."""
-    original = vars(module.Logger)["callHandlers"]
+    original = standing(module.Logger, "callHandlers")
 
     def callHandlers(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 (as it is called)
         try:
             return original(self, *args, **kwargs)
+        except BaseException as error:
+            hide(error)
+            raise
         finally:
             _keep(self, args[0] if args else kwargs.get("record"))
 

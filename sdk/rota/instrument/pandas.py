@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
-from rota.instrument import _patch
+from rota.instrument import _patch, hide
 from rota.instrument._call import Call, Label, begin
 from rota.instrument._replace import replace
 from rota.wire import events, names
@@ -67,7 +67,11 @@ def _argument(name: str, place: int) -> Pick:
 def _remembering(method: Any) -> Any:
     def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:  # noqa: N807 (it takes that one's place)
         self.__dict__[_AT] = args[0] if args else kwargs.get("f", kwargs.get("filepath_or_buffer"))
-        method(self, *args, **kwargs)
+        try:
+            method(self, *args, **kwargs)
+        except BaseException as error:
+            hide(error)
+            raise
 
     return __init__
 

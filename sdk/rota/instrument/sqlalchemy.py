@@ -8,9 +8,9 @@ from __future__ import annotations
 from rota._current import CURRENT
 from rota._guard import guarded
 from rota._run import process_run
-from rota.instrument import _sql
+from rota.instrument import _sql, hide
 from rota.instrument._call import INSIDE
-from rota.instrument._replace import replace
+from rota.instrument._replace import followed, replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def install(module: ModuleType) -> None:
         for name, counted in (("fetchone", _one), ("fetchmany", _some), ("fetchall", _some)):
             if name in vars(kind):
                 replace(kind, name, _fetching(vars(kind)[name], counted))
-    replace(result, "_soft_close", _closing(vars(result)["_soft_close"]))
+    replace(result, "_soft_close", followed(vars(result)["_soft_close"], _closed))
     if not module.event.contains(module.engine.Engine, "before_cursor_execute", _before):
         module.event.listen(module.engine.Engine, "before_cursor_execute", _before)
         module.event.listen(module.engine.Engine, "after_cursor_execute", _after)
@@ -87,7 +87,8 @@ def _fetching(method: Any, counted: Any) -> Any:
         answer = _asked(result)  # taken out for the while: the last fetch closes the result before it returns
         try:
             rows = method(self, result, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
+            hide(error)
             if answer is not None:
                 answer.let_go()
             raise
@@ -120,17 +121,8 @@ def _fetched(answer: Answer, result: Any, rows: int) -> None:
         setattr(result.context, _AT, (answer, None))
 
 
-def _closing(method: Any) -> Any:
-    def _soft_close(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        closed = method(self, *args, **kwargs)
-        _tell(self)
-        return closed
-
-    return _soft_close
-
-
 @guarded
-def _tell(result: Any) -> None:
+def _closed(result: Any, _: object) -> None:
     call, _ = _taken(result.context)
     if call is not None:
         call.let_go()

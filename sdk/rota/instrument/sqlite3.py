@@ -12,11 +12,11 @@ import sqlite3
 from itertools import compress, repeat, starmap
 
 from rota._current import CURRENT
-from rota._guard import note
+from rota._guard import note, unseen
 from rota._run import process_run
-from rota.instrument import _patch, _sql
+from rota.instrument import _patch, _sql, hide
 from rota.instrument._call import INSIDE, Call
-from rota.instrument._replace import replace
+from rota.instrument._replace import followed, replace, standing
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -40,20 +40,21 @@ def _statement(name: str, of_connection: bool = False) -> Any:
         cursor = self.cursor() if of_connection else self
         place = CURRENT.get() or process_run()
         call = _started(cursor, place, args) if place is not None and type(cursor) is Cursor else None
-        if call is None:
-            return method(cursor, *args)
-        token = INSIDE.set(call)
+        token = INSIDE.set(call) if call is not None else None
         try:
             result = method(cursor, *args)
         except BaseException as error:
-            _patch.failed(Call.finish, call, token, error)
+            hide(error)
+            if call is not None:
+                _patch.over(Call.finish, call, token, error)
             raise
-        INSIDE.reset(token)
-        _answered(cursor, call)
+        if token is not None:
+            INSIDE.reset(token)
+            _answered(cursor, call)
         return result
 
     statement.__name__ = name
-    return statement
+    return unseen(statement)
 
 
 def _started(cursor: Cursor, place: Run | Task, args: tuple[Any, ...]) -> Answer | None:
@@ -93,37 +94,19 @@ class Cursor(sqlite3.Cursor):
 
     execute, executemany, executescript = (_statement(name) for name in ("execute", "executemany", "executescript"))
 
-    def fetchone(self) -> Any:
-        """See the base class."""
-        row = super().fetchone()
-        if self._answer is not None:
-            self._answer.fetched(row is not None)
-        return row
-
-    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
-        """See the base class."""
-        rows = super().fetchmany(*args, **kwargs)
-        if self._answer is not None:
-            self._answer.fetched(len(rows))
-        return rows
-
-    def fetchall(self) -> Any:
-        """See the base class."""
-        rows = super().fetchall()
-        if self._answer is not None:
-            self._answer.fetched(len(rows))
-        return rows
+    fetchone = followed(sqlite3.Cursor.fetchone, lambda cursor, row: cursor._count(row is not None))
+    fetchmany = followed(sqlite3.Cursor.fetchmany, lambda cursor, rows: cursor._count(len(rows)))
+    fetchall = followed(sqlite3.Cursor.fetchall, lambda cursor, rows: cursor._count(len(rows)))
+    __next__ = followed(sqlite3.Cursor.__next__, lambda cursor, _: cursor._count(1))
 
     def close(self) -> None:
         """See the base class."""
         self._let_go()
-        super().close()
-
-    def __next__(self) -> Any:
-        row = super().__next__()
-        if self._answer is not None:
-            self._answer.fetched(1)
-        return row
+        try:
+            super().close()
+        except BaseException as error:
+            hide(error)
+            raise
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         if self._answer is None:
@@ -132,6 +115,10 @@ class Cursor(sqlite3.Cursor):
 
     def __del__(self) -> None:
         self._let_go()
+
+    def _count(self, rows: int) -> None:
+        if self._answer is not None:
+            self._answer.fetched(rows)
 
     def _let_go(self) -> None:
         answer = getattr(self, "_answer", None)  # absent when __init__ was not called
@@ -156,12 +143,16 @@ def install(module: ModuleType) -> None:
     """Let ``sqlite3.connect`` make connections of ours where the program asks for no class of its own."""
     _disguise(Cursor, sqlite3.Cursor)
     _disguise(Connection, sqlite3.Connection)
-    original = module.connect
+    original = standing(module, "connect")
 
     def connect(*args: Any, **kwargs: Any) -> Any:
         if len(args) <= _FACTORY_AT and "factory" not in kwargs:
             kwargs["factory"] = Connection
-        return original(*args, **kwargs)
+        try:
+            return original(*args, **kwargs)
+        except BaseException as error:
+            hide(error)
+            raise
 
     replace(module, "connect", connect)
 

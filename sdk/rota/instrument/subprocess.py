@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from time import monotonic_ns
 
-from rota._guard import note
+from rota._guard import guarded
 from rota.instrument import _patch
 from rota.instrument._call import Label, Labels, OpenCall, begin
-from rota.instrument._replace import replace
+from rota.instrument._replace import followed, replace
 from rota.wire import names
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ def install(module: ModuleType) -> None:
     """Watch the birth of a ``Popen``, and the two methods by which a program learns of its end."""
     _patch.observe(module.Popen, "__init__", _start, _started)
     for name in ("wait", "poll"):
-        replace(module.Popen, name, _asking(vars(module.Popen)[name]))
+        replace(module.Popen, name, followed(vars(module.Popen)[name], _asked))
 
 
 def _start(place: Run | Task, popen: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> OpenCall | None:
@@ -49,23 +49,14 @@ def _started(child: OpenCall, _result: object) -> None:
     child.stay_open()
 
 
-def _asking(method: Any) -> Any:
-    """``wait`` or ``poll``: after either, the exit status is there, or not yet."""
-
-    def ask(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        status = method(self, *args, **kwargs)
-        child = self.__dict__.get(_AT)
-        if child is not None and status is not None:
-            try:
-                del self.__dict__[_AT]
-                child.facts = {names.PROCESS_PID: self.pid, names.PROCESS_EXIT_CODE: status}
-                child.ended_ns = monotonic_ns()
-                child.let_go()
-            except Exception as error:
-                note("instrument subprocess", error)
-        return status
-
-    return ask
+@guarded
+def _asked(popen: Any, status: int | None) -> None:
+    """After ``wait`` or ``poll`` the exit status is there, or not yet."""
+    child = popen.__dict__.pop(_AT, None) if status is not None else None
+    if child is not None:
+        child.facts = {names.PROCESS_PID: popen.pid, names.PROCESS_EXIT_CODE: status}
+        child.ended_ns = monotonic_ns()
+        child.let_go()
 
 
 def _name(program: object) -> str | None:

@@ -6,7 +6,8 @@ One that the program catches, filters, or shows in its own way (``warnings.showw
 from __future__ import annotations
 
 from rota._guard import note
-from rota.instrument._replace import replace
+from rota.instrument import hide
+from rota.instrument._replace import replace, standing
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -22,11 +23,14 @@ _told: set[tuple[str, object]] = set()  # (run, what was warned of)
 
 def install(module: ModuleType) -> None:
     """Watch the function by which Python shows a warning: ``catch_warnings`` puts another into its place."""
-    original = module._showwarnmsg_impl
+    original = standing(module, "_showwarnmsg_impl")
 
     def _showwarnmsg_impl(message: Any) -> Any:
         try:
             return original(message)
+        except BaseException as error:
+            hide(error)
+            raise
         finally:
             if not _is_caught(module):
                 _keep(message)

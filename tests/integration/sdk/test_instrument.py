@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 import zipfile
+from pathlib import Path
 from typing import Callable
 
 import pytest
-from scripts import Outcome, run_script
+from scripts import Outcome, run_script, version_of
 
 Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(run: Run) -> Run:
+    """With every library watched, also where that is not the default."""
+    return lambda source, **options: run(source, **{"environment": {"ROTA_INSTRUMENT": "on"}, **options})
 
 
 def calls(outcome: Outcome, attribute: str = "db.operation.name") -> list[dict]:
@@ -255,3 +263,104 @@ def test_no_instrumentation_of_ours_beside_theirs(home) -> None:
     )
     assert (outcome.code, outcome.stderr, outcome.errors) == (0, b"", "")
     assert len(calls(outcome)) == 1
+
+
+FIRST_CALLS = {
+    "logging": "logging.getLogger('x').warning('said', stack_info=True)",
+    "smtplib": "smtplib.SMTP.sendmail(None, 'a', 'b', 'c')",
+    "sqlite3": "sqlite3.connect(':memory:')",
+    "subprocess": "subprocess.Popen(['no such program'])",
+    "urllib.request": "urllib.request.build_opener().open('nothing:')",
+    "warnings": "warnings.warn('beware')",
+}
+
+
+@pytest.mark.parametrize("library", FIRST_CALLS)
+@pytest.mark.parametrize("order", ["import {0}\nrota.watch()", "rota.watch()\nimport {0}"], ids=["before", "after"])
+def test_a_library_that_is_not_used_costs_nothing(home: Path, library: str, order: str) -> None:
+    """Our file for it is loaded at its first call, and looks from then on as the library's own."""
+    outcome = run_script(
+        f"""
+import sys, rota
+{order.format(library)}
+file = "rota.instrument.{library.partition(".")[0]}"
+assert file not in sys.modules
+try:
+    {FIRST_CALLS[library]}
+except Exception:
+    pass
+assert file in sys.modules
+""",
+        home,
+    )
+    assert (outcome.code, outcome.errors) == (0, ""), outcome.stderr
+
+
+PRINTING = {
+    **FIRST_CALLS,
+    # The first warns from 3.12 on, the second warns and times out.
+    "datetime, sqlite3": "sqlite3.connect(':memory:').execute('SELECT ?', (datetime.datetime(2020, 1, 1),))",
+    "subprocess, sys": "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(0.5)'], stdin=-1, bufsize=1).wait(0.01)",
+}
+
+
+@pytest.mark.parametrize("library", PRINTING)
+def test_what_is_printed_is_the_same(tmp_path: Path, python: str, library: str) -> None:
+    """Each call, the first and the second, warns, raises and traces back as without rota, under every CPython's own default."""
+    source = f"""
+        {{watched}}
+        import traceback, {library}
+        for _ in range(2):
+            try:
+                {PRINTING[library]}
+            except Exception:
+                traceback.print_exc()
+        {PRINTING[library]}
+    """
+    script = tmp_path / "job.py"  # one path for both: it is in what they print
+    printed = []
+    for watched in ("pass", "__import__('rota').watch()"):
+        script.write_text(textwrap.dedent(source.format(watched=watched)))
+        outcome = run_script("", tmp_path / "home", python, path=script)
+        printed.append((outcome.code, outcome.stdout, outcome.stderr))
+        assert outcome.errors == ""
+    assert printed[0] == printed[1]
+
+
+def test_a_stub_is_what_stood_there(run: Run) -> None:
+    """Name, documentation and signature; a wrapper that another tool puts around it works, before the first call and after."""
+    outcome = run("""
+        import inspect, sqlite3
+        before = (sqlite3.connect.__name__, sqlite3.connect.__doc__)
+        import rota
+        rota.watch()
+        assert (sqlite3.connect.__name__, sqlite3.connect.__doc__) == before
+        import subprocess, sys
+        own = subprocess.Popen.__init__
+        assert "bufsize" in str(inspect.signature(own)) and own.__qualname__ == "Popen.__init__"
+        def theirs(self, *args, **kwargs):
+            print("theirs", flush=True)
+            own(self, *args, **kwargs)
+        subprocess.Popen.__init__ = theirs
+        for _ in range(2):
+            subprocess.run([sys.executable, "-c", ""])
+        early = sqlite3.connect
+        early(":memory:").execute("SELECT 1").fetchall()
+        early(":memory:").execute("SELECT 2").fetchall()
+    """)
+    assert (outcome.code, outcome.stdout) == (0, b"theirs\ntheirs\n"), outcome.stderr
+    assert len(calls(outcome)) == 2
+
+
+def test_before_python_311_only_what_raises_nothing_is_watched(home: Path, python: str) -> None:
+    """A wrapper there would stand in the tracebacks of a script that nobody changed; `ROTA_INSTRUMENT=on` accepts that."""
+    source = """
+        import logging, sqlite3
+        import rota
+        rota.watch()
+        logging.warning("said")
+        sqlite3.connect(":memory:").execute("SELECT 1").fetchall()
+    """
+    outcome = run_script(source, home, python)
+    assert len(calls(outcome)) == (version_of(python) >= (3, 11))
+    assert [event["body"] for event in outcome.events if "body" in event] == ["said"]

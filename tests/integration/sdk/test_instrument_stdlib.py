@@ -14,6 +14,12 @@ from servers import free_ports
 Run = Callable[..., Outcome]
 
 
+@pytest.fixture
+def run(run: Run) -> Run:
+    """With every library watched, also where that is not the default."""
+    return lambda source, **options: run(source, **{"environment": {"ROTA_INSTRUMENT": "on"}, **options})
+
+
 def calls(outcome: Outcome, attribute: str) -> list[dict]:
     """The attributes of the spans that have that one."""
     return [span["attributes"] for span in outcome.spans if attribute in span["attributes"]]
@@ -62,7 +68,8 @@ def test_sqlite_rows_are_those_the_program_fetched(run: Run) -> None:
 
 def test_sqlite_is_what_it_was(run: Run) -> None:
     """Names, documentation, row factories, converters, errors and their tracebacks, the program's own classes."""
-    outcome = run("""
+    outcome = run(
+        """
         import sqlite3, sys, traceback
         import rota
         rota.watch()
@@ -92,7 +99,9 @@ def test_sqlite_is_what_it_was(run: Run) -> None:
             try: connection.execute(*wrong)
             except (TypeError, ValueError, sqlite3.ProgrammingError): pass
             else: raise AssertionError(wrong)
-    """)
+    """,
+        flags=("-W", "ignore::DeprecationWarning"),
+    )  # of the date converters, from 3.12 on
     assert outcome.code == 0, outcome.stderr
     assert outcome.stderr == b""
 
