@@ -48,7 +48,7 @@ def _statement(name: str, of_connection: bool = False) -> Any:
             if call is not None:
                 _patch.over(Call.finish, call, token, error)
             raise
-        if token is not None:
+        if call is not None and token is not None:
             INSIDE.reset(token)
             _answered(cursor, call)
         return result
