@@ -1,4 +1,4 @@
-"""Times a statement of sqlite3 that nobody sees, one that has a span, one that shares its span, and a task; prints ns, as JSON."""
+"""Times a statement of sqlite3 unseen, one with a span, one that shares its span, and a task; prints ns, as JSON."""
 
 import json
 import posix

@@ -125,19 +125,26 @@ class OpenCall(Call):
             self.is_open = False
             try:
                 OPEN.pop(self, None)
-                self.finish()
+                self.settle()
             except Exception as error:
                 note("instrument", error)
+
+    def settle(self) -> None:
+        """What there is to say at last."""
+        self.finish()
 
 
 class Answer(OpenCall):
     """The answer of a database. Its time is the library's; its rows are those that the program fetched."""
 
     __slots__ = ("iterated",)
+    iterated: count[int] | None
 
     def __init__(self, label: Label, place: Run | Task) -> None:
-        Call.__init__(self, label, place)
-        self.iterated: count[int] | None = None
+        self.label, self.place = label, place
+        self.facts = self.error = self.iterated = None
+        self.rows, self.ended_ns = -1, 0
+        self.started_ns = monotonic_ns()  # the last, as in Call: without a frame more, since loops make millions
 
     def has_rows(self) -> None:
         """They are not fetched yet."""
@@ -157,15 +164,15 @@ class Answer(OpenCall):
             self.iterated = count(1)  # never 0: what is false would leave a row out
         return self.iterated
 
-    def let_go(self) -> None:
-        """Finish it, with the rows by then."""
-        if self.iterated is not None and self.is_open:
+    def settle(self) -> None:
+        """With the rows by then."""
+        if self.iterated is not None:
             self.rows += next(self.iterated) - 1
-        super().let_go()
+        self.finish()
 
     def rendered(self) -> str:
         """Its rows and its facts."""
-        text = super().rendered()
+        text = super().rendered() if self.facts or self.error is not None else ""
         return text if self.rows < 0 else _ROWS % self.rows + text
 
 

@@ -16,20 +16,20 @@ from rota._guard import note, unseen
 from rota._run import process_run
 from rota.instrument import _patch, _sql, hide
 from rota.instrument._call import INSIDE, Call
-from rota.instrument._replace import followed, replace, standing
+from rota.instrument._replace import replace, standing
 from rota.wire import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any, Iterator
+    from typing import Any, Callable, Iterator
 
     from rota._run import Run
     from rota._task import Task
     from rota.instrument._call import Answer
 
 _FACTORY_AT = 5  # its place among the arguments of connect()
-_next = sqlite3.Cursor.__next__
+_next, _new_cursor = sqlite3.Cursor.__next__, sqlite3.Connection.cursor
 
 
 def _statement(name: str, of_connection: bool = False) -> Any:
@@ -37,7 +37,7 @@ def _statement(name: str, of_connection: bool = False) -> Any:
     method = getattr(sqlite3.Cursor, name)
 
     def statement(self: Any, *args: Any) -> Any:
-        cursor = self.cursor() if of_connection else self
+        cursor = _new_cursor(self, Cursor) if of_connection else self
         place = CURRENT.get() or process_run()
         call = _started(cursor, place, args) if place is not None and type(cursor) is Cursor else None
         token = INSIDE.set(call) if call is not None else None
@@ -59,7 +59,8 @@ def _statement(name: str, of_connection: bool = False) -> Any:
 
 def _started(cursor: Cursor, place: Run | Task, args: tuple[Any, ...]) -> Answer | None:
     try:
-        cursor._let_go()
+        if cursor._answer is not None:
+            cursor._let_go()
         return _STATEMENTS.start(place, args[0] if args else "")
     except RecursionError:
         raise  # as in rota._task: the program is at its limit
@@ -83,21 +84,37 @@ def _answered(cursor: Cursor, call: Answer) -> None:
 _STATEMENTS = _sql.Statements("sqlite3", "sqlite")
 
 
+def _fetching(method: Any, counted: Callable[[Any], int], takes_all: bool = False) -> Any:
+    """A way to fetch, that counts; the last rows end the answer."""
+
+    def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            fetched = method(self, *args, **kwargs)
+        except BaseException as error:
+            hide(error)
+            raise
+        answer = self._answer
+        if answer is not None:
+            rows = counted(fetched)
+            answer.fetched(rows)
+            if takes_all or not rows:
+                self._let_go()
+        return fetched
+
+    fetch.__name__ = method.__name__
+    return unseen(fetch)
+
+
 class Cursor(sqlite3.Cursor):
     """A cursor that knows which call it is the answer of."""
 
-    __slots__ = ("_answer",)
-
-    def __init__(self, *args: Any) -> None:
-        self._answer: Answer | None = None
-        super().__init__(*args)
-
+    _answer: Answer | None = None
     execute, executemany, executescript = (_statement(name) for name in ("execute", "executemany", "executescript"))
 
-    fetchone = followed(sqlite3.Cursor.fetchone, lambda cursor, row: cursor._count(row is not None))
-    fetchmany = followed(sqlite3.Cursor.fetchmany, lambda cursor, rows: cursor._count(len(rows)))
-    fetchall = followed(sqlite3.Cursor.fetchall, lambda cursor, rows: cursor._count(len(rows)))
-    __next__ = followed(sqlite3.Cursor.__next__, lambda cursor, _: cursor._count(1))
+    fetchone = _fetching(sqlite3.Cursor.fetchone, lambda row: row is not None)
+    fetchmany = _fetching(sqlite3.Cursor.fetchmany, len)
+    fetchall = _fetching(sqlite3.Cursor.fetchall, len, takes_all=True)
+    __next__ = _fetching(sqlite3.Cursor.__next__, lambda _: 1)
 
     def close(self) -> None:
         """See the base class."""
@@ -114,14 +131,11 @@ class Cursor(sqlite3.Cursor):
         return compress(starmap(_next, repeat((self,))), self._answer.numbers())
 
     def __del__(self) -> None:
-        self._let_go()
-
-    def _count(self, rows: int) -> None:
         if self._answer is not None:
-            self._answer.fetched(rows)
+            self._let_go()
 
     def _let_go(self) -> None:
-        answer = getattr(self, "_answer", None)  # absent when __init__ was not called
+        answer = self._answer
         if answer is not None:
             self._answer = None
             answer.let_go()
