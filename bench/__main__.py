@@ -11,7 +11,19 @@ from pathlib import Path
 
 from bench import cost, machine, report
 
-MEASUREMENTS = ("startup", "exits", "memory", "exec_true", "task_span", "million", "small_requests", "watching", "ingest", "page")
+MEASUREMENTS = (
+    "startup",
+    "exits",
+    "memory",
+    "exec_true",
+    "task_span",
+    "calls",
+    "million",
+    "small_requests",
+    "watching",
+    "ingest",
+    "page",
+)
 QUICK = 0.15
 
 

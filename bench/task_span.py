@@ -22,12 +22,12 @@ def measure(effort: float) -> list[Figure]:
     with processes.scratch() as work, servers.reserved() as closed:
         for _ in range(share(_ROUNDS, effort)):
             for name, (_, python) in contestants.items():
-                settings = _spooling() if name == "rota" else peer_settings(name, closed)
+                settings = spooling() if name == "rota" else peer_settings(name, closed)
                 taken[name].append(_microseconds(python, name, processes.environment(work, **settings), share(_BATCHES, effort)))
     return [_figure(name, shown, taken[name]) for name, (shown, _) in contestants.items()]
 
 
-def _spooling() -> dict[str, str]:
+def spooling() -> dict[str, str]:
     """What an agent or a detached shipper carries costs the script the same: a line in a file."""
     return {"ROTA_AGENT": "off", "ROTA_DETACH": "off", "ROTA_ENDPOINT": "https://collector.invalid"}
 

@@ -113,6 +113,8 @@ def _flat_event(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **_attributes(record["attributes"]),
         "event": record.get("eventName", ""),
+        **{k: record[k] for k in ("severityNumber", "severityText") if k in record},
+        **({"body": plain(record["body"])} if "body" in record else {}),
         **{k: record[k] for k in ("timeUnixNano", "traceId", "spanId")},
     }
 

@@ -6,6 +6,7 @@ Precedence: argument > ``ROTA_*`` > ``OTEL_*`` > default. Nothing here imports m
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ SETTINGS = (
     Setting("ROTA_SPOOL_MB", "1024", "MiB of disk that undelivered facts may take, at most a quarter of what is free."),
     Setting("ROTA_SPOOL_DAYS", "30", "How long they are kept while nobody takes them."),
     Setting("ROTA_SAMPLE_SECONDS", "5", "How often the agent samples what running processes use; `off`: never."),
+    Setting("ROTA_INSTRUMENT", "on", "Whose calls are seen: `off`, `sqlite3,requests`, all but `-logging`."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),
     Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. All but `http/json` is for the agent."),
@@ -85,6 +87,20 @@ def _positive(name: str, default: float) -> float:
     except ValueError:
         return default
     return given if 0 < given < 1e12 else default
+
+
+def instruments(library: str) -> bool:
+    """Whether calls into ``library`` are to be seen.
+
+    Before CPython 3.11 a wrapper cannot be taken out of the traceback of what it wraps. A script there that nobody changed
+    would print other tracebacks than before; so only what raises nothing is watched, unless somebody says otherwise.
+    """
+    chosen = (os.environ.get("ROTA_INSTRUMENT") or ("on" if sys.version_info >= (3, 11) else "logging,warnings")).lower()
+    if chosen in ("on", "1", "true", "yes"):
+        return True
+    listed = [name.strip() for name in chosen.split(",")]
+    only = [name for name in listed if not name.startswith("-")]
+    return library in only if only else "-" + library not in listed
 
 
 def home() -> str:

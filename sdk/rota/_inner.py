@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rota import _config
+from rota import _config, instrument
 from rota._current import current, enter, leave
 from rota._ending import ending_of
 from rota._guard import guarded
@@ -61,6 +61,7 @@ def begin(name: str) -> Run | None:
     place = current()
     inner = Run(process(name), name, "inner", parent=place.run if place is not None else None)
     inner.start()
+    instrument.start()
     return inner
 
 

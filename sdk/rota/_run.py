@@ -6,11 +6,17 @@ from rota import __version__, _propagate
 from rota._process import Process, uuid7
 from rota.wire import events, names
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _PHASE = {"running": "executing", "starting": "pending"}  # our states in the words of the CI/CD conventions
 _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
     "cancelled": "cancellation", "skipped": "skip",
 }  # fmt: skip
+
+CALLS: dict[str, Any] = {}  # by span id: what a run or a task has seen of calls into libraries (see rota.instrument)
 
 
 class Run:
@@ -40,6 +46,7 @@ class Run:
         self.is_over = False
         self.stacks = 0  # how many stacks its tasks have described; the first hundred are enough
         self.starts = 0  # how many task starts were announced
+        self.logs = 0  # how many log records its program wrote
         self.facts: dict[str, object] = {}
         self.declared: dict[str, object] = {}
         self._render()
@@ -66,6 +73,8 @@ class Run:
         """Say how the run ended: its span, then its last state. A second call says nothing."""
         if self.is_over:
             return
+        if CALLS:
+            _close_calls(self)
         self.is_over = True
         ended_ns = self.owner.clock.now_ns()
         self._add_span(state, exit_code, error or {}, ended_ns)
@@ -122,6 +131,15 @@ class Run:
             self.started_ns, ended_ns, events.attributes({**self.facts, **pairs}), tail,
         )  # fmt: skip
         self.owner.spool.add_span(self.scope, span, 0)
+
+
+def _close_calls(run: Run) -> None:
+    """Write what waits of its calls: the run's own first, since answers that are still open count where they were asked for."""
+    if run.span_id in CALLS:
+        CALLS[run.span_id].close()
+    for calls in [calls for calls in list(CALLS.values()) if calls.place.run is run]:
+        calls.close()
+        CALLS.pop(calls.place.span_id, None)
 
 
 _process_run: Run | None = None

@@ -6,7 +6,7 @@ from time import monotonic_ns
 
 from rota._current import CURRENT, enter, leave
 from rota._guard import note
-from rota._run import Run, process_run
+from rota._run import CALLS, Run, process_run
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -51,6 +51,9 @@ class Task:
 
     def finish(self, error: BaseException | None) -> None:
         """Write the span."""
+        if CALLS and self.span_id in CALLS:
+            CALLS[self.span_id].close()
+            CALLS.pop(self.span_id, None)
         run, label, ended_ns = self.run, self.label, monotonic_ns()
         offset_ns = run.owner.clock.offset_ns
         inner, tail = label.attributes, ""

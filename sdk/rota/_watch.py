@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from rota import _config, _propagate
+from rota import _config, _propagate, instrument
 from rota._guard import note
 from rota._process import Process, process
 from rota._run import Run, process_run, set_process_run
@@ -34,6 +34,7 @@ def watch(
         if _config.disabled():
             return None
         run = process_run() or _begin(name, schedule=schedule, tz=tz, grace=grace, max_duration=max_duration, tags=tags)
+        instrument.start()
         if tasks:
             _observe_functions(sys._getframe(1).f_globals, tasks)
         return run

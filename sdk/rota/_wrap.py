@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 
 from rota._current import CURRENT, leave
+from rota._guard import unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def wrap(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseExcept
         wrapper = _generator(function, begin, end)
     else:
         wrapper = _plain(function, begin, end)
-    return _disguised(wrapper, function)
+    return disguised(wrapper, function)
 
 
 def _plain(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
@@ -141,7 +142,8 @@ def _close(opened: Any, token: Any, error: BaseException, end: Callable[[Any, Ba
     end(opened, error)
 
 
-def _disguised(wrapper: Any, function: Any) -> Any:
+def disguised(wrapper: Any, function: Any) -> Any:
+    """``wrapper``, which from now on goes by the name, signature and attributes of ``function``."""
     for name in ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__"):
         if hasattr(function, name):  # a partial or a builtin has not all of them
             setattr(wrapper, name, getattr(function, name))
@@ -152,4 +154,4 @@ def _disguised(wrapper: Any, function: Any) -> Any:
         wrapper.__annotations__ = function.__annotations__
     wrapper.__dict__.update(getattr(function, "__dict__", {}))
     wrapper.__wrapped__ = function
-    return wrapper
+    return unseen(wrapper)

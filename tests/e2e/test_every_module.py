@@ -67,6 +67,22 @@ def test_job(rota_runs):
         rota.record(rows=3)
     assert rota_runs.run("captured").facts == {"rows": 3}
 """
+# A call into each library that is watched, beside opentelemetry.
+CALLING = """
+import logging, smtplib, sqlite3, subprocess, sys, urllib.request, warnings
+import duckdb, httpx, opentelemetry.context, pandas, requests, sqlalchemy
+import rota
+rota.watch("calling")
+sqlite3.connect(":memory:").execute("SELECT 1 AS n").fetchall()
+duckdb.connect().execute("SELECT 2 AS n").fetchall()
+with sqlalchemy.create_engine("sqlite://").connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 3 AS n")).all()
+pandas.DataFrame({"a": [1]}).to_csv(sys.argv[1] + "/x.csv")
+for get in (httpx.get, requests.get, urllib.request.urlopen):
+    get(sys.argv[2] + "/healthz").close()
+subprocess.run([sys.executable, "-c", ""])
+logging.warning("logged")
+"""
 
 
 class Up(NamedTuple):
@@ -153,6 +169,7 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     user.runs(JOB, "fail", status=1)
     user.runs(BRIDGED)
     assert "1 passed" in user.tests(TESTED, workflow="tested")
+    user.runs(CALLING, str(tmp_path), up.url)
     alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
     user.runs(JOB.replace('"job"', '"alone"'), **alone)
     user.runs(JOB.replace('"job"', '"by_grpc"'), **alone, ROTA_HOME=str(tmp_path / "other"), **grpc(up))
@@ -166,7 +183,10 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     assert run[:18] in user.types("runs", "job")
     assert "extract" in user.types("show", run)
     assert json.loads(user.types("logs", run, "--json"))
-    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 6
+    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 7
+    called = json.loads(user.types("sql", "SELECT name FROM spans WHERE workflow = 'calling' AND kind = 3", "--json"))
+    assert len(called) == 7
+    assert "logged" in user.types("logs", user.sees("calling")["id"])
     user.types("doctor")
     expects(user, up, tmp_path)
     user.types("collector", status=1)  # there is one already

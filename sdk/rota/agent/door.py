@@ -121,7 +121,7 @@ def open_door(path: str, mode: int = 0o600) -> Door:
         raise DoorError("another agent listens on %s: stop it, or choose another ROTA_HOME or ROTA_AGENT" % path)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path) or ".", mode=0o755 if mode & 0o007 else 0o700, exist_ok=True)
         _clear(path)
         _bind(door, path, mode)
         door.listen(512)

@@ -17,7 +17,7 @@ _quote: Callable[[str], str] | None = None  # loaded for the first text that nee
 
 MAX_TEXT = 32 * 1024  # characters of one attribute value
 MAX_ITEMS = 128  # of one list or mapping
-KIND_INTERNAL, KIND_SERVER = 1, 2
+KIND_INTERNAL, KIND_SERVER, KIND_CLIENT = 1, 2, 3
 SEVERITY_WARN = 13  # of SeverityNumber; one more than 4 is the next word: error 17, fatal 21
 
 LOGS_OPEN, LOGS_CLOSE = '{"resourceLogs":[', "]}"

@@ -84,6 +84,37 @@ SDK_NAME = "telemetry.sdk.name"
 SDK_LANGUAGE = "telemetry.sdk.language"
 SDK_VERSION = "telemetry.sdk.version"
 
+# Calls into libraries (conventions for HTTP, databases, processes; then ours).
+SERVER_ADDRESS = "server.address"
+SERVER_PORT = "server.port"
+URL_FULL = "url.full"  # without user, query and fragment
+HTTP_STATUS = "http.response.status_code"
+HTTP_RESPONSE_BYTES = "http.response.body.size"
+DB_SYSTEM = "db.system.name"
+DB_OPERATION = "db.operation.name"
+DB_SUMMARY = "db.query.summary"
+DB_QUERY = "db.query.text"  # only when it holds no literals
+DB_ROWS = "db.response.returned_rows"  # as the program fetched them
+ROWS_AFFECTED = "rota.rows.affected"
+EXECUTABLE = "process.executable.name"
+MAIL_RECIPIENTS = "rota.mail.recipients"
+MAIL_REFUSED = "rota.mail.refused"
+MAIL_BYTES = "rota.mail.bytes"
+DATASET_NAME = "rota.dataset.name"  # a path, or a URL without user, query and fragment
+DATASET_ACCESS = "rota.dataset.access"  # "read" or "write"
+DATASET_ROWS = "rota.dataset.rows"
+DATASET_BYTES = "rota.dataset.bytes"
+CALLS_COUNT = "rota.calls.count"  # of a span that stands for many calls of one kind; these add up
+CALLS_FAILED = "rota.calls.failed"
+CALLS_BUSY = "rota.calls.busy"  # ns inside the library
+
+# What a program logged or was warned of.
+LOGGER = "rota.logger"
+LOGS_LEFT_OUT = "rota.logs.left_out"  # of a run that logged more than is kept
+WARNING_CATEGORY = "rota.warning.category"
+CODE_LINE = "code.line.number"
+CODE_FUNCTION = "code.function.name"
+
 # Who sent it, or said it.
 USER_NAME = "user.name"
 USER_AGENT = "user_agent.original"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Callable
 
 import pytest
@@ -236,3 +237,23 @@ def test_without_a_run_tasks_are_just_calls(run: Run) -> None:
     outcome = run("import rota\n@rota.task\ndef f(x): return x\nassert f(3) == 3\nwith rota.task('t'): rota.record(a=1)")
     assert outcome.code == 0
     assert not outcome.home.exists()
+
+
+def test_a_warning_about_the_caller_names_the_caller(run: Run, python: str) -> None:
+    """`warnings` and `logging` with a stacklevel look past the wrapper, as if the task were not there."""
+    outcome = run("""
+        import logging, sys, warnings
+        logging.basicConfig(stream=sys.stdout, format="%(lineno)d %(funcName)s")
+        def old():
+            warnings.warn("use new", DeprecationWarning, stacklevel=2)
+            logging.warning("called", stacklevel=2)
+        import rota
+        rota.watch(tasks=["old"])
+        def caller():
+            old()
+        caller()
+    """)
+    line = Path(outcome.home.parent, "job.py").read_text().splitlines().index("def caller():") + 2
+    if version_of(python) >= (3, 11):  # before, logging itself did not look past anybody
+        assert outcome.stdout == b"%d caller\n" % line
+    assert b"job.py:%d: DeprecationWarning: use new\n  old()" % line in outcome.stderr
