@@ -9,7 +9,7 @@ import json
 import os
 import time
 import uuid
-from typing import Any, Callable, Iterable, Iterator, NamedTuple
+from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Tuple
 
 from rota import __version__, _config
 from rota.agent.progress import Progress
@@ -21,7 +21,7 @@ _RANK = {"bad": 0, "traces": 1, "logs": 2}  # what goes first
 _DISK_SHARE = 4  # the spool takes at most a quarter of what the disk has for it
 _BLOCK = 512  # bytes of st_blocks: POSIX leaves it to the system, Linux and macOS say 512
 
-Count = dict[tuple[str, str, str], int]  # (workflow, run id or "", attribute that counts) -> records
+Count = Dict[Tuple[str, str, str], int]  # (workflow, run id or "", attribute that counts) -> records
 
 
 class Kept(NamedTuple):
