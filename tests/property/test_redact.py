@@ -1,0 +1,118 @@
+"""Redaction: made-up secrets at random places are found, whatever is around them, and costs stay in proportion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripts import SDK
+from secrets_made import INNOCENT, KEYS, MADE, PASSWORDS, TOKENS
+
+from rota import _failure
+from rota.wire import events, redact
+
+WORDS = st.lists(
+    st.sampled_from(("rows", "failed:", "at", "line 3,", "\n", "(see log)", "x=1", "é", '"', "http://h/x")), max_size=6
+)
+CONTEXT = WORDS.map(" ".join)
+
+
+@given(CONTEXT, MADE, CONTEXT)
+def test_a_secret_of_a_known_shape_is_taken_out_of_any_text(before, made, after):
+    """Nothing of it stays, wherever it stands."""
+    shown = redact.redacted(f"{before} {made.text} {after}")
+    assert made.secret not in shown
+    assert redact.REDACTED in shown
+
+
+@given(CONTEXT, MADE, CONTEXT)
+def test_redacting_twice_changes_nothing_more(before, made, after):
+    """Texts pass more than one room on their way out."""
+    once = redact.redacted(f"{before} {made.text} {after}")
+    assert redact.redacted(once) == once
+
+
+@given(CONTEXT, st.sampled_from(INNOCENT), CONTEXT)
+def test_what_is_around_a_secret_stays(before, innocent, after):
+    """A text without a secret leaves as it came, whatever innocent texts are put together."""
+    text = f"{before} ; {innocent} ; {after}"
+    if '"' not in text:  # an odd quote opens a value that goes to the end of its line
+        assert redact.redacted(text) == text
+
+
+NESTING = st.lists(st.sampled_from(("list", "tuple", "dict")), max_size=6)
+
+
+def nested(inner: object, kinds: list[str]) -> object:
+    """``inner`` in so many lists, tuples and mappings."""
+    for kind in kinds:
+        inner = {"list": [1, inner], "tuple": (inner, None), "dict": {"rows": 1, "inner": inner}}[kind]
+    return inner
+
+
+@given(MADE, NESTING)
+def test_a_secret_deep_in_a_fact_is_taken_out(made, kinds):
+    """Lists and mappings are looked into as deep as they are rendered."""
+    shown = json.loads(events.attribute("fact", nested(made.text, kinds)))
+    assert made.secret not in json.dumps(shown, ensure_ascii=False)
+    assert redact.REDACTED in str(shown) or len(kinds) > 3
+
+
+@given(KEYS, PASSWORDS, NESTING)
+def test_what_stands_under_a_secret_key_never_leaves(key, password, kinds):
+    """Whatever its shape, and however deep, nothing of the value is rendered."""
+    fact = nested(password, kinds)
+    assert password not in events.attribute(key, fact)
+    assert password not in events.attribute("outer", {"inner": [{key: fact}]})
+
+
+@given(MADE, st.integers(0, 40_000))
+def test_no_cut_goes_through_a_secret(made, position):
+    """Where a long text is cut, no part of a secret is left that nobody recognises."""
+    filler = "lorem ipsum " * 6000
+    text = f"{filler[:position]} {made.text} {filler}"
+    shown = events.value(text)
+    assert made.secret[-8:] not in shown
+    assert made.secret[:8] not in shown or made.secret[:8] in made.text.replace(made.secret, "")
+
+
+@given(MADE)
+def test_the_message_and_the_stack_of_an_exception_hold_no_secret(made):
+    """Nor do its causes."""
+    try:
+        try:
+            raise KeyError(made.text)
+        except KeyError as cause:
+            raise ValueError("cannot load: " + made.text) from cause
+    except ValueError as error:
+        tail = events.failed_tail(0, _failure.message(error), _failure.describe(error))
+    assert made.secret not in json.dumps(json.loads("{%s}" % tail[1:]), ensure_ascii=False)
+
+
+@given(TOKENS)
+def test_a_plain_search_never_says_no_to_a_token(token):
+    """The quick look before the regular expressions misses none of them."""
+    assert redact.may_hold(token)
+
+
+SLOW = {
+    "letters": "a" * 1_000_000, "commas": "password=" + "," * 1_000_000, "keys": "password=" * 110_000, "colons": ":" * 1_000_000,
+    "schemes": "a://b:" * 160_000, "quotes": 'token="' * 140_000, "backslashes": "token=" + "\\" * 1_000_000,
+    "pem": "-----BEGIN PRIVATE KEY-----" * 37_000, "ends": "-----END PRIVATE KEY-----" + "A " * 500_000, "dashes": "-" * 999_990 + "-token x",
+    "spaces": "token" + " " * 1_000_000 + "=", "jwt": "eyJaaaaaaaaaa" * 77_000, "dots": "eyJ" + "a." * 500_000, "brackets": "token=[" * 140_000,
+    "flags": "--token " * 125_000, "users": "-u a:" * 200_000, "at": "http://" + "@" * 1_000_000, "bearer": "Bearer " * 140_000,
+    "query": "?sig=" * 200_000, "cookie": "cookie:" * 140_000, "closers": "pwd=" + "a,b;" * 250_000, "words": "key.word-x_" * 90_000 + "=",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_text_that_is_made_to_be_slow_is_not(name):
+    """A megabyte ends, in a process that is killed after a minute if it does not: it takes a second at most, where a square takes an hour."""
+    program = "import sys; from rota.wire.redact import redacted; redacted(sys.stdin.read())"
+    subprocess.run(
+        [sys.executable, "-c", program], input=SLOW[name], text=True, env={"PYTHONPATH": str(SDK)}, check=True, timeout=60
+    )
