@@ -35,11 +35,9 @@ _ENDINGS = (
     "credentials",
 )
 _WEAK = ("session", "sessionid", "auth", "pass", "pw", "sid")  # when it is the last word
-_PAIRS = tuple(
-    (first, "key")
-    for first in ("api", "access", "private", "secret", "signing", "encryption", "account", "shared", "auth", "ssh", "master")
-) + (("session", "id"), ("session", "key"), ("connection", "string"), ("sas", "signature"), ("access", "signature"),
-     ("access", "tokens"), ("refresh", "tokens"), ("pin", "code"))  # fmt: skip
+_KEYS = ("api", "access", "private", "secret", "signing", "encryption", "account", "shared", "auth", "ssh", "master", "session")
+_PAIRS = (*((first, "key") for first in _KEYS), ("session", "id"), ("connection", "string"), ("sas", "signature"),
+          ("access", "signature"), ("access", "tokens"), ("refresh", "tokens"), ("pin", "code"))  # fmt: skip
 # Last and first words which make it a fact about the secret.
 _ABOUT = frozenset((
     "count", "counts", "type", "kind", "name", "names", "length", "size", "used", "total", "limit", "budget", "expires", "expiry",
@@ -118,8 +116,8 @@ _EXACT = (
     ("-", ("glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "xox", "xapp-", "GOCSPX-", "sk-", "pypi-", "-----BEGIN", "-----END",
            "-u ", "-user ", "-user=")),
 )  # fmt: skip
-_WORDS = ("pass", "pwd", "pw", "otp", "secret", "token", "key", "auth", "cred", "cookie", "session", "sid", "bearer", "basic", "dsn",
-          "jwt", "sig", "code", "connection")  # fmt: skip
+_WORDS = ("pass", "pwd", "pw", "otp", "secret", "token", "key", "auth", "cred", "cookie", "session", "sid", "bearer", "basic",
+          "dsn", "jwt", "sig", "hmac", "code", "connection")  # fmt: skip
 SHORTEST = 16  # below that, a secret needs a pair or a space before it to be one
 
 
@@ -130,7 +128,7 @@ def may_hold(text: str) -> bool:
             for hint in hints:
                 if hint in text:
                     return True
-    if "=" in text or ":" in text or "--" in text or "'-" in text:
+    if "=" in text or ":" in text or ("-" in text and " " in text):
         lowered = text.lower()
         for word in _WORDS + _further_hints:
             if word in lowered:
@@ -151,8 +149,10 @@ MARGIN = 8192  # characters looked at beyond a cut, so that none goes through th
 
 
 def shortened(text: str, head: int, tail: int) -> str:
-    """``text`` redacted; of a long one the first ``head`` and the last ``tail`` characters. Never looks at more than these and a
-    margin: a text of gigabytes costs no more."""
+    """``text`` redacted; of a long one the first ``head`` and the last ``tail`` characters.
+
+    Never looks at more than these and a margin: a text of gigabytes costs no more.
+    """
     left_out = len(text) - head - tail
     if left_out <= 2 * MARGIN:
         text = redacted(text)

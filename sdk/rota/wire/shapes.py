@@ -52,9 +52,9 @@ _QUERY = re.compile(r"([?&](?:[\w\-]{0,40}signature|[\w\-]{0,40}credential|sig|h
 _HEADER = re.compile(
     r"(?<![\w\-])((?:proxy-)?authorization|(?:set-)?cookie)(\s{0,8}:\s{0,8})(?=[^\s\"'])[^\n\"']+", re.IGNORECASE
 )
-_SCHEMED = re.compile(r"(?<![\w\-])((?i:bearer|basic))(\s{1,8})(?![A-Za-z]?[a-z]{1,64}(?:[^\w]|\Z))[\w\-.~+/=]{8,}")
-_USER_OPTION = re.compile(r"(?<!\S)(-u|--user|--proxy-user)([ =]+)(?!\d+:\d+(?:\s|\Z))([^\s:\"'/]{1,64}:)[^\s\"']+")
-_FLAG = re.compile(r"(?<![\w\-])(--?[A-Za-z][\w\-]*)[\"']?,?\s{1,4}(?![\"']?[\-=:])")
+_SCHEMED = re.compile(r"(?<![\w\-])([Bb]earer|BEARER|[Bb]asic|BASIC)(\s{1,8})(?![A-Za-z]?[a-z]{1,64}(?:[^\w]|\Z))[\w\-.~+/=]{8,}")
+_USER_OPTION = re.compile(r"(?<!\S)(-u +|--(?:proxy-)?user[ =]+)(?!\d+:\d+(?:\s|\Z))([^\s:\"'/]{1,64}:)[^\s\"']+")
+_FLAG = re.compile(r"(?<![\w\-])(--?[A-Za-z][\w\-]*)[\"']?,? {1,4}(?![\"']?[\-=:])")
 _KEY = re.compile(r"(?<![\w.\-])([\w.\-]+)\\{0,3}[\"']?\]?[ \t]{0,8}(:=|=>|==|[=:])[ \t]{0,8}")
 _VALUE = re.compile(r"%s|[\[({][^\n\[\](){}]*[\])}]|%s" % (_QUOTED, _BARE))
 _PLACEHOLDER = re.compile(r"%[sdr]|\$?\{\w*\}|\$[A-Z_]+")
@@ -75,7 +75,7 @@ def without_secrets(text: str) -> str:
     text = _HEADER.sub(_after_two, text)
     text = _SCHEMED.sub(_after_two, text)
     if "-" in text:
-        text = _USER_OPTION.sub(lambda found: found[1] + found[2] + found[3] + REDACTED, text)
+        text = _USER_OPTION.sub(lambda found: found[1] + found[2] + REDACTED, text)
         text = _without_values(text, _FLAG, _is_secret_flag)
     return _without_values(text, _KEY, _is_secret_pair)
 
