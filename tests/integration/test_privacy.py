@@ -9,7 +9,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from collectors import CollectorProcess
 from execs import environment, words
 
 PLACES = ("environment", "argument", "local", "global", "attribute", "stdout", "stderr", "stdin", "task_argument", "returned")
@@ -162,7 +161,7 @@ def test_more_keys_can_be_named(tmp_path):
     """ROTA_REDACT hides what stands under the user's own keys, in facts and in texts, numbers too; others stay."""
     home, script = tmp_path / "home", tmp_path / "job.py"
     script.write_text(
-        "import rota\nrota.watch()\nrota.record(customer_iban='DE021203', staff={'salary': 5150}, note='iban: DE021203', rows=777)\n"
+        "import rota\nrota.watch()\nrota.record(customer_iban='DE021203', staff={'salary': 5150}, note='iban: DE021203', n=777)\n"
     )
     subprocess.run([sys.executable, script], env=environment(home, ROTA_REDACT="iban, Salary"), check=True, timeout=60)
     text = spooled(home)
@@ -172,7 +171,7 @@ def test_more_keys_can_be_named(tmp_path):
 
 
 def test_spans_of_opentelemetry_are_redacted(tmp_path):
-    """What a program's own spans hold is taken out when they go into our spool; the program's own exporters get them as they are."""
+    """A program's own spans go into our spool without secrets; its own exporters get them as they are."""
     home, script, secret = tmp_path / "home", tmp_path / "job.py", "S3" + secrets.token_hex(10)
     script.write_text(f"""
 import rota, rota.otel
