@@ -47,35 +47,11 @@ TOKENS = st.one_of(
     st.tuples(of(URLSAFE, 20), of(URLSAFE, 40), of(URLSAFE, 43)).map(lambda parts: "eyJ" + ".".join(parts)),
 )  # fmt: skip
 
-KEYS = st.sampled_from(
-    [
-        "password",
-        "DB_PASSWORD",
-        "PGPASSWORD",
-        "passwd",
-        "secret",
-        "client_secret",
-        "clientSecret",
-        "token",
-        "accessToken",
-        "ACCESS_TOKEN",
-        "api_key",
-        "apikey",
-        "X-Api-Key",
-        "xApiKey",
-        "aws_secret_access_key",
-        "private_key",
-        "AccountKey",
-        "SharedAccessKey",
-        "credentials",
-        "session_id",
-        "refresh-token",
-        "csrftoken",
-        "dsn",
-        "passphrase",
-        "connection_string",
-    ]
-)
+KEYS = st.sampled_from([
+    "password", "DB_PASSWORD", "PGPASSWORD", "passwd", "secret", "client_secret", "clientSecret", "token", "accessToken",
+    "ACCESS_TOKEN", "api_key", "apikey", "X-Api-Key", "xApiKey", "aws_secret_access_key", "private_key", "AccountKey",
+    "SharedAccessKey", "credentials", "session_id", "refresh-token", "csrftoken", "dsn", "passphrase", "connection_string",
+])  # fmt: skip
 PAIRS = (
     *r"""
 %s=%s

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from docs_blocks import DOCS
 from execs import environment, words
+from scripts import SDK, spool_lines
 
 PLACES = ("environment", "argument", "local", "global", "attribute", "stdout", "stderr", "stdin", "task_argument", "returned")
 JOB = """
@@ -76,6 +80,54 @@ def stored(home: Path) -> str:
         tables = [row[0] for row in database.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         rows = [str(database.table(table).fetchall()) for table in tables]
     return "\n".join(rows) + spooled(home)
+
+
+VARIED = """
+import subprocess, sys, rota
+rota.watch("varied", schedule="every 5m", tz="UTC", grace="1m", max_duration="1h", tags=["a"])
+
+@rota.task
+def load(fails):
+    if fails:
+        raise ValueError("x")
+
+with rota.run("inner"):
+    load(False)
+rota.record(my_fact=1)
+subprocess.run([sys.executable, "-c", "import rota; rota.watch('child')"], check=True)
+load(True)
+"""
+
+
+def test_the_page_lists_every_attribute_that_leaves(tmp_path):
+    """What scripts, tasks, failures, children and commands put into the spool is on the page; no name there is made up."""
+    table = (DOCS / "what-leaves-the-host.md").read_text().partition("## Every attribute")[2].partition("\n## ")[0]
+    first_cells = " ".join(re.findall(r"^\| (`[^|]+)\|", table, re.MULTILINE))
+    listed = {name for name in re.findall(r"`([^`]+)`", first_cells) if "." in name}
+    home, script = tmp_path / "home", tmp_path / "varied.py"
+    script.write_text(VARIED)
+    for command in (
+        [sys.executable, str(script)],
+        words("--tail", "1k", sys.executable, str(script)),
+        words("sh", "-c", "kill $$"),
+    ):
+        subprocess.run(command, env=environment(home), capture_output=True, check=False, timeout=60)
+    seen = set(_keys(list(spool_lines(home))))
+    assert "my_fact" in seen
+    assert seen - listed == {"my_fact"}
+    source = (SDK / "rota/wire/names.py").read_text() + (SDK / "rota/_run.py").read_text()
+    assert {name for name in listed if f'"{name}"' not in source} == set()
+
+
+def _keys(part: object) -> Iterator[str]:
+    if isinstance(part, list):
+        for each in part:
+            yield from _keys(each)
+    elif isinstance(part, dict):
+        if "key" in part:
+            yield part["key"]
+        for each in part.values():
+            yield from _keys(each)
 
 
 @pytest.mark.parametrize("fails", ["", "1"], ids=["well", "failed"])

@@ -84,68 +84,23 @@ def test_the_quick_look_is_right_when_it_says_no(text):
         assert without_secrets(text) == text
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "password",
-        "DB_PASSWORD",
-        "dbPassword",
-        "db.password",
-        "PGPASSWORD",
-        "user-passwd",
-        "mysql_pwd",
-        "passphrase",
-        "Password",
-        "PassWord",
-    ],
-)
+@pytest.mark.parametrize("key", [
+    "password", "DB_PASSWORD", "dbPassword", "db.password", "PGPASSWORD", "user-passwd", "mysql_pwd", "passphrase",
+    "Password", "PassWord",
+])  # fmt: skip
 def test_under_a_password_even_numbers_are_hidden(key):
     """A password may be all digits."""
     for given_value in ("hunter2", 1234, 1.5, b"x", ["a"], {"a": 1}):
         assert HIDDEN in events.attribute(key, given_value)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "secret",
-        "client_secret",
-        "clientSecret",
-        "token",
-        "accessToken",
-        "csrftoken",
-        "X-Auth-Token",
-        "api_key",
-        "apikey",
-        "APIkey",
-        "X-Api-Key",
-        "xApiKey",
-        "aws_secret_access_key",
-        "AWSAccessKeyId",
-        "private_key",
-        "privatekey",
-        "AccountKey",
-        "authorization",
-        "Proxy-Authorization",
-        "http.request.header.cookie",
-        "Set-Cookie",
-        "session",
-        "session_id",
-        "sessionid",
-        "credentials",
-        "dsn",
-        "SENTRY_DSN",
-        "connectionString",
-        "password_hash",
-        "jwt",
-        "auth",
-        "basic_auth",
-        "db_pass",
-        "ssh-key",
-        "signing_key",
-        "refreshTokens",
-    ],
-)
+@pytest.mark.parametrize("key", [
+    "secret", "client_secret", "clientSecret", "token", "accessToken", "csrftoken", "X-Auth-Token", "api_key", "apikey",
+    "APIkey", "X-Api-Key", "xApiKey", "aws_secret_access_key", "AWSAccessKeyId", "private_key", "privatekey", "AccountKey",
+    "authorization", "Proxy-Authorization", "http.request.header.cookie", "Set-Cookie", "session", "session_id",
+    "sessionid", "credentials", "dsn", "SENTRY_DSN", "connectionString", "password_hash", "jwt", "auth", "basic_auth",
+    "db_pass", "ssh-key", "signing_key", "refreshTokens",
+])  # fmt: skip
 def test_under_a_secret_key_texts_are_hidden_and_numbers_stay(key):
     """``token=5`` counts something; whether there is a token is no secret either."""
     assert HIDDEN in events.attribute(key, "x")
@@ -154,51 +109,13 @@ def test_under_a_secret_key_texts_are_hidden_and_numbers_stay(key):
         assert shown in events.attribute(key, given_value)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "rows",
-        "author",
-        "authority",
-        "passenger",
-        "passengers",
-        "compass",
-        "bypass",
-        "passed",
-        "passes",
-        "tokens_used",
-        "token_count",
-        "max_token",
-        "token_type",
-        "tokenizer",
-        "secretary",
-        "secret_name",
-        "password_file",
-        "has_password",
-        "cookie_count",
-        "session_count",
-        "key",
-        "primary_key",
-        "sort_key",
-        "keyboard",
-        "monkey",
-        "turkey",
-        "design",
-        "signal",
-        "accessed",
-        "private",
-        "account",
-        "api",
-        "gen_ai.usage.input_tokens",
-        "idempotency_key",
-        "assets",
-        "encode",
-        "city",
-        "_",
-        "---",
-        "ключ",
-    ],
-)
+@pytest.mark.parametrize("key", [
+    "rows", "author", "authority", "passenger", "passengers", "compass", "bypass", "passed", "passes", "tokens_used",
+    "token_count", "max_token", "token_type", "tokenizer", "secretary", "secret_name", "password_file", "has_password",
+    "cookie_count", "session_count", "key", "primary_key", "sort_key", "keyboard", "monkey", "turkey", "design", "signal",
+    "accessed", "private", "account", "api", "gen_ai.usage.input_tokens", "idempotency_key", "assets", "encode", "city",
+    "_", "---", "ключ",
+])  # fmt: skip
 def test_a_key_that_only_resembles_one_is_open(key):
     """Words decide, not letters."""
     assert '"Berlin"' in events.attribute(key, "Berlin")

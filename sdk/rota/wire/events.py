@@ -30,18 +30,23 @@ SPANS_OPEN, SPANS_CLOSE = '{"resourceSpans":[', "]}"
 
 
 def text(value: str) -> str:
-    """``value`` without secrets as a JSON string, quotes included. Lone surrogates (undecodable file names) become U+FFFD."""
+    """``value`` without secrets as a JSON string, quotes included."""
     if (len(value) >= redact.SHORTEST or "=" in value or ":" in value or " " in value) and redact.may_hold(value):
         value = redact.redacted(value)
+    return quoted(value)
+
+
+def quoted(value: str) -> str:
+    """``value`` as it is, for what stays on this host. Lone surrogates (undecodable file names) become U+FFFD."""
     if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
         return '"' + value + '"'
     global _quote
     if _quote is None:
         _quote = _encoder()
-    quoted = _quote(value)
-    if "\\ud" in quoted:
-        quoted = _quote(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return quoted
+    shown = _quote(value)
+    if "\\ud" in shown:
+        shown = _quote(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return shown
 
 
 def value(given: object, depth: int = 0) -> str:
