@@ -101,7 +101,7 @@ MADE = st.one_of(
     _inside(("https://",), of(LETTERS, 40), "@git.example/r.git"),
     _inside(_BEARERS, _BEARER_TOKENS, ""),
     _inside(_HEADERS, PASSWORDS, "; Path=/"),
-    _inside(("curl -u bob:", "curl --user bob:"), PASSWORDS, " https://h.example/"),
+    _inside(("curl -u bob:", "curl --user bob:", "'--user', 'bob:"), PASSWORDS, " https://h.example/"),
     _inside(_SIGNED, of(LETTERS, 44), "&se=2026"),
     _inside(("https://hooks.slack.com/services/T0000/B0000/",), of(LETTERS, 24), ""),
     _inside(("https://rota.example/ping/",), of(LETTERS, 32), "/nightly"),

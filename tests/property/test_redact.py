@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripts import SDK
 from secrets_made import INNOCENT, KEYS, MADE, PASSWORDS, TOKENS
@@ -22,6 +22,7 @@ CONTEXT = WORDS.map(" ".join)
 
 
 @given(CONTEXT, MADE, CONTEXT)
+@settings(deadline=None)
 def test_a_secret_of_a_known_shape_is_taken_out_of_any_text(before, made, after):
     """Nothing of it stays, wherever it stands."""
     shown = redact.redacted(f"{before} {made.text} {after}")
@@ -30,6 +31,7 @@ def test_a_secret_of_a_known_shape_is_taken_out_of_any_text(before, made, after)
 
 
 @given(CONTEXT, MADE, CONTEXT)
+@settings(deadline=None)
 def test_redacting_twice_changes_nothing_more(before, made, after):
     """Texts pass more than one room on their way out."""
     once = redact.redacted(f"{before} {made.text} {after}")
@@ -37,6 +39,7 @@ def test_redacting_twice_changes_nothing_more(before, made, after):
 
 
 @given(CONTEXT, st.sampled_from(INNOCENT), CONTEXT)
+@settings(deadline=None)
 def test_what_is_around_a_secret_stays(before, innocent, after):
     """A text without a secret leaves as it came, whatever innocent texts are put together."""
     text = f"{before} ; {innocent} ; {after}"
@@ -55,6 +58,7 @@ def nested(inner: object, kinds: list[str]) -> object:
 
 
 @given(MADE, NESTING)
+@settings(deadline=None)
 def test_a_secret_deep_in_a_fact_is_taken_out(made, kinds):
     """Lists and mappings are looked into as deep as they are rendered."""
     shown = json.loads(events.attribute("fact", nested(made.text, kinds)))
@@ -63,6 +67,7 @@ def test_a_secret_deep_in_a_fact_is_taken_out(made, kinds):
 
 
 @given(KEYS, PASSWORDS, NESTING)
+@settings(deadline=None)
 def test_what_stands_under_a_secret_key_never_leaves(key, password, kinds):
     """Whatever its shape, and however deep, nothing of the value is rendered."""
     fact = nested(password, kinds)
@@ -71,6 +76,7 @@ def test_what_stands_under_a_secret_key_never_leaves(key, password, kinds):
 
 
 @given(MADE, st.integers(0, 40_000))
+@settings(deadline=None)
 def test_no_cut_goes_through_a_secret(made, position):
     """Where a long text is cut, no part of a secret is left that nobody recognises."""
     filler = "lorem ipsum " * 6000
@@ -81,6 +87,7 @@ def test_no_cut_goes_through_a_secret(made, position):
 
 
 @given(MADE)
+@settings(deadline=None)
 def test_the_message_and_the_stack_of_an_exception_hold_no_secret(made):
     """Nor do its causes."""
     try:
@@ -94,6 +101,7 @@ def test_the_message_and_the_stack_of_an_exception_hold_no_secret(made):
 
 
 @given(TOKENS)
+@settings(deadline=None)
 def test_a_plain_search_never_says_no_to_a_token(token):
     """The quick look before the regular expressions misses none of them."""
     assert redact.may_hold(token)

@@ -114,7 +114,7 @@ _EXACT = (
     ("_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "k_live_", "k_test_", "whsec_", "npm_", "hf_", "dop_v1_",
            "glsa_", "shpat_", "rp_", "rr_", "ro_", "ra_")),
     ("-", ("glpat-", "glptt-", "gldt-", "glrt-", "glcbt-", "xox", "xapp-", "GOCSPX-", "sk-", "pypi-", "-----BEGIN", "-----END",
-           "-u ", "-user ", "-user=")),
+           "-u ", "-u'", '-u"', "-user ", "-user=", "-user'", '-user"')),
 )  # fmt: skip
 _WORDS = ("pass", "pwd", "pw", "otp", "secret", "token", "key", "auth", "cred", "cookie", "session", "sid", "bearer", "basic",
           "dsn", "jwt", "sig", "hmac", "code", "connection")  # fmt: skip

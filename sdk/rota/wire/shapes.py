@@ -53,10 +53,12 @@ _HEADER = re.compile(
     r"(?<![\w\-])((?:proxy-)?authorization|(?:set-)?cookie)(\s{0,8}:\s{0,8})(?=[^\s\"'])[^\n\"']+", re.IGNORECASE
 )
 _SCHEMED = re.compile(r"(?<![\w\-])([Bb]earer|BEARER|[Bb]asic|BASIC)(\s{1,8})(?![A-Za-z]?[a-z]{1,64}(?:[^\w]|\Z))[\w\-.~+/=]{8,}")
-_USER_OPTION = re.compile(r"(?<!\S)(-u +|--(?:proxy-)?user[ =]+)(?!\d+:\d+(?:\s|\Z))([^\s:\"'/]{1,64}:)[^\s\"']+")
+_USER_OPTION = re.compile(
+    r"(?<![\w\-])((?:-u|--(?:proxy-)?user)(?:[\"']?,? {1,4}[\"']?|=)(?!\d{1,9}:\d{1,9}(?:[\s\"']|\Z))[^\s:\"'/]{1,64}:)[^\s\"']+"
+)
 _FLAG = re.compile(r"(?<![\w\-])(--?[A-Za-z][\w\-]*)[\"']?,? {1,4}(?![\"']?[\-=:])")
 _KEY = re.compile(r"(?<![\w.\-])([\w.\-]+)\\{0,3}[\"']?\]?[ \t]{0,8}(:=|=>|==|[=:])[ \t]{0,8}")
-_VALUE = re.compile(r"%s|[\[({][^\n\[\](){}]*[\])}]|%s" % (_QUOTED, _BARE))
+_VALUE = re.compile(r"%s|[\[({][^\n\[\](){}]*[\])}](?=[\s,;&)\]}>\"\']|\Z)|%s" % (_QUOTED, _BARE))
 _PLACEHOLDER = re.compile(r"%[sdr]|\$?\{\w*\}|\$[A-Z_]+")
 
 _PLAIN = frozenset(
@@ -75,7 +77,7 @@ def without_secrets(text: str) -> str:
     text = _HEADER.sub(_after_two, text)
     text = _SCHEMED.sub(_after_two, text)
     if "-" in text:
-        text = _USER_OPTION.sub(lambda found: found[1] + found[2] + REDACTED, text)
+        text = _USER_OPTION.sub(_after_first, text)
         text = _without_values(text, _FLAG, _is_secret_flag)
     return _without_values(text, _KEY, _is_secret_pair)
 
@@ -129,4 +131,8 @@ def _is_quoted(value: str) -> bool:
 
 
 def _is_hidden(value: str) -> bool:
-    return REDACTED[:-1] in value  # the bracket may count as one that closes
+    """By an earlier shape, or an earlier time. Of an address, the rest may stay."""
+    inner = value.strip("\"'\\")
+    if "://" in inner and REDACTED in inner:
+        return True
+    return inner == REDACTED if _is_quoted(value) else inner.startswith(REDACTED[:-1])  # the bracket may count as one that closes
