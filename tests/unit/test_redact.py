@@ -188,3 +188,12 @@ def test_regular_expressions_are_loaded_for_a_text_that_needs_them_only():
 def test_what_is_around_a_secret_can_still_be_read(text, left):
     """Only the secret goes: who it was for, the host, the other pairs and the quotes stay."""
     assert redact.redacted(text) == left
+
+
+@pytest.mark.parametrize("letter", [" ", "\n", "a", "=", "-", "é", "\ud800", "\0"])
+def test_a_long_text_of_anything_is_shortened(letter):
+    """Nothing about a text, not even that it has no words, keeps the rest of its record from leaving."""
+    shown = redact.shortened(letter * 100_000, 100, 300)
+    assert "99600 characters left out" in shown
+    assert len(shown) < 500
+    assert events.value(letter * 100_000).startswith('{"stringValue":"')

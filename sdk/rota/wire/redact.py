@@ -22,18 +22,8 @@ NUMBER = 3  # a number is hidden, too
 _NUMBERS_TOO = ("password", "passwords", "passwd", "passphrase", "passcode", "pwd", "otp")
 _SECRET = (*_NUMBERS_TOO, "secret", "secrets", "token", "authorization", "credential", "credentials", "cookie", "cookies",
            "bearer", "jwt", "dsn", "apikey")  # fmt: skip
-_ENDINGS = (
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "apikey",
-    "privatekey",
-    "secretkey",
-    "accesskey",
-    "credentials",
-)
+_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "secretkey", "accesskey",
+            "credentials")  # fmt: skip
 _WEAK = ("session", "sessionid", "auth", "pass", "pw", "sid")  # when it is the last word
 _KEYS = ("api", "access", "private", "secret", "signing", "encryption", "account", "shared", "auth", "ssh", "master", "session")
 _PAIRS = (*((first, "key") for first in _KEYS), ("session", "id"), ("connection", "string"), ("sas", "signature"),
@@ -167,11 +157,12 @@ def shortened(text: str, head: int, tail: int) -> str:
 
 def ending(text: str, size: int) -> str:
     """The last ``size`` characters of ``text``, which may itself begin in the middle of a secret, redacted."""
-    return redacted(text[-size - MARGIN :].split(None, 1)[-1])[-size:]
+    return redacted("".join(text[-size - MARGIN :].split(None, 1)[-1:]))[-size:]
 
 
 def _beginning(text: str, size: int) -> str:
-    return redacted(text[: size + MARGIN].rsplit(None, 1)[0])[:size]  # the last word may be half a secret, of no shape
+    """The same of the first ``size``. The word at the cut may be half a secret, of no shape; a text of spaces has no word."""
+    return redacted("".join(text[: size + MARGIN].rsplit(None, 1)[:1]))[:size]
 
 
 def _has(found: list[str], wanted: tuple[str, ...]) -> bool:
