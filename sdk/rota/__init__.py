@@ -26,7 +26,8 @@ _HOME_OF = {
     "task": "rota._task",
 }
 
-_LOADED_LATE = ("_detach", "_ending", "_failure", "_http", "_inner", "_task", "_wrap")  # by functions, in any thread
+# By functions, in any thread.
+_LOADED_LATE = ("_detach", "_ending", "_failure", "_http", "_inner", "_task", "_wrap", "wire.shapes")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

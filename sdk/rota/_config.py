@@ -26,6 +26,7 @@ SETTINGS = (
     Setting("ROTA_HOME", "$XDG_STATE_HOME/rota; root: /var/lib/rota", "The spool, the agent's socket, on the server the stores."),
     Setting("ROTA_WORKFLOW", "", "The workflow's name, when `watch()` or `rota exec` is given none."),
     Setting("ROTA_DISABLED", "", "Any value but `0` and empty turns the SDK off: every call becomes a no-op."),
+    Setting("ROTA_REDACT", "", "More keys whose values are taken out before anything leaves, `iban,customer_name`."),
     Setting("ROTA_ENDPOINT", "http://$ROTA_HTTP", "The collector, for SDK, agent, CLI and dashboard."),
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where the collector listens, when `ROTA_ENDPOINT` is not set."),
     Setting("ROTA_GRPC", "127.0.0.1:4317", "Where the collector takes gRPC, for the agent when the protocol is `grpc`."),
@@ -101,6 +102,11 @@ def instruments(library: str) -> bool:
     listed = [name.strip() for name in chosen.split(",")]
     only = [name for name in listed if not name.startswith("-")]
     return library in only if only else "-" + library not in listed
+
+
+def keys_to_redact() -> list[str]:
+    """The keys whose values never leave, beside those that are known to be secret."""
+    return [key for key in os.environ.get("ROTA_REDACT", "").split(",") if key.strip()]
 
 
 def home() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 
 from rota.wire import names
+from rota.wire.redact import shortened
 
 MAX_STACK = 16 * 1024  # characters: the first lines and, more of them, the last
 
@@ -26,7 +27,7 @@ def type_name(error: BaseException) -> str:
 def message(error: BaseException) -> str:
     """``str(error)``; when that fails too, says so."""
     try:
-        return str(error)[:MAX_STACK]
+        return shortened(str(error), MAX_STACK, 0)
     except Exception as second:
         return "<its text cannot be made: %s>" % type(second).__name__
 
@@ -37,6 +38,4 @@ def stack(error: BaseException) -> str:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     except Exception as second:
         return "<the stack cannot be made: %s>" % type(second).__name__
-    if len(text) <= MAX_STACK:
-        return text
-    return text[: MAX_STACK // 4] + "\n… %d characters left out …\n" % (len(text) - MAX_STACK) + text[-MAX_STACK * 3 // 4 :]
+    return shortened(text, MAX_STACK // 4, MAX_STACK * 3 // 4)

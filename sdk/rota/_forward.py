@@ -73,13 +73,13 @@ def tell_agent(path: str, spool: Spool) -> bool:
         return False
     from _socket import AF_UNIX, SOCK_STREAM, socket
 
-    from rota.wire.events import text
+    from rota.wire.events import quoted
 
     connection = socket(AF_UNIX, SOCK_STREAM)
     try:
         connection.setblocking(False)
         connection.connect(path)
-        line = '{"hello":1,"pid":%d,"spool":%s,"stem":%s}\n' % (os.getpid(), text(spool.path), text(spool.stem))
+        line = '{"hello":1,"pid":%d,"spool":%s,"stem":%s}\n' % (os.getpid(), quoted(spool.path), quoted(spool.stem))
         return connection.send(line.encode("ascii")) == len(line)
     except OSError:
         return False

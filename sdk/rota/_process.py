@@ -79,6 +79,7 @@ class Process:
 
     def __init__(self, service_name: str) -> None:
         self.home = _config.home()
+        events.hide(_config.keys_to_redact())
         self.clock = Clock()
         self.ids = Ids()
         self.is_fork = False

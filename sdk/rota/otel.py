@@ -209,10 +209,10 @@ def _link(link: trace.Link) -> str:
 
 
 def _attributes(pairs: Mapping[str, Any] | None) -> str:
-    return ",".join(['{"key":%s,"value":%s}' % (events.text(key), _value(given)) for key, given in (pairs or {}).items()])
+    return ",".join([events.attribute(key, given, 0, _value) for key, given in (pairs or {}).items()])
 
 
-def _value(given: Any) -> str:
+def _value(given: Any, _depth: int = 0) -> str:
     """An OTLP AnyValue of what opentelemetry allows in attributes; unlike ours these may be bytes, at any depth."""
     if type(given) in _PLAIN:
         return events.value(given)

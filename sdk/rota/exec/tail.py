@@ -14,6 +14,7 @@ from select import POLLIN, POLLOUT, poll
 from rota._guard import guarded, note
 from rota.exec.child import REMADE
 from rota.wire import events, names
+from rota.wire.redact import MARGIN, ending, redacted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,15 +56,19 @@ class Stream:
                 pass
 
     def text(self) -> str:
-        """What was kept, and how much went before it."""
-        kept = bytes(self._kept[-self._limit :]).decode("utf-8", "replace")
+        """What was kept, without secrets, and how much went before it."""
         left_out = self.total - self._limit
-        return kept if left_out <= 0 else "… %d bytes left out …\n%s" % (left_out, kept)
+        return self._end() if left_out <= 0 else "… %d bytes left out …\n%s" % (left_out, self._end())
 
     def last_lines(self) -> str:
         """What a person looks at first."""
-        kept = bytes(self._kept[-self._limit :]).decode("utf-8", "replace").rstrip()
-        return "\n".join(kept.splitlines()[-_MESSAGE_LINES:])[-_MESSAGE_CHARACTERS:]
+        return "\n".join(self._end().rstrip().splitlines()[-_MESSAGE_LINES:])[-_MESSAGE_CHARACTERS:]
+
+    def _end(self) -> str:
+        """At most ``limit`` bytes, cut where no secret goes through the cut."""
+        kept = bytes(self._kept[-self._limit - MARGIN :]).decode("utf-8", "replace")
+        found = redacted(kept) if self.total <= self._limit + MARGIN else ending(kept, self._limit)
+        return found.encode()[-self._limit :].decode("utf-8", "replace")
 
     def _work(self, stop: int) -> None:
         try:
@@ -98,8 +103,8 @@ class Stream:
             self.source = -1
         self.total += len(chunk)
         self._kept += chunk
-        if len(self._kept) > 2 * self._limit + _CHUNK_BYTES:
-            del self._kept[: -self._limit]
+        if len(self._kept) > 2 * (self._limit + MARGIN) + _CHUNK_BYTES:
+            del self._kept[: -self._limit - MARGIN]
         return len(chunk)
 
     def _write(self, chunk: bytes) -> None:

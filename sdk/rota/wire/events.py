@@ -1,17 +1,23 @@
 """Rendering of OTLP-JSON as text: runs, tasks and their events, one line a request.
 
 Written for the speed of a script's start: no ``json``, no ``uuid``, no ``dataclasses``. Everything outside ASCII is
-escaped, so that a line is ASCII and one byte a character.
+escaped, so that a line is ASCII and one byte a character. This is also the one place where secrets are taken out (see
+``redact``): what leaves is text made here, so nothing new can forget to ask.
 Format: the OTLP JSON encoding (ids in hex, 64-bit integers as strings, lowerCamelCase).
 """
 
 from __future__ import annotations
 
+from rota.wire import redact
 from rota.wire.names import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Iterable, Mapping
+
+_heads: dict[str, tuple[str, int]] = {}  # of the keys seen: the rendered beginning, and how secret its values are
+_MOST_HEADS = 1000
+_HIDDEN = '{"stringValue":"%s"}}' % redact.REDACTED
 
 _quote: Callable[[str], str] | None = None  # loaded for the first text that needs escapes: most scripts have none
 
@@ -25,16 +31,23 @@ SPANS_OPEN, SPANS_CLOSE = '{"resourceSpans":[', "]}"
 
 
 def text(value: str) -> str:
-    """``value`` as a JSON string, quotes included. Lone surrogates (undecodable file names) become U+FFFD."""
+    """``value`` without secrets as a JSON string, quotes included."""
+    if (len(value) >= redact.SHORTEST or "=" in value or ":" in value or " " in value) and redact.may_hold(value):
+        value = redact.redacted(value)
+    return quoted(value)
+
+
+def quoted(value: str) -> str:
+    """``value`` as it is, for what stays on this host. Lone surrogates (undecodable file names) become U+FFFD."""
     if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
         return '"' + value + '"'
     global _quote
     if _quote is None:
         _quote = _encoder()
-    quoted = _quote(value)
-    if "\\ud" in quoted:
-        quoted = _quote(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return quoted
+    shown = _quote(value)
+    if "\\ud" in shown:
+        shown = _quote(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return shown
 
 
 def value(given: object, depth: int = 0) -> str:
@@ -51,9 +64,25 @@ def value(given: object, depth: int = 0) -> str:
     return _other(given, depth)
 
 
-def attribute(key: str, given: object) -> str:
-    """One ``KeyValue``."""
-    return '{"key":%s,"value":%s}' % (text(key), value(given))
+def attribute(key: str, given: object, depth: int = 0, render: Callable[[object, int], str] = value) -> str:
+    """One ``KeyValue``. ``render`` makes the AnyValue, unless the key says that it is a secret."""
+    head, secrecy = _heads.get(key) or _head(key)
+    if secrecy and redact.hides(secrecy, given):
+        return head + _HIDDEN
+    return head + render(given, depth) + "}"
+
+
+def _head(key: str) -> tuple[str, int]:
+    found = '{"key":%s,"value":' % text(key), redact.secrecy(key)
+    if len(_heads) < _MOST_HEADS and len(key) < 256:
+        _heads[key] = found
+    return found
+
+
+def hide(keys: Iterable[str]) -> None:
+    """Hide the values of these keys, too, from now on: see ``redact.further``."""
+    redact.further(keys)
+    _heads.clear()
 
 
 def attributes(pairs: Mapping[str, object]) -> str:
@@ -102,7 +131,7 @@ def span(
 
 def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:
     """The members of a span that failed: its status and, when something was raised, the exception event."""
-    tail = ',"status":{"code":2,"message":%s}' % text(_cut(message) if len(message) > MAX_TEXT else message)
+    tail = ',"status":{"code":2,"message":%s}' % text(_cut(message))
     if exception:
         tail += ',"events":[{"timeUnixNano":"%d","name":"exception","attributes":[%s]}]' % (at_ns, attributes(exception))
     return tail
@@ -139,8 +168,7 @@ def _encoder() -> Callable[[str], str]:
 
 def _cut(given: str) -> str:
     """The head and the tail of a long text: a stack's last lines matter as much as its first."""
-    left_out = len(given) - MAX_TEXT
-    return given[: MAX_TEXT // 2] + "\n… %d characters left out …\n" % left_out + given[-MAX_TEXT // 2 :]
+    return given if len(given) <= MAX_TEXT else redact.shortened(given, MAX_TEXT // 2, MAX_TEXT // 2)
 
 
 def _integer(given: int) -> str:
@@ -181,8 +209,7 @@ def _other(given: object, depth: int) -> str:
 def _mapping(given: dict[object, object], depth: int) -> str:
     pairs = []
     for key, inner in list(given.items())[:MAX_ITEMS]:
-        name = key if type(key) is str else _type_name(key)
-        pairs.append('{"key":%s,"value":%s}' % (text(name), value(inner, depth + 1)))
+        pairs.append(attribute(key if type(key) is str else _type_name(key), inner, depth + 1))
     return '{"kvlistValue":{"values":[%s]}}' % ",".join(pairs)
 
 

@@ -173,10 +173,10 @@ def test_facts_are_what_a_collector_would_get():
             raise AssertionError("asked")
 
     with capture() as captured, rota.run("facts"):
-        rota.record(n=1, x=1.5, ok=True, none=None, day=datetime.date(2026, 1, 2), pair=(1, "a"), of={"a": [1]}, secret=Secret())
+        rota.record(n=1, x=1.5, ok=True, none=None, day=datetime.date(2026, 1, 2), pair=(1, "a"), of={"a": [1]}, thing=Secret())
     assert captured.run().facts == {
         "n": 1, "x": 1.5, "ok": True, "day": "2026-01-02", "pair": [1, "a"], "of": {"a": [1]},
-        "secret": f"<{__name__}.{Secret.__qualname__}>",
+        "thing": f"<{__name__}.{Secret.__qualname__}>",
     }  # fmt: skip
 
 
