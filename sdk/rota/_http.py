@@ -12,7 +12,7 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
-from rota._spool import others_wait
+from rota._spool import clear_of_streams, others_wait
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -152,7 +152,8 @@ class Connection:
         self._out = b""
         self._in = b""
         self._established = False
-        self._socket = socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
+        family = AF_INET6 if ":" in host else AF_INET
+        self._socket = socket(family, SOCK_STREAM, 0, clear_of_streams(socket(family, SOCK_STREAM).detach()))
         status = os.fstat(self._socket.fileno())
         self._identity = (status.st_dev, status.st_ino)
         self._socket.setblocking(False)

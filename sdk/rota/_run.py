@@ -11,6 +11,7 @@ _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
     "cancelled": "cancellation", "skipped": "skip",
 }  # fmt: skip
+MAX_FACTS = 128  # names of one task or run, as many as OpenTelemetry keeps
 
 
 class Run:
@@ -102,7 +103,7 @@ class Run:
 
     def record(self, facts: dict[str, object]) -> None:
         """Keep facts for the end of the run."""
-        self.facts.update(facts)
+        add_facts(self.facts, facts)
 
     def _render(self) -> None:
         """What its tasks repeat, rendered once."""
@@ -122,6 +123,14 @@ class Run:
             self.started_ns, ended_ns, events.attributes({**self.facts, **pairs}), tail,
         )  # fmt: skip
         self.owner.spool.add_span(self.scope, span, 0)
+
+
+def add_facts(kept: dict[str, object], more: dict[str, object]) -> None:
+    """Add facts of one task or run, up to ``MAX_FACTS`` names: a name made of data would have no end."""
+    kept.update(more)
+    if len(kept) > MAX_FACTS:
+        for name in list(kept)[MAX_FACTS:]:
+            del kept[name]
 
 
 _process_run: Run | None = None

@@ -20,6 +20,7 @@ from rota.wire.events import spans_line
 
 LOGS, TRACES = "logs", "traces"
 FLUSH_SPANS = 64
+FLUSH_LENGTH = 1 << 16  # of one span: 64 of the longest would be more than a collector takes at once
 FLUSH_AFTER_NS = 1_000_000_000
 ROTATE_BYTES = 8 << 20
 KEEP_SPAN_FILES, KEEP_LOG_FILES = 8, 64
@@ -52,6 +53,18 @@ def others_wait(spool_path: str) -> bool:
         pass
     with os.scandir(spool_path + "/live") as live:
         return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
+
+
+def clear_of_streams(fd: int) -> int:
+    """The same open file under no standard stream's number: a program started without that one would write into it."""
+    if fd > 2:
+        return fd
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    try:
+        return fcntl(fd, F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
 
 
 class SpoolFile:
@@ -124,10 +137,11 @@ class SpoolFile:
         self.path = "%s/%s.%s.jsonl" % (live, self._stem, self.signal)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._fd = os.open(self.path, flags, 0o600)
+            fd = os.open(self.path, flags, 0o600)
         except FileNotFoundError:
             os.makedirs(live, 0o700, exist_ok=True)
-            self._fd = os.open(self.path, flags, 0o600)
+            fd = os.open(self.path, flags, 0o600)
+        self._fd = clear_of_streams(fd)
         if hasattr(os, "lockf"):
             os.lockf(self._fd, os.F_TLOCK, 0)
         status = os.fstat(self._fd)
@@ -210,9 +224,9 @@ class Spool:
         self.written_at = monotonic_ns()
 
     def add_span(self, scope: str, span: str, now_ns: int) -> None:
-        """Keep one finished span; write all that wait when they are many or the last write is long ago."""
+        """Keep one finished span; write all that wait when they are many or long, or the last write is long ago."""
         self._waiting.append((scope, span))
-        if len(self._waiting) >= FLUSH_SPANS or now_ns - self._flushed_at > FLUSH_AFTER_NS:
+        if len(self._waiting) >= FLUSH_SPANS or len(span) > FLUSH_LENGTH or now_ns - self._flushed_at > FLUSH_AFTER_NS:
             self.flush()
 
     def flush(self) -> None:

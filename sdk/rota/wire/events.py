@@ -11,12 +11,15 @@ from rota.wire.names import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Mapping
+    from typing import Callable, Iterable, Mapping, TypeVar
+
+    T = TypeVar("T")
 
 _quote: Callable[[str], str] | None = None  # loaded for the first text that needs escapes: most scripts have none
 
 MAX_TEXT = 32 * 1024  # characters of one attribute value
 MAX_ITEMS = 128  # of one list or mapping
+MAX_COLLECTION = 4 * MAX_TEXT  # characters of a list or mapping, with all that is in it
 KIND_INTERNAL, KIND_SERVER = 1, 2
 
 LOGS_OPEN, LOGS_CLOSE = '{"resourceLogs":[', "]}"
@@ -40,7 +43,7 @@ def value(given: object, depth: int = 0) -> str:
     """An OTLP AnyValue. Objects that are no plain data are named by their type: their ``repr`` is never called."""
     kind = type(given)
     if kind is str:
-        return '{"stringValue":%s}' % text(given if len(given) <= MAX_TEXT else _cut(given))  # type: ignore[arg-type]
+        return '{"stringValue":%s}' % text(short(given))  # type: ignore[arg-type]
     if kind is bool:
         return '{"boolValue":%s}' % ("true" if given else "false")
     if kind is int:
@@ -52,7 +55,7 @@ def value(given: object, depth: int = 0) -> str:
 
 def attribute(key: str, given: object) -> str:
     """One ``KeyValue``."""
-    return '{"key":%s,"value":%s}' % (text(key), value(given))
+    return '{"key":%s,"value":%s}' % (text(short(key)), value(given))
 
 
 def attributes(pairs: Mapping[str, object]) -> str:
@@ -90,7 +93,7 @@ def span(
 
 def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:
     """The members of a span that failed: its status and, when something was raised, the exception event."""
-    tail = ',"status":{"code":2,"message":%s}' % text(_cut(message) if len(message) > MAX_TEXT else message)
+    tail = ',"status":{"code":2,"message":%s}' % text(short(message))
     if exception:
         tail += ',"events":[{"timeUnixNano":"%d","name":"exception","attributes":[%s]}]' % (at_ns, attributes(exception))
     return tail
@@ -125,8 +128,10 @@ def _encoder() -> Callable[[str], str]:
     return encode_basestring_ascii
 
 
-def _cut(given: str) -> str:
-    """The head and the tail of a long text: a stack's last lines matter as much as its first."""
+def short(given: str) -> str:
+    """A text as it is, or the head and the tail of a long one: a stack's last lines matter as much as its first."""
+    if len(given) <= MAX_TEXT:
+        return given
     left_out = len(given) - MAX_TEXT
     return given[: MAX_TEXT // 2] + "\n… %d characters left out …\n" % left_out + given[-MAX_TEXT // 2 :]
 
@@ -157,22 +162,39 @@ def _other(given: object, depth: int) -> str:
     if issubclass(kind, float):
         return _double(float.__float__(given))  # type: ignore[arg-type]
     if kind in (list, tuple, set, frozenset) and depth < 4:
-        items = list(given)[:MAX_ITEMS]  # type: ignore[call-overload]
-        return '{"arrayValue":{"values":[%s]}}' % ",".join([value(item, depth + 1) for item in items])
+        return '{"arrayValue":{"values":[%s]}}' % _some(given, lambda item: value(item, depth + 1))  # type: ignore[arg-type]
     if kind is dict and depth < 4:
         return _mapping(given, depth)  # type: ignore[arg-type]
-    if kind.__module__ == "numpy":
-        return value(given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else _type_name(given))
-    return value(str(given) if kind.__module__ in _PLAIN_MODULES else _type_name(given))
+    return value(_named(given))
 
 
 def _mapping(given: dict[object, object], depth: int) -> str:
-    pairs = []
-    for key, inner in list(given.items())[:MAX_ITEMS]:
-        name = key if type(key) is str else _type_name(key)
-        pairs.append('{"key":%s,"value":%s}' % (text(name), value(inner, depth + 1)))
-    return '{"kvlistValue":{"values":[%s]}}' % ",".join(pairs)
+    def pair(item: tuple[object, object]) -> str:
+        key, inner = item
+        name = key if type(key) is str else str(_named(key))
+        return '{"key":%s,"value":%s}' % (text(short(name)), value(inner, depth + 1))
+
+    return '{"kvlistValue":{"values":[%s]}}' % _some(given.items(), pair)
 
 
-def _type_name(given: object) -> str:
-    return "<%s.%s>" % (type(given).__module__, type(given).__qualname__)
+def _some(items: Iterable[T], rendered: Callable[[T], str]) -> str:
+    """The first items rendered, until they are many or long."""
+    found, room = [], MAX_COLLECTION
+    for _, item in list(zip(range(MAX_ITEMS), items)):  # taken out at once: another thread may change what they are in
+        found.append(rendered(item))
+        room -= len(found[-1])
+        if room < 0:
+            break
+    return ",".join(found)
+
+
+def _named(given: object) -> object:
+    """What stands for an object that is no plain data. Even to ask for its type's name may run the user's code."""
+    kind = type(given)
+    try:
+        module, name = kind.__module__, kind.__qualname__
+        if module == "numpy" and getattr(given, "ndim", 1) == 0 and type(item := given.item()) is not kind:  # type: ignore[attr-defined]
+            return item  # a `longdouble` gives itself
+        return str(given) if module in _PLAIN_MODULES else "<%s.%s>" % (module, name)
+    except Exception:
+        return "<an object>"
