@@ -24,6 +24,7 @@ ESTABLISH_SECONDS = 0.003  # at exit, on top of the time since the start: a drop
 SILENT_SECONDS = 30  # how long an endpoint that did not answer is left alone
 RETRY_SECONDS = 1.0
 REQUEST_BYTES = 256 * 1024
+ANSWER_BYTES = 256 * 1024  # of answers not yet understood; a collector's are a few hundred
 _PENDING = (errno.EINPROGRESS, errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN)
 
 
@@ -45,7 +46,7 @@ class HttpCarrier:
             return  # another thread is at it, and will take our lines too, or the next push does
         try:
             self._advance(0.0)
-        except (Refused, Silent, OSError):
+        except Exception:  # refused, silent, or an answer that nobody thought of: the fact is spooled, and the run goes on
             self._disconnect()
             self._retry_at = time.monotonic() + RETRY_SECONDS
         finally:
@@ -171,12 +172,14 @@ class Connection:
     def answers(self, expected: int, wait_seconds: float) -> list[int]:
         """Status codes of the next answers: up to ``expected``; waits for the first of them, unless ``wait_seconds`` is 0.
 
-        Raises Silent when none came in time, Refused when the other side closed instead.
+        Raises Silent when none came in time, Refused when the other side closed instead, or has more to say than it was asked.
         """
         deadline = time.monotonic() + wait_seconds
         while True:
             self._send()
             found = self._complete_answers()
+            if len(found) > expected or len(self._in) > ANSWER_BYTES:
+                raise Refused("this is no collector: it talks on")
             if found or not expected:
                 return found
             left = deadline - time.monotonic()
@@ -256,7 +259,7 @@ def _content_length(head: bytes) -> int | None:
     """The body's length; None when the answer is framed in another way."""
     for line in head.lower().split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        if name == b"content-length" and value.strip().isdigit():
+        if name == b"content-length" and value.strip().isdigit() and len(value) < 20:
             return int(value)
     return 0 if head[9:12] in (b"204", b"304") else None
 
