@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Callable
 
 import pytest
-from scripts import Outcome
+from scripts import PYTHONS, Outcome
 
 Run = Callable[..., Outcome]
+EXTREMES = [next(iter(PYTHONS)), [*PYTHONS][-1]]
 
 HOSTILE = """
 import rota
@@ -45,6 +46,7 @@ rota.record(five=Nameless(), six=Refuses(), rows=6)
     assert (outcome.last["rota.run.state"], outcome.last["rows"]) == ("succeeded", 6)
 
 
+@pytest.mark.parametrize("python", EXTREMES, indirect=True)
 @pytest.mark.parametrize("name", ["None", "5", "b'x'", "Refuses()", "Nameless()", "'n' * 10_000_000"])
 def test_a_task_may_be_called_anything(same: Run, name: str) -> None:
     """A name that is no text, or no end of it, is no error in the program."""
@@ -97,6 +99,7 @@ LARGE = {
 }
 
 
+@pytest.mark.parametrize("python", EXTREMES, indirect=True)
 @pytest.mark.parametrize("fact", LARGE)
 def test_a_large_fact_is_cut(same: Run, fact: str) -> None:
     """10 MB, or 30 GB of the same text again and again, in whatever form, become less than one."""

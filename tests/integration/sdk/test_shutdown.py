@@ -6,11 +6,12 @@ import socket
 from typing import Callable
 
 import pytest
-from scripts import Outcome
+from scripts import PYTHONS, Outcome
 
 Run = Callable[..., Outcome]
 
 TO_THE_END = ["running", "succeeded"]
+EXTREMES = [next(iter(PYTHONS)), [*PYTHONS][-1]]
 
 
 def test_handlers_of_the_program_run_as_they_would(same: Run) -> None:
@@ -123,6 +124,7 @@ time.sleep = lambda seconds: None
 }
 
 
+@pytest.mark.parametrize("python", EXTREMES, indirect=True)
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("replaced", REPLACED)
 def test_a_program_that_replaces_what_everybody_uses(same: Run, replaced: str, when: str) -> None:
