@@ -107,17 +107,17 @@ class HttpCarrier:
             self._connection = Connection(self._address, _config.headers())
         for file in self._files:
             if all(sent is not file for sent, _, _ in self._sent):
-                chunk = file.read(file.acked, REQUEST_BYTES)
+                sequence, acked = file.sequence, file.acked  # before the read: another thread may go on in a new file
+                chunk = file.read(acked, REQUEST_BYTES)
                 if chunk:
                     self._connection.request("/v1/" + file.signal, joined(chunk.splitlines()))
-                    self._sent.append((file, file.sequence, file.acked + len(chunk)))
+                    self._sent.append((file, sequence, acked + len(chunk)))
         for status in self._connection.answers(len(self._sent), wait_seconds):
             file, sequence, end = self._sent.pop(0)
             if status >= 300:
                 raise Refused("the collector answered %d" % status)
             self._answered += 1
-            if file.sequence == sequence:  # else that file was full meanwhile, and is another shipper's
-                file.acked = end
+            file.acknowledge(sequence, end)
 
     def _send_memory(self, deadline: float) -> None:
         """Lines that no disk took have this one chance."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from _collections import deque  # type: ignore[import-not-found]
+from _thread import RLock
 from time import monotonic_ns
 
 from rota._guard import note
@@ -25,6 +26,7 @@ FLUSH_AFTER_NS = 1_000_000_000
 ROTATE_BYTES = 8 << 20
 KEEP_SPAN_FILES, KEEP_LOG_FILES = 8, 64
 _FOREIGN_FILES = 64  # how many files of others in live/ are looked at on the way out
+BUSY_SECONDS = 0.2  # how long one thread waits for another's write; a daemon thread may have been stopped in it for good
 MEMORY_BYTES = 1 << 20  # of lines kept in memory when the home cannot be written
 
 
@@ -68,7 +70,11 @@ def clear_of_streams(fd: int) -> int:
 
 
 class SpoolFile:
-    """One file of this process: appended to, read back for forwarding, rotated, and at last removed or left."""
+    """One file of this process: appended to, read back for forwarding, rotated, and at last removed or left.
+
+    One thread at a time: between a look at the descriptor and its use another could close it, and the program open a file
+    under its number. The lock is reentrant, for a finalizer that runs in the middle, and nobody waits for it for long.
+    """
 
     def __init__(self, spool_path: str, stem: str, signal: str, keep: int) -> None:
         self.signal = signal
@@ -81,11 +87,21 @@ class SpoolFile:
         self.path = ""
         self._spool_path, self._stem, self._keep = spool_path, stem, keep
         self._fd = -1
+        self._busy = RLock()
         self._identity = (0, 0)
         self._rotated: deque[tuple[str, int]] = deque()
 
     def append(self, line: bytes, items: int = 1) -> None:
         """Write one line with one ``write``; keeps it in memory when the disk does not take it."""
+        if not self._busy.acquire(timeout=BUSY_SECONDS):
+            self._remember(line, items)
+            return
+        try:
+            self._append(line, items)
+        finally:
+            self._busy.release()
+
+    def _append(self, line: bytes, items: int) -> None:
         try:
             if self._fd < 0 or not self._is_ours():
                 self._open()
@@ -104,17 +120,39 @@ class SpoolFile:
 
     def read(self, offset: int, limit: int) -> bytes:
         """Whole lines from ``offset``, at most ``limit`` bytes of them (or one longer line)."""
+        if not self._busy.acquire(timeout=BUSY_SECONDS):
+            return b""
+        try:
+            return self._read(offset, limit)
+        finally:
+            self._busy.release()
+
+    def _read(self, offset: int, limit: int) -> bytes:
         if self._fd < 0 or offset >= self.size:
             return b""
         chunk = os.pread(self._fd, min(limit, self.size - offset), offset)
         end = chunk.rfind(b"\n") + 1
         return chunk[:end] if end else os.pread(self._fd, self.size - offset, offset)
 
+    def acknowledge(self, sequence: int, end: int) -> None:
+        """The collector has that file up to ``end``. One that was full meanwhile is another shipper's, and says nothing of this."""
+        if self._busy.acquire(timeout=BUSY_SECONDS):
+            if self.sequence == sequence:
+                self.acked = end
+            self._busy.release()
+
     def finish(self) -> None:
         """Remove the file when everything in it was acknowledged, else leave it to the next shipper.
 
         A daemon thread may write on, in a file of the same name: the one that is left behind gets a number.
         """
+        if self._busy.acquire(timeout=BUSY_SECONDS):
+            try:
+                self._finish()
+            finally:
+                self._busy.release()
+
+    def _finish(self) -> None:
         if self._fd < 0:
             return
         if self._is_ours():

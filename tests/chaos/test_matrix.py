@@ -54,6 +54,7 @@ def delayed(pytestconfig: pytest.Config) -> Iterator[delays.Delays]:
     figures = found.figures()
     taken = {"taken_at": time.strftime("%Y-%m-%d"), "effort": round(found.cells / len(cells.every(list(PYTHONS))), 3)}
     report.save("matrix", figures, {**taken, "machine": machine.described()})
+    (report.RESULTS / "README.md").write_text(report.page(), encoding="utf-8")
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():  # type: ignore[union-attr]
         print(f"\n\nadded to a program's time, in {found.cells} cells:\n{delays.told(figures)}")
 

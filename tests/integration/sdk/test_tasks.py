@@ -236,3 +236,23 @@ def test_without_a_run_tasks_are_just_calls(run: Run) -> None:
     outcome = run("import rota\n@rota.task\ndef f(x): return x\nassert f(3) == 3\nwith rota.task('t'): rota.record(a=1)")
     assert outcome.code == 0
     assert not outcome.home.exists()
+
+
+def test_threads_that_fill_files_at_the_same_time(run: Run) -> None:
+    """While one thread goes on in a new file, no other writes to a descriptor that is closed, or somebody else's by then."""
+    outcome = run("""
+        import sys, threading
+        import rota, rota._spool as spool
+        sys.setswitchinterval(1e-6)
+        spool.ROTATE_BYTES, spool.KEEP_SPAN_FILES, spool.FLUSH_SPANS = 1_000, 10_000, 1
+        rota.watch()
+        def work():
+            for i in range(200):
+                with rota.task("t"):
+                    pass
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+    """)
+    assert outcome.code == 0, outcome.stderr
+    assert len(outcome.spans) == len({span["spanId"] for span in outcome.spans}) == 801
