@@ -135,7 +135,7 @@ class SpoolFile:
         return chunk[:end] if end else os.pread(self._fd, self.size - offset, offset)
 
     def acknowledge(self, sequence: int, end: int) -> None:
-        """The collector has that file up to ``end``. One that was full meanwhile is another shipper's, and says nothing of this."""
+        """The collector has that file up to ``end``. One that was full meanwhile is another shipper's, and no longer this one."""
         if self._busy.acquire(timeout=BUSY_SECONDS):
             if self.sequence == sequence:
                 self.acked = end
