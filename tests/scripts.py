@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 SDK = Path(__file__).parents[1] / "sdk"
+WITHOUT = Path(__file__).parent / "chaos/without"  # an empty module in the place of rota
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 

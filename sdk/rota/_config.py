@@ -117,7 +117,7 @@ def home() -> str:
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             return "/var/lib/rota"
         base = env.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-        chosen = os.path.join(base, "rota")
+        chosen = os.path.join(base, "rota") if not base.startswith("~") else "/var/lib/rota"  # a user without any home
     return os.path.abspath(chosen)
 
 

@@ -26,6 +26,7 @@ def record(**facts: object) -> None:
     """Add facts to the current task, or to the run: ``rota.record(rows=123)``. Without a run, nothing happens.
 
     Values: str, int, float, bool, None, dates, lists and dicts of these. Other objects are kept by the name of their type.
+    A task or a run keeps 128 names, of a text 32 K characters, of a list or dict 128 items and 128 K characters.
     """
     place = current()
     if place is not None:

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 _RETURNS = {(3, 12): (83, 121), (3, 13): (36, 103)}  # RETURN_VALUE, RETURN_CONST; until 3.11 only 83
 _TOOLS = (3, 4, 2, 5)  # sys.monitoring tool ids that no debugger or coverage tool claims come first
+_PROGRAMS = ("<module>", "_run_module_as_main")  # what the outermost frame of a program runs; a thread's or greenlet's is another
+_UNSEEN = {"state": "ended", "reason": "unseen"}
 
 
 class Ending:
-    """Watches for the end from the moment it is made, which must be on the program's main thread to see all."""
+    """Watches for the end from the moment it is made. Made in a thread of the program, it cannot see it, and says so."""
 
     def __init__(self) -> None:
         self._frame = outermost_frame()
@@ -31,11 +33,14 @@ class Ending:
         self._main = get_ident()
         self._before = getattr(sys, "last_value", None)
         self._exit: tuple[int, object, object] | None = None  # (the frame's instruction, SystemExit.code, sys.last_value) then
-        if not self._monitor():
+        self._is_program = self._code.co_name in _PROGRAMS
+        if self._is_program and not self._monitor():
             self._wrap_sys_exit()
 
     def outcome(self) -> dict[str, Any]:
         """The arguments of ``Run.finish``, for the end that is happening now."""
+        if not self._is_program:
+            return _UNSEEN
         if self._returned():
             return {"state": "succeeded", "exit_code": 0}
         error = getattr(sys, "last_value", None)
@@ -43,7 +48,7 @@ class Ending:
             return _exited(self._exit[1])  # an error set later than this exit would have replaced it
         if error is not None and error is not self._before and self._left_by(error):
             return _uncaught(error)
-        return {"state": "ended", "reason": "unseen"}
+        return _UNSEEN
 
     def _returned(self) -> bool:
         """Whether the outermost frame's last instruction is a return."""
@@ -67,8 +72,8 @@ class Ending:
         code = self._code
 
         def on_unwind(unwound: CodeType, _offset: int, error: BaseException) -> None:
-            if unwound is code and isinstance(error, SystemExit):
-                self._exit = (-1, error.code, getattr(sys, "last_value", None))
+            if unwound is code and issubclass(type(error), SystemExit):
+                self._exit = (-1, _code_of(error), getattr(sys, "last_value", None))
 
         monitoring.use_tool_id(free[0], "rota")
         monitoring.register_callback(free[0], monitoring.events.PY_UNWIND, on_unwind)
@@ -93,13 +98,14 @@ class Ending:
 
 def ending_of(error: BaseException | None) -> dict[str, Any]:
     """How an exception (or none) that leaves a block ends what the block is: the arguments of ``Run.finish``."""
-    if error is None or isinstance(error, GeneratorExit):
+    kind = type(error)  # and never `isinstance`, which asks the object: it may answer anything, or raise
+    if error is None or issubclass(kind, GeneratorExit):
         return {"state": "succeeded"}
-    if isinstance(error, SystemExit):
-        code = exit_code_of(error.code)
+    if issubclass(kind, SystemExit):
+        code = exit_code_of(_code_of(error))
         return {"state": "failed" if code else "succeeded", "exit_code": code, "reason": "exit"}
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError":
-        return {"state": "cancelled", "reason": "interrupt" if isinstance(error, KeyboardInterrupt) else "cancelled"}
+    if issubclass(kind, KeyboardInterrupt) or kind.__name__ == "CancelledError":
+        return {"state": "cancelled", "reason": "interrupt" if issubclass(kind, KeyboardInterrupt) else "cancelled"}
     from rota._failure import describe
 
     return {"state": "failed", "reason": "exception", "error": describe(error)}
@@ -109,14 +115,17 @@ def exit_of(error: BaseException | None) -> dict[str, Any]:
     """How an exception (or none) that leaves the program ends its process: the arguments of ``Run.finish``."""
     if error is None:
         return {"state": "succeeded", "exit_code": 0}
-    return _exited(error.code) if isinstance(error, SystemExit) else _uncaught(error)
+    return _exited(_code_of(error)) if issubclass(type(error), SystemExit) else _uncaught(error)
 
 
 def exit_code_of(code: object) -> int:
     """The exit status that CPython makes of ``SystemExit.code``: None is 0, an int its low byte, anything else 1."""
     if code is None:
         return 0
-    return int(code) & 0xFF if isinstance(code, int) else 1
+    if not issubclass(type(code), int):
+        return 1
+    number = int.__int__(code)  # type: ignore[arg-type]
+    return number & 0xFF if -(1 << 63) <= number < 1 << 63 else 255  # one that no C long holds is -1
 
 
 def outermost_frame() -> FrameType:
@@ -138,12 +147,20 @@ def _return_opcodes() -> tuple[int, ...]:
     return tuple(opcode.opmap[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in opcode.opmap)
 
 
+def _code_of(error: BaseException) -> object:
+    """``SystemExit.code``; the exit itself when its class makes that fail: CPython prints it then, as any other object."""
+    try:
+        return error.code  # type: ignore[attr-defined]
+    except Exception:
+        return error
+
+
 def _exited(code: object) -> dict[str, Any]:
     status = exit_code_of(code)
     if not status:
         return {"state": "succeeded", "exit_code": 0, "reason": "exit"}
     error = None
-    if not isinstance(code, int):
+    if not issubclass(type(code), int):
         from rota.wire import names
 
         # sys.exit("text") prints the text; other objects are printed too, but by the user's own __str__: not called again.
@@ -152,7 +169,7 @@ def _exited(code: object) -> dict[str, Any]:
 
 
 def _uncaught(error: BaseException) -> dict[str, Any]:
-    if isinstance(error, KeyboardInterrupt):
+    if issubclass(type(error), KeyboardInterrupt):
         return {"state": "cancelled", "exit_code": 130, "reason": "sigint"}
     from rota._failure import describe
 

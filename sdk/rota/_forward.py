@@ -75,7 +75,10 @@ def tell_agent(path: str, spool: Spool) -> bool:
 
     from rota.wire.events import quoted
 
-    connection = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        connection = socket(AF_UNIX, SOCK_STREAM)
+    except OSError:  # no descriptor is left, or this program may have no sockets
+        return False
     try:
         connection.setblocking(False)
         connection.connect(path)

@@ -12,7 +12,7 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
-from rota._spool import others_wait
+from rota._spool import clear_of_streams, others_wait
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -24,6 +24,7 @@ ESTABLISH_SECONDS = 0.003  # at exit, on top of the time since the start: a drop
 SILENT_SECONDS = 30  # how long an endpoint that did not answer is left alone
 RETRY_SECONDS = 1.0
 REQUEST_BYTES = 256 * 1024
+ANSWER_BYTES = 256 * 1024  # of answers not yet understood; a collector's are a few hundred
 _PENDING = (errno.EINPROGRESS, errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOTCONN)
 
 
@@ -45,7 +46,7 @@ class HttpCarrier:
             return  # another thread is at it, and will take our lines too, or the next push does
         try:
             self._advance(0.0)
-        except (Refused, Silent, OSError):
+        except Exception:  # refused, silent, or an answer that nobody thought of: the fact is spooled, and the run goes on
             self._disconnect()
             self._retry_at = time.monotonic() + RETRY_SECONDS
         finally:
@@ -106,17 +107,17 @@ class HttpCarrier:
             self._connection = Connection(self._address, _config.headers())
         for file in self._files:
             if all(sent is not file for sent, _, _ in self._sent):
-                chunk = file.read(file.acked, REQUEST_BYTES)
+                sequence, acked = file.sequence, file.acked  # before the read: another thread may go on in a new file
+                chunk = file.read(acked, REQUEST_BYTES)
                 if chunk:
                     self._connection.request("/v1/" + file.signal, joined(chunk.splitlines()))
-                    self._sent.append((file, file.sequence, file.acked + len(chunk)))
+                    self._sent.append((file, sequence, acked + len(chunk)))
         for status in self._connection.answers(len(self._sent), wait_seconds):
             file, sequence, end = self._sent.pop(0)
             if status >= 300:
                 raise Refused("the collector answered %d" % status)
             self._answered += 1
-            if file.sequence == sequence:  # else that file was full meanwhile, and is another shipper's
-                file.acked = end
+            file.acknowledge(sequence, end)
 
     def _send_memory(self, deadline: float) -> None:
         """Lines that no disk took have this one chance."""
@@ -152,7 +153,8 @@ class Connection:
         self._out = b""
         self._in = b""
         self._established = False
-        self._socket = socket(AF_INET6 if ":" in host else AF_INET, SOCK_STREAM)
+        family = AF_INET6 if ":" in host else AF_INET
+        self._socket = socket(family, SOCK_STREAM, 0, clear_of_streams(socket(family, SOCK_STREAM).detach()))
         status = os.fstat(self._socket.fileno())
         self._identity = (status.st_dev, status.st_ino)
         self._socket.setblocking(False)
@@ -170,12 +172,14 @@ class Connection:
     def answers(self, expected: int, wait_seconds: float) -> list[int]:
         """Status codes of the next answers: up to ``expected``; waits for the first of them, unless ``wait_seconds`` is 0.
 
-        Raises Silent when none came in time, Refused when the other side closed instead.
+        Raises Silent when none came in time, Refused when the other side closed instead, or has more to say than it was asked.
         """
         deadline = time.monotonic() + wait_seconds
         while True:
             self._send()
             found = self._complete_answers()
+            if len(found) > expected or len(self._in) > ANSWER_BYTES:
+                raise Refused("this is no collector: it talks on")
             if found or not expected:
                 return found
             left = deadline - time.monotonic()
@@ -255,7 +259,7 @@ def _content_length(head: bytes) -> int | None:
     """The body's length; None when the answer is framed in another way."""
     for line in head.lower().split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")
-        if name == b"content-length" and value.strip().isdigit():
+        if name == b"content-length" and value.strip().isdigit() and len(value) < 20:
             return int(value)
     return 0 if head[9:12] in (b"204", b"304") else None
 

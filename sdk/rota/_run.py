@@ -15,6 +15,7 @@ _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
     "cancelled": "cancellation", "skipped": "skip",
 }  # fmt: skip
+MAX_FACTS = 128  # names of one task or run, as many as OpenTelemetry keeps
 
 CALLS: dict[str, Any] = {}  # by span id: what a run or a task has seen of calls into libraries (see rota.instrument)
 
@@ -111,7 +112,7 @@ class Run:
 
     def record(self, facts: dict[str, object]) -> None:
         """Keep facts for the end of the run."""
-        self.facts.update(facts)
+        add_facts(self.facts, facts)
 
     def _render(self) -> None:
         """What its tasks repeat, rendered once."""
@@ -140,6 +141,14 @@ def _close_calls(run: Run) -> None:
     for calls in [calls for calls in list(CALLS.values()) if calls.place.run is run]:
         calls.close()
         CALLS.pop(calls.place.span_id, None)
+
+
+def add_facts(kept: dict[str, object], more: dict[str, object]) -> None:
+    """Add facts of one task or run, up to ``MAX_FACTS`` names: a name made of data would have no end."""
+    kept.update(more)
+    if len(kept) > MAX_FACTS:
+        for name in list(kept)[MAX_FACTS:]:
+            del kept[name]
 
 
 _process_run: Run | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from _collections import deque  # type: ignore[import-not-found]
+from _thread import RLock
 from time import monotonic_ns
 
 from rota._guard import note
@@ -20,10 +21,12 @@ from rota.wire.events import spans_line
 
 LOGS, TRACES = "logs", "traces"
 FLUSH_SPANS = 64
+FLUSH_LENGTH = 1 << 16  # of one span: 64 of the longest would be more than a collector takes at once
 FLUSH_AFTER_NS = 1_000_000_000
 ROTATE_BYTES = 8 << 20
 KEEP_SPAN_FILES, KEEP_LOG_FILES = 8, 64
 _FOREIGN_FILES = 64  # how many files of others in live/ are looked at on the way out
+BUSY_SECONDS = 0.2  # how long one thread waits for another's write; a daemon thread may have been stopped in it for good
 MEMORY_BYTES = 1 << 20  # of lines kept in memory when the home cannot be written
 
 
@@ -54,8 +57,24 @@ def others_wait(spool_path: str) -> bool:
         return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
 
 
+def clear_of_streams(fd: int) -> int:
+    """The same open file under no standard stream's number: a program started without that one would write into it."""
+    if fd > 2:
+        return fd
+    from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+    try:
+        return fcntl(fd, F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
 class SpoolFile:
-    """One file of this process: appended to, read back for forwarding, rotated, and at last removed or left."""
+    """One file of this process: appended to, read back for forwarding, rotated, and at last removed or left.
+
+    One thread at a time: between a look at the descriptor and its use another could close it, and the program open a file
+    under its number. The lock is reentrant, for a finalizer that runs in the middle, and nobody waits for it for long.
+    """
 
     def __init__(self, spool_path: str, stem: str, signal: str, keep: int) -> None:
         self.signal = signal
@@ -68,11 +87,21 @@ class SpoolFile:
         self.path = ""
         self._spool_path, self._stem, self._keep = spool_path, stem, keep
         self._fd = -1
+        self._busy = RLock()
         self._identity = (0, 0)
         self._rotated: deque[tuple[str, int]] = deque()
 
     def append(self, line: bytes, items: int = 1) -> None:
         """Write one line with one ``write``; keeps it in memory when the disk does not take it."""
+        if not self._busy.acquire(timeout=BUSY_SECONDS):
+            self._remember(line, items)
+            return
+        try:
+            self._append(line, items)
+        finally:
+            self._busy.release()
+
+    def _append(self, line: bytes, items: int) -> None:
         try:
             if self._fd < 0 or not self._is_ours():
                 self._open()
@@ -91,17 +120,39 @@ class SpoolFile:
 
     def read(self, offset: int, limit: int) -> bytes:
         """Whole lines from ``offset``, at most ``limit`` bytes of them (or one longer line)."""
+        if not self._busy.acquire(timeout=BUSY_SECONDS):
+            return b""
+        try:
+            return self._read(offset, limit)
+        finally:
+            self._busy.release()
+
+    def _read(self, offset: int, limit: int) -> bytes:
         if self._fd < 0 or offset >= self.size:
             return b""
         chunk = os.pread(self._fd, min(limit, self.size - offset), offset)
         end = chunk.rfind(b"\n") + 1
         return chunk[:end] if end else os.pread(self._fd, self.size - offset, offset)
 
+    def acknowledge(self, sequence: int, end: int) -> None:
+        """The collector has that file up to ``end``. One that was full meanwhile is another shipper's, and no longer this one."""
+        if self._busy.acquire(timeout=BUSY_SECONDS):
+            if self.sequence == sequence:
+                self.acked = end
+            self._busy.release()
+
     def finish(self) -> None:
         """Remove the file when everything in it was acknowledged, else leave it to the next shipper.
 
         A daemon thread may write on, in a file of the same name: the one that is left behind gets a number.
         """
+        if self._busy.acquire(timeout=BUSY_SECONDS):
+            try:
+                self._finish()
+            finally:
+                self._busy.release()
+
+    def _finish(self) -> None:
         if self._fd < 0:
             return
         if self._is_ours():
@@ -124,10 +175,11 @@ class SpoolFile:
         self.path = "%s/%s.%s.jsonl" % (live, self._stem, self.signal)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._fd = os.open(self.path, flags, 0o600)
+            fd = os.open(self.path, flags, 0o600)
         except FileNotFoundError:
             os.makedirs(live, 0o700, exist_ok=True)
-            self._fd = os.open(self.path, flags, 0o600)
+            fd = os.open(self.path, flags, 0o600)
+        self._fd = clear_of_streams(fd)
         if hasattr(os, "lockf"):
             os.lockf(self._fd, os.F_TLOCK, 0)
         status = os.fstat(self._fd)
@@ -210,9 +262,9 @@ class Spool:
         self.written_at = monotonic_ns()
 
     def add_span(self, scope: str, span: str, now_ns: int) -> None:
-        """Keep one finished span; write all that wait when they are many or the last write is long ago."""
+        """Keep one finished span; write all that wait when they are many or long, or the last write is long ago."""
         self._waiting.append((scope, span))
-        if len(self._waiting) >= FLUSH_SPANS or now_ns - self._flushed_at > FLUSH_AFTER_NS:
+        if len(self._waiting) >= FLUSH_SPANS or len(span) > FLUSH_LENGTH or now_ns - self._flushed_at > FLUSH_AFTER_NS:
             self.flush()
 
     def flush(self) -> None:

@@ -6,7 +6,7 @@ from time import monotonic_ns
 
 from rota._current import CURRENT, enter, leave
 from rota._guard import note
-from rota._run import CALLS, Run, process_run
+from rota._run import CALLS, Run, add_facts, process_run
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Task:
         """Add attributes to the span."""
         if self.facts is None:
             self.facts = {}
-        self.facts.update(facts)
+        add_facts(self.facts, facts)
 
     def finish(self, error: BaseException | None) -> None:
         """Write the span."""
@@ -82,7 +82,8 @@ class Task:
         from rota import _failure
         from rota._ending import ending_of
 
-        if isinstance(error, (GeneratorExit, SystemExit, KeyboardInterrupt)) or type(error).__name__ == "CancelledError":
+        kind = type(error)
+        if issubclass(kind, (GeneratorExit, SystemExit, KeyboardInterrupt)) or kind.__name__ == "CancelledError":
             state = ending_of(error)["state"]
             result = {"succeeded": "success", "cancelled": "cancellation"}.get(state, "failure")
             return inner + "," + events.attribute(names.TASK_RESULT, result), ""
@@ -97,7 +98,8 @@ class Label:
 
     __slots__ = ("attributes", "middle", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, name: object) -> None:
+        text = events.short(str.__str__(name) if issubclass(type(name), str) else type(name).__name__)
         self.text = text
         self.attributes = events.attribute(names.TASK_NAME, text)
         self.middle = '","name":%s,"kind":%d,"startTimeUnixNano":"' % (events.text(text), events.KIND_INTERNAL)
@@ -138,7 +140,7 @@ class _Block:
 
     __slots__ = ("_label", "_task", "_token")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: object) -> None:
         self._label = Label(name)
         self._task: Task | None = None
         self._token: Any = None
@@ -169,13 +171,19 @@ def task(name: Any) -> Any:
     Works for functions, methods, coroutines, generators and asynchronous generators, which keep their kind, name and signature.
     Outside a run the function is simply called.
     """
-    if not callable(name) and not isinstance(name, (classmethod, staticmethod)):
+    if not callable(name) and not issubclass(type(name), (classmethod, staticmethod)):
         return _Block(name)
-    inner = getattr(name, "__func__", name)
-    return _wrapped(name, Label(getattr(inner, "__qualname__", None) or type(inner).__name__))
+    return _wrapped(name, None)
 
 
-def _wrapped(function: Any, label: Label) -> Any:
-    from rota._wrap import wrap
+def _wrapped(function: Any, given: Label | None) -> Any:
+    """``function`` as a task; itself when it does not let itself be looked at."""
+    try:
+        from rota._wrap import wrap
 
-    return wrap(function, lambda: begin(label), end)
+        inner = getattr(function, "__func__", function)
+        label = given or Label(getattr(inner, "__qualname__", None) or type(inner).__name__)
+        return wrap(function, lambda: begin(label), end)
+    except Exception as error:
+        note("task", error)
+        return function

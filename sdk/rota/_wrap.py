@@ -23,7 +23,7 @@ _CAN_HIDE = sys.version_info >= (3, 11)  # a bare `raise` takes the exception's 
 
 def wrap(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseException | None], Any]) -> Any:
     """``function`` with ``begin`` before and ``end`` after each call (or each iteration, for a generator)."""
-    if isinstance(function, (classmethod, staticmethod)):
+    if issubclass(type(function), (classmethod, staticmethod)):
         return type(function)(wrap(function.__func__, begin, end))
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
     if flags & _COROUTINE:

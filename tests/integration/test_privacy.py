@@ -94,6 +94,19 @@ def load(fails):
 with rota.run("inner"):
     load(False)
 rota.record(my_fact=1)
+import logging, smtplib, sqlite3, urllib.request, warnings
+rows = sqlite3.connect(":memory:")
+rows.execute("CREATE TABLE t (a)")
+rows.execute("INSERT INTO t VALUES (1)")
+for _ in range(300):
+    rows.execute("SELECT a FROM t").fetchall()
+for _ in range(1100):
+    logging.getLogger("quiet").error("said")
+warnings.warn("beware")
+try:
+    urllib.request.urlopen("http://127.0.0.1:1/")
+except OSError:
+    pass
 subprocess.run([sys.executable, "-c", "import rota; rota.watch('child')"], check=True)
 load(True)
 """
@@ -115,7 +128,7 @@ def test_the_page_lists_every_attribute_that_leaves(tmp_path):
     seen = set(_keys(list(spool_lines(home))))
     assert "my_fact" in seen
     assert seen - listed == {"my_fact"}
-    source = (SDK / "rota/wire/names.py").read_text() + (SDK / "rota/_run.py").read_text()
+    source = "".join((SDK / "rota" / file).read_text() for file in ("wire/names.py", "_run.py", "agent/sample.py"))
     assert {name for name in listed if f'"{name}"' not in source} == set()
 
 

@@ -13,7 +13,9 @@ from rota.wire.names import SCOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Mapping
+    from typing import Callable, Iterable, Mapping, TypeVar
+
+    T = TypeVar("T")
 
 _heads: dict[str, tuple[str, int]] = {}  # of the keys seen: the rendered beginning, and how secret its values are
 _MOST_HEADS = 1000
@@ -23,6 +25,7 @@ _quote: Callable[[str], str] | None = None  # loaded for the first text that nee
 
 MAX_TEXT = 32 * 1024  # characters of one attribute value
 MAX_ITEMS = 128  # of one list or mapping
+MAX_COLLECTION = 4 * MAX_TEXT  # characters of a list or mapping, with all that is in it
 KIND_INTERNAL, KIND_SERVER, KIND_CLIENT = 1, 2, 3
 SEVERITY_WARN = 13  # of SeverityNumber; one more than 4 is the next word: error 17, fatal 21
 
@@ -54,7 +57,7 @@ def value(given: object, depth: int = 0) -> str:
     """An OTLP AnyValue. Objects that are no plain data are named by their type: their ``repr`` is never called."""
     kind = type(given)
     if kind is str:
-        return '{"stringValue":%s}' % text(given if len(given) <= MAX_TEXT else _cut(given))  # type: ignore[arg-type]
+        return '{"stringValue":%s}' % text(short(given))  # type: ignore[arg-type]
     if kind is bool:
         return '{"boolValue":%s}' % ("true" if given else "false")
     if kind is int:
@@ -73,7 +76,7 @@ def attribute(key: str, given: object, depth: int = 0, render: Callable[[object,
 
 
 def _head(key: str) -> tuple[str, int]:
-    found = '{"key":%s,"value":' % text(key), redact.secrecy(key)
+    found = '{"key":%s,"value":' % text(short(key)), redact.secrecy(key)
     if len(_heads) < _MOST_HEADS and len(key) < 256:
         _heads[key] = found
     return found
@@ -131,7 +134,7 @@ def span(
 
 def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:
     """The members of a span that failed: its status and, when something was raised, the exception event."""
-    tail = ',"status":{"code":2,"message":%s}' % text(_cut(message))
+    tail = ',"status":{"code":2,"message":%s}' % text(short(message))
     if exception:
         tail += ',"events":[{"timeUnixNano":"%d","name":"exception","attributes":[%s]}]' % (at_ns, attributes(exception))
     return tail
@@ -166,8 +169,8 @@ def _encoder() -> Callable[[str], str]:
     return encode_basestring_ascii
 
 
-def _cut(given: str) -> str:
-    """The head and the tail of a long text: a stack's last lines matter as much as its first."""
+def short(given: str) -> str:
+    """A text as it is, or the head and the tail of a long one: a stack's last lines matter as much as its first."""
     return given if len(given) <= MAX_TEXT else redact.shortened(given, MAX_TEXT // 2, MAX_TEXT // 2)
 
 
@@ -197,21 +200,38 @@ def _other(given: object, depth: int) -> str:
     if issubclass(kind, float):
         return _double(float.__float__(given))  # type: ignore[arg-type]
     if kind in (list, tuple, set, frozenset) and depth < 4:
-        items = list(given)[:MAX_ITEMS]  # type: ignore[call-overload]
-        return '{"arrayValue":{"values":[%s]}}' % ",".join([value(item, depth + 1) for item in items])
+        return '{"arrayValue":{"values":[%s]}}' % _some(given, lambda item: value(item, depth + 1))  # type: ignore[arg-type]
     if kind is dict and depth < 4:
         return _mapping(given, depth)  # type: ignore[arg-type]
-    if kind.__module__ == "numpy":
-        return value(given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else _type_name(given))
-    return value(str(given) if kind.__module__ in _PLAIN_MODULES else _type_name(given))
+    return value(_named(given))
 
 
 def _mapping(given: dict[object, object], depth: int) -> str:
-    pairs = []
-    for key, inner in list(given.items())[:MAX_ITEMS]:
-        pairs.append(attribute(key if type(key) is str else _type_name(key), inner, depth + 1))
-    return '{"kvlistValue":{"values":[%s]}}' % ",".join(pairs)
+    def pair(item: tuple[object, object]) -> str:
+        key, inner = item
+        return attribute(key if type(key) is str else str(_named(key)), inner, depth + 1)
+
+    return '{"kvlistValue":{"values":[%s]}}' % _some(given.items(), pair)
 
 
-def _type_name(given: object) -> str:
-    return "<%s.%s>" % (type(given).__module__, type(given).__qualname__)
+def _some(items: Iterable[T], rendered: Callable[[T], str]) -> str:
+    """The first items rendered, until they are many or long."""
+    found, room = [], MAX_COLLECTION
+    for _, item in list(zip(range(MAX_ITEMS), items)):  # taken out at once: another thread may change what they are in
+        found.append(rendered(item))
+        room -= len(found[-1])
+        if room < 0:
+            break
+    return ",".join(found)
+
+
+def _named(given: object) -> object:
+    """What stands for an object that is no plain data. Even to ask for its type's name may run the user's code."""
+    kind = type(given)
+    try:
+        module, name = kind.__module__, kind.__qualname__
+        if module == "numpy" and getattr(given, "ndim", 1) == 0 and type(item := given.item()) is not kind:  # type: ignore[attr-defined]
+            return item  # a `longdouble` gives itself
+        return str(given) if module in _PLAIN_MODULES else "<%s.%s>" % (module, name)
+    except Exception:
+        return "<an object>"

@@ -16,3 +16,7 @@ class task:  # noqa: N801 (its name in rota)
 
     def __exit__(self, *_):
         return None
+
+
+def record(**_):
+    """Nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def test_a_program_that_closes_all_descriptors(run: Run) -> None:
     assert outcome.states() == ["running", "succeeded"]
 
 
-@pytest.fixture(params=["closed", "silent", "garbage", "refusing", "hangs up"])
+@pytest.fixture(params=["closed", "silent", "garbage", "refusing", "hangs up", "floods", "boasts"])
 def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     """An address with something wrong at it."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -91,6 +92,8 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
         "garbage": b"\x00\xff nonsense\r\n\r\n",
         "refusing": b"HTTP/1.1 503 no\r\nContent-Length: 0\r\n\r\n",
         "hangs up": b"",
+        "floods": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 65536,
+        "boasts": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
     }.get(request.param)
 
     def serve() -> None:
@@ -99,10 +102,12 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
+            with contextlib.suppress(OSError), connection:
                 connection.recv(65536)
                 if answer:
                     connection.sendall(answer)
+                while request.param == "floods":
+                    connection.sendall(b"x" * 65536)
 
     if request.param == "closed":
         listener.close()
@@ -118,6 +123,23 @@ def test_an_endpoint_that_does_not_take_it(home: Path, endpoint: str) -> None:
     assert undisturbed(outcome)
     assert outcome.states() == ["running", "succeeded"]
     assert {p.parent.name for p in (home / "spool").rglob("*.jsonl")} == {"left"}
+
+
+def test_an_endpoint_that_says_yes_to_more_than_it_was_asked(home: Path) -> None:
+    """Answers without an end to one request are no hang, no error, and no acknowledgement of what comes later."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def agree() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    with contextlib.suppress(OSError), listener.accept()[0] as caller:
+                        while caller.recv(65536):
+                            caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 1000)
+
+        threading.Thread(target=agree, daemon=True).start()
+        outcome = run_script(SCRIPT, home, environment={"ROTA_ENDPOINT": "http://127.0.0.1:%d" % listener.getsockname()[1]})
+    assert undisturbed(outcome)
+    assert (outcome.errors, outcome.states()) == ("", ["running", "succeeded"])
 
 
 def test_a_silent_endpoint_is_left_alone_for_a_while(home: Path) -> None:

@@ -257,3 +257,23 @@ def test_a_warning_about_the_caller_names_the_caller(run: Run, python: str) -> N
     if version_of(python) >= (3, 11):  # before, logging itself did not look past anybody
         assert outcome.stdout == b"%d caller\n" % line
     assert b"job.py:%d: DeprecationWarning: use new\n  old()" % line in outcome.stderr
+
+
+def test_threads_that_fill_files_at_the_same_time(run: Run) -> None:
+    """While one thread goes on in a new file, no other writes to a descriptor that is closed, or somebody else's by then."""
+    outcome = run("""
+        import sys, threading
+        import rota, rota._spool as spool
+        sys.setswitchinterval(1e-6)
+        spool.ROTATE_BYTES, spool.KEEP_SPAN_FILES, spool.FLUSH_SPANS = 1_000, 10_000, 1
+        rota.watch()
+        def work():
+            for i in range(200):
+                with rota.task("t"):
+                    pass
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+    """)
+    assert outcome.code == 0, outcome.stderr
+    assert len(outcome.spans) == len({span["spanId"] for span in outcome.spans}) == 801
