@@ -12,7 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Iterable
 
-_OURS = ("rota.", "cicd.", "exception.", names.ERROR_TYPE, names.PROCESS_EXIT_CODE, names.CODE_FILE)  # all else are facts
+_OURS = (  # all else are facts
+    "rota.", "cicd.", "exception.", names.ERROR_TYPE, names.PROCESS_EXIT_CODE, names.CODE_FILE, names.EXECUTABLE,
+)  # fmt: skip
 _OF_RUNS = {
     "run_id": names.RUN_ID, "parent_run_id": names.PARENT_RUN_ID, "scope": names.RUN_SCOPE, "reason": names.REASON,
     "exit_code": names.PROCESS_EXIT_CODE, "tags": names.TAGS, "schedule": names.SCHEDULE_SPEC, "tz": names.SCHEDULE_TZ,

@@ -120,6 +120,9 @@ class Process:
 
         ending = Ending()
         self.at_end = guarded(lambda: run.finish(**ending.outcome()))
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        at_start = status_of(main) if main else None  # now: by the end another file may stand in its place
+        run.surroundings = guarded(lambda: surroundings(run, main, at_start))
 
     def end(self) -> None:
         """The last words, and their way out. Called by ``atexit``, or by who leaves without it."""
@@ -169,5 +172,30 @@ def _resource(service_name: str) -> str:
         names.SDK_LANGUAGE: "python",
         names.SDK_VERSION: __version__,
     }
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        from rota import _kubernetes
+
+        pairs.update(guarded(_kubernetes.attributes)(os.environ) or {})
     pairs.update(_config.parse_pairs(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     return events.resource(pairs)
+
+
+def status_of(path: str) -> os.stat_result | None:
+    """``os.stat``, or None."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None
+
+
+def surroundings(run: Run, script: str | None, at_start: os.stat_result | None) -> dict[str, object]:
+    """Where a run ran and what code: what costs too much at its start. What the environment says of it comes before."""
+    from rota import _host
+
+    found = _host.attributes()
+    if script and at_start is not None:
+        from rota import _code
+
+        found.update(_code.attributes(script, at_start, run.started_ns))
+    told = _config.parse_pairs(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""))
+    return {name: value for name, value in found.items() if name not in told}

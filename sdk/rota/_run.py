@@ -6,6 +6,10 @@ from rota import __version__, _propagate
 from rota._process import Process, uuid7
 from rota.wire import events, names
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 _PHASE = {"running": "executing", "starting": "pending"}  # our states in the words of the CI/CD conventions
 _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
@@ -42,6 +46,7 @@ class Run:
         self.starts = 0  # how many task starts were announced
         self.facts: dict[str, object] = {}
         self.declared: dict[str, object] = {}
+        self.surroundings: Callable[[], dict[str, object] | None] | None = None  # told at the end: where and what code ran
         self._render()
 
     @classmethod
@@ -79,6 +84,7 @@ class Run:
         if error:
             pairs[names.ERROR_TYPE] = error.get(names.EXCEPTION_TYPE)
             pairs.update(error)
+        pairs.update((self.surroundings() if self.surroundings else None) or {})
         pairs.update(self.facts)
         self.say(state, pairs, at_ns=ended_ns)
 

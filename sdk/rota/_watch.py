@@ -97,6 +97,7 @@ def _declaration(name: str | None, declared: dict[str, object]) -> dict[str, obj
     return {
         names.NAME_SOURCE: "given" if name or os.environ.get("ROTA_WORKFLOW") else "script",
         names.CODE_FILE: getattr(main, "__file__", None),
+        names.EXECUTABLE: sys.executable or None,
         names.SCHEDULE_SPEC: declared["schedule"],
         names.SCHEDULE_TZ: declared["tz"],
         names.SCHEDULE_GRACE: declared["grace"],

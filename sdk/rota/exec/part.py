@@ -33,7 +33,7 @@ class Part(Run):
     def declare(self, pairs: dict[str, object]) -> None:
         """One run declares once: what exec was told comes before what the code says, and exec names no source when we do."""
         if self.by == BY_EXEC:
-            pairs = {name: pairs[name] for name in (names.CODE_FILE, names.TAGS)}
+            pairs = {name: pairs[name] for name in (names.CODE_FILE, names.EXECUTABLE, names.TAGS)}
         else:
             pairs[names.NAME_SOURCE] = self.by
             mark(self.exec_spool, DECLARED)
