@@ -1,7 +1,7 @@
 """What code a run ran: the commit of the git repository that its script lies in, else the script's hash.
 
-Read from the files of ``.git`` when the run ends: no git is started. Since it is the end, what changed during the run is not told:
-nobody knows whether the old or the new ran. Best effort, and never a file on another machine: one may never answer.
+Read from the files of ``.git`` when the run ends: no git is started. Since it is the end, what changed during the run is not
+told: the old ran, and only the new is there. Best effort, and never a file on another machine: one may never answer.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def sha256(path: str, since_ns: int) -> str | None:
 
 
 def repository(folder: str) -> str:
-    """The ``.git`` in that folder or the nearest one around it, on the same file system as git itself wants it; empty for none."""
+    """The ``.git`` in that folder or in the nearest around it, on the same file system, as git looks for it; empty for none."""
     try:
         device = os.stat(folder).st_dev
         for _ in range(_LEVELS):
@@ -138,9 +138,12 @@ def public_url(address: str) -> str:
         scheme, rest = "ssh", host + "/" + path.lstrip("/")
     if scheme not in ("https", "http", "ssh", "git"):
         return ""
-    place, slash, path = rest.partition("/")
+    place = rest.partition("/")[0].partition("?")[0].partition("#")[0]
+    path = rest[len(place) :]
+    if "@" in path:  # a password may have a slash
+        return ""
     path = path.partition("?")[0].partition("#")[0].rstrip("/")
-    return "%s://%s%s%s" % (scheme, place.rpartition("@")[2], slash, path[:-4] if path.endswith(".git") else path)
+    return "%s://%s%s" % (scheme, place.rpartition("@")[2], path[:-4] if path.endswith(".git") else path)
 
 
 def is_commit(text: str) -> bool:

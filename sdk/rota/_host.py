@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 _MOUNTS_BYTES = 128 * 1024
 _LEVELS = 12  # of cgroups, one inside the other
 _HEX = frozenset("0123456789abcdef")
-# What a container's runtime mounts into it from a folder that has the container's id. CRI-O and a pod of podman share the files
-# in /etc among containers, under the id of the pod's first one; Docker does so only where containers share a network.
-_DOCKERS = ("/etc/hostname", "/etc/resolv.conf", "/etc/hosts")
-_PODMANS = ("/run/.containerenv", "/run/secrets")
+# What Docker, then podman and CRI-O, mount into a container from a folder of that name and the container's id. The latter share
+# the files in /etc among the containers of a pod, under the id of its first one; Docker does so where they share a network.
+_MOUNTED = {
+    "containers": ("/etc/hostname", "/etc/resolv.conf", "/etc/hosts"),
+    "overlay-containers": ("/run/.containerenv", "/run/secrets"),
+}
 
 
 def attributes(root: str = "") -> dict[str, object]:
@@ -99,8 +101,7 @@ def mounted_container_id(mounts: str) -> str:
     for source, point in _mounts(mounts):
         parts = source.split("/")
         for folder, name in zip(parts, parts[1:]):
-            is_its_own = folder == "containers" and point in _DOCKERS or folder == "overlay-containers" and point in _PODMANS
-            if is_its_own and _is_id(name):
+            if point in _MOUNTED.get(folder, ()) and _is_id(name):
                 return name
     return ""
 
