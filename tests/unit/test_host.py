@@ -31,7 +31,7 @@ CGROUPS = {
 HOSTS = {
     "a namespace": "0::/\n",
     "cron": "0::/system.slice/cron.service\n",
-    "a timer, hybrid": "9:name=systemd:/system.slice/backup.service\n4:memory:/system.slice/backup.service\n0::/system.slice/backup.service\n",
+    "a timer, hybrid": "9:name=systemd:/system.slice/backup.service\n4:memory:/system.slice\n0::/system.slice/backup.service\n",
     "a session": "0::/user.slice/user-1000.slice/session-3.scope\n",
     "podman's watcher": f"0::/machine.slice/libpod-conmon-{ID}.scope\n",
     "nothing": "",
@@ -56,7 +56,7 @@ CRIO = (
     + f"10316 1 0:25 /containers/storage/overlay-containers/{ID}/userdata/run/secrets /run/secrets rw - tmpfs tmpfs rw\n"
 )
 CONTAINERD = _OVERLAY + _KUBELET + (
-    f"2784 2775 8:1 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
+    f"2784 2775 8:1 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/hostname /etc/hostname rw - ext4 /dev/sda rw\n"
 )  # fmt: skip
 
 
