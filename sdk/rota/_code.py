@@ -12,10 +12,6 @@ import sys
 from rota._host import is_remote, read, read_bytes
 from rota.wire import names
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 _MOST_HASHED = 128 * 1024  # bytes; some 0.4 ms
 _MOST_PACKED = 1024 * 1024
 _LEVELS = 32
@@ -63,12 +59,8 @@ def sha256(path: str, since_ns: int) -> str | None:
     content = read_bytes(path, _MOST_HASHED + 1, since_ns)
     if not 0 < len(content) <= _MOST_HASHED:
         return None
-    module: Any = sys.modules.get("hashlib")
     try:
-        if module is None and sys.version_info >= (3, 12):
-            import _sha2 as module  # type: ignore[import-not-found, no-redef]
-        elif module is None:
-            import _sha256 as module  # type: ignore[import-not-found, no-redef]
+        module = sys.modules.get("hashlib") or __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256")
     except ImportError:  # an interpreter that is built without
         return None
     return str(module.sha256(content).hexdigest())

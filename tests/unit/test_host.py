@@ -56,7 +56,7 @@ CRIO = (
     + f"10316 1 0:25 /containers/storage/overlay-containers/{ID}/userdata/run/secrets /run/secrets rw - tmpfs tmpfs rw\n"
 )
 CONTAINERD = _OVERLAY + _KUBELET + (
-    f"2784 2775 8:1 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/hostname /etc/hostname rw - ext4 /dev/sda rw\n"
+    f"2784 2775 8:1 /var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/{OTHER}/hostname /etc/hostname rw - ext4 /dev/a rw\n"
 )  # fmt: skip
 
 
