@@ -27,7 +27,7 @@ _HOME_OF = {
 }
 
 # By functions, in any thread.
-_LOADED_LATE = ("_detach", "_ending", "_failure", "_http", "_inner", "_task", "_wrap", "wire.shapes")
+_LOADED_LATE = ("_detach", "_ending", "_failure", "_http", "_inner", "_surroundings", "_task", "_wrap", "wire.shapes")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -121,6 +121,8 @@ class Process:
 
         ending = Ending()
         self.at_end = guarded(lambda: run.finish(**ending.outcome()))
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        run.script = (main, status_of(main) if main else None)  # now: by the end another file may stand in its place
 
     def end(self) -> None:
         """The last words, and their way out. Called by ``atexit``, or by who leaves without it."""
@@ -170,5 +172,17 @@ def _resource(service_name: str) -> str:
         names.SDK_LANGUAGE: "python",
         names.SDK_VERSION: __version__,
     }
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        from rota import _kubernetes
+
+        pairs.update(guarded(_kubernetes.attributes)(os.environ) or {})
     pairs.update(_config.parse_pairs(os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")))
     return events.resource(pairs)
+
+
+def status_of(path: str) -> os.stat_result | None:
+    """``os.stat``, or None."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rota import __version__, _propagate
+from rota._guard import guarded
 from rota._process import Process, uuid7
 from rota.wire import events, names
 
@@ -15,6 +16,7 @@ _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
     "cancelled": "cancellation", "skipped": "skip",
 }  # fmt: skip
+WORTHY_NS = 200_000_000  # a shorter run is not asked where and what it ran: reading that costs up to 2 ms
 MAX_FACTS = 128  # names of one task or run, as many as OpenTelemetry keeps
 
 CALLS: dict[str, Any] = {}  # by span id: what a run or a task has seen of calls into libraries (see rota.instrument)
@@ -50,6 +52,7 @@ class Run:
         self.logs = 0  # how many log records its program wrote
         self.facts: dict[str, object] = {}
         self.declared: dict[str, object] = {}
+        self.script: tuple[str | None, Any] | None = None  # of a run that is a process: its path, and its status at the start
         self._render()
 
     @classmethod
@@ -89,6 +92,8 @@ class Run:
         if error:
             pairs[names.ERROR_TYPE] = error.get(names.EXCEPTION_TYPE)
             pairs.update(error)
+        if self.script is not None and ended_ns - self.started_ns > WORTHY_NS:
+            pairs.update(_surroundings(self.script, self.started_ns) or {})
         pairs.update(self.facts)
         self.say(state, pairs, at_ns=ended_ns)
 
@@ -132,6 +137,13 @@ class Run:
             self.started_ns, ended_ns, events.attributes({**self.facts, **pairs}), tail,
         )  # fmt: skip
         self.owner.spool.add_span(self.scope, span, 0)
+
+
+@guarded
+def _surroundings(script: tuple[str | None, Any], since_ns: int) -> dict[str, object]:
+    from rota._surroundings import surroundings
+
+    return surroundings(*script, since_ns)
 
 
 def _close_calls(run: Run) -> None:

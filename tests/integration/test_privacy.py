@@ -107,6 +107,7 @@ try:
     urllib.request.urlopen("http://127.0.0.1:1/")
 except OSError:
     pass
+import time; time.sleep(0.3)
 subprocess.run([sys.executable, "-c", "import rota; rota.watch('child')"], check=True)
 load(True)
 """

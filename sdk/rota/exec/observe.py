@@ -13,7 +13,7 @@ import sys
 
 from rota import _config, _propagate
 from rota._guard import guarded, note
-from rota._process import process
+from rota._process import process, status_of
 from rota._run import Run
 from rota.exec import child, part
 from rota.rules import status as statuses
@@ -67,6 +67,7 @@ class Observed:
             names.MAX_DURATION: options.max_duration,
             names.TAGS: options.tags or None,
         }
+        self.run.script = _script(options.command)
         self.run.start()
         self.tail = _tail(options.tail) if options.tail else None
 
@@ -143,6 +144,18 @@ def _name(options: Options) -> tuple[str, str]:
     from rota.exec import naming
 
     return "script", naming.name_of(options.command)
+
+
+def _script(command: list[str]) -> tuple[str | None, os.stat_result | None]:
+    """The file that the command is called after, and what it is now; None for a program that is looked for, or none at all."""
+    from rota.exec import naming
+
+    name = naming.name_of(command)
+    for word in command:
+        status = status_of(word) if naming.stem(word) == name else None
+        if status is not None:
+            return word, status
+    return None, None
 
 
 def _resources(usage: Any) -> dict[str, object]:
