@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 from rota import _config
 from rota._spool import lock_is_free
 
-FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
-REFUSED_SECONDS = 3600  # where nobody listens, one an hour keeps the spool within its bounds
 
-
-def start_shipper(spool_path: str, failed_seconds: float = FAILED_SECONDS) -> None:
-    """Start ``rota agent --once``, detached, unless one works on this home (it will find our files) or failed within that time.
+def start_shipper(spool_path: str) -> None:
+    """Start ``rota agent --once``, detached, unless one works on this home: it will find our files.
 
     Every descriptor of ours is closed in it: an inherited one would keep cron's lock, or a pipe somebody reads, open.
     """
     if not _config.detach_allowed() or not hasattr(os, "posix_spawn") or not sys.executable:
         return
-    try:
-        if abs(time.time() - os.stat(spool_path + "/once.failed").st_mtime) < failed_seconds:
-            return
-    except OSError:
-        pass
     if not lock_is_free(spool_path + "/once.lock", os.O_RDWR | os.O_CREAT):
         return
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from _collections import deque  # type: ignore[import-not-found]
 from _thread import RLock
-from time import monotonic_ns
+from time import monotonic_ns, time
 
 from rota._guard import note
 from rota.wire.events import spans_line
@@ -55,6 +55,18 @@ def others_wait(spool_path: str) -> bool:
         pass
     with os.scandir(spool_path + "/live") as live:
         return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
+
+
+FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
+REFUSED_SECONDS = 3600  # where nobody listens, one an hour keeps the spool within its bounds
+
+
+def shipper_failed(spool_path: str, seconds: float) -> bool:
+    """Whether a detached shipper failed within that time, as the age of its mark tells."""
+    try:
+        return abs(time() - os.stat(spool_path + "/once.failed").st_mtime) < seconds
+    except OSError:
+        return False
 
 
 def clear_of_streams(fd: int) -> int:

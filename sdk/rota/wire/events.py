@@ -8,8 +8,7 @@ Format: the OTLP JSON encoding (ids in hex, 64-bit integers as strings, lowerCam
 
 from __future__ import annotations
 
-from rota.wire import redact
-from rota.wire.names import SCOPE
+from rota.wire import names, redact
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+_OURS = frozenset([name for name in vars(names).values() if type(name) is str])  # no key of ours names a secret
 _heads: dict[str, tuple[str, int]] = {}  # of the keys seen: the rendered beginning, and how secret its values are
 _MOST_HEADS = 1000
 _HIDDEN = '{"stringValue":"%s"}}' % redact.REDACTED
@@ -76,7 +76,7 @@ def attribute(key: str, given: object, depth: int = 0, render: Callable[[object,
 
 
 def _head(key: str) -> tuple[str, int]:
-    found = '{"key":%s,"value":' % text(short(key)), redact.secrecy(key)
+    found = '{"key":%s,"value":' % text(short(key)), 0 if key in _OURS else redact.secrecy(key)
     if len(_heads) < _MOST_HEADS and len(key) < 256:
         _heads[key] = found
     return found
@@ -100,7 +100,7 @@ def resource(pairs: Mapping[str, object]) -> str:
 
 def scope(version: str, pairs: Mapping[str, object]) -> str:
     """rota's ``InstrumentationScope``; its attributes say which run the records under it belong to."""
-    return '{"name":"%s","version":"%s","attributes":[%s]}' % (SCOPE, version, attributes(pairs))
+    return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, attributes(pairs))
 
 
 def log_record(at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: Mapping[str, object]) -> str:
