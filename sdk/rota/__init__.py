@@ -80,6 +80,8 @@ def _load_all() -> None:
         if _thread._count() and any(module in sys.modules for module in _HOME_OF.values()):
             for name in _LOADED_LATE:
                 __import__("rota." + name)
+            if "rota.instrument" in sys.modules:
+                sys.modules["rota.instrument"].load_awaited()
     except Exception:  # whoever needs it finds out
         return
 

@@ -38,6 +38,7 @@ SETTINGS = (
     Setting("ROTA_SPOOL_DAYS", "30", "How long they are kept while nobody takes them."),
     Setting("ROTA_SAMPLE_SECONDS", "5", "How often the agent samples what running processes use; `off`: never."),
     Setting("ROTA_INSTRUMENT", "on", "Whose calls are seen: `off`, `sqlite3,requests`, all but `-logging`."),
+    Setting("ROTA_LOGS", "warning", "The least of a program's log that is kept: `debug`, `info`, `warning`, `error`, or `off`."),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Used when `ROTA_ENDPOINT` is not set."),
     Setting("OTEL_EXPORTER_OTLP_HEADERS", "", "Extra request headers, `name=value,…`, values percent-encoded."),
     Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json", "Unless `ROTA_ENDPOINT` is set. All but `http/json` is for the agent."),
@@ -107,6 +108,12 @@ def instruments(library: str) -> bool:
 def keys_to_redact() -> list[str]:
     """The keys whose values never leave, beside those that are known to be secret."""
     return [key for key in os.environ.get("ROTA_REDACT", "").split(",") if key.strip()]
+
+
+def logs_level() -> int | None:
+    """The lowest level, as ``logging`` counts, of what a program logs that is kept with its run; None: nothing is."""
+    chosen = (os.environ.get("ROTA_LOGS") or "warning").lower()
+    return None if chosen in _OFF else {"debug": 10, "info": 20, "error": 40, "critical": 50}.get(chosen, 30)
 
 
 def home() -> str:

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from typing import Any, Sequence
 
 FILES = {  # what is imported: our file for it, which is also its name in ROTA_INSTRUMENT
+    "botocore.client": "botocore",
     "duckdb": "duckdb",
     "httpx": "httpx",
     "logging": "logging",
     "pandas": "pandas",
+    "polars": "polars",
+    "psycopg": "psycopg",
     "requests": "requests",
     "smtplib": "smtplib",
     "sqlalchemy": "sqlalchemy",
@@ -103,6 +106,13 @@ def _wait_at(door: str, module: ModuleType, waiting: list[str]) -> None:
     stub.__wrapped__ = original  # type: ignore[attr-defined]
     STUBS[id(stub)] = (stub, original)
     setattr(owner, attribute, unseen(stub))
+
+
+def load_awaited() -> None:
+    """Load what a first call would load. Before a fork with threads about: see ``rota._load_all``."""
+    for name, file in _wanted.items():
+        if name in sys.modules:
+            __import__("rota.instrument." + file)
 
 
 def hide(error: BaseException) -> None:

@@ -36,8 +36,8 @@ MOST_OPEN = 1000  # answers that nobody lets go of; then the oldest is told as i
 REMEMBERED = 500  # labels kept for the next call of their kind
 
 SUMMED = frozenset((
-    names.ROWS_AFFECTED, names.HTTP_RESPONSE_BYTES, names.MAIL_RECIPIENTS, names.MAIL_REFUSED, names.MAIL_BYTES,
-    names.DATASET_ROWS, names.DATASET_BYTES,
+    names.ROWS_AFFECTED, names.HTTP_REQUEST_BYTES, names.HTTP_RESPONSE_BYTES, names.MAIL_RECIPIENTS, names.MAIL_REFUSED,
+    names.MAIL_BYTES, names.DATASET_ROWS, names.DATASET_BYTES,
 ))  # fmt: skip
 
 INSIDE: ContextVar[Call | None] = ContextVar("rota.inside", default=None)
@@ -97,7 +97,8 @@ class Call:
 
     def rendered(self) -> str:
         """Its facts, each with a comma before."""
-        text = "," + events.attributes(self.facts) if self.facts else ""
+        facts = events.attributes(self.facts) if self.facts else ""
+        text = "," + facts if facts else ""  # they may all be None
         return text if self.error is None else text + "," + events.attribute(names.ERROR_TYPE, self.error)
 
 

@@ -36,6 +36,13 @@ def observe(owner: Any, name: str, start: Start, finish: Finish, fail: Finish = 
         replace(owner, name, mark(original, start, finish, fail))
 
 
+def observe_function(module: Any, name: str, start: Start, finish: Finish) -> None:
+    """As ``observe``, for a function of a module; ``start`` gets None for ``self``."""
+    original = standing(module, name)
+    if not hasattr(original, "__rota__"):
+        replace(module, name, _function(original, start, finish))
+
+
 def _plain(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         place = CURRENT.get() or process_run()
@@ -47,6 +54,25 @@ def _plain(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:
             hide(error)
             if call is not None:
                 over(fail, call, token, error)
+            raise
+        if call is not None:
+            over(finish, call, token, result)
+        return result
+
+    return wrapper
+
+
+def _function(function: Any, start: Start, finish: Finish) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        place = CURRENT.get() or process_run()
+        call = started(start, place, None, args, kwargs) if place is not None else None
+        token = INSIDE.set(call) if call is not None else None
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            hide(error)
+            if call is not None:
+                over(Call.finish, call, token, error)
             raise
         if call is not None:
             over(finish, call, token, result)

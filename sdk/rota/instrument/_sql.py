@@ -25,17 +25,21 @@ class Statements(Labels):
     def __init__(self, library: str, system: str) -> None:
         super().__init__(self._by_text)
         self._library, self._system = library, system
-        self._by_shape = Labels(self._label)  # texts with values in them are many; their shapes are few
+        self._by_shape = Labels(self._of_shape)  # texts with values in them are many; their shapes are few
 
     def start(self, place: Run | Task, statement: object) -> Answer | None:
         """Open the call of a statement."""
+        return begin(self.label(statement), place, Answer)
+
+    def label(self, statement: object) -> Label:
+        """The label of a statement, whatever it is."""
         text = statement if type(statement) is str else ""
-        return begin(self[text if len(text) <= LOOKED_AT else text[: LOOKED_AT + 1]], place, Answer)
+        return self[text if len(text) <= LOOKED_AT else text[: LOOKED_AT + 1]]  # type: ignore[no-any-return]
 
     def _by_text(self, statement: str) -> Label:
         return self._by_shape[shape(statement)]  # type: ignore[no-any-return]
 
-    def _label(self, parts: tuple[str, str, str]) -> Label:
+    def _of_shape(self, parts: tuple[str, str, str]) -> Label:
         operation, summary, text = parts
         pairs: dict[str, object] = {
             names.DB_SYSTEM: self._system, names.DB_OPERATION: operation or None,

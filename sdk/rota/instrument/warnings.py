@@ -5,6 +5,7 @@ One that the program catches, filters, or shows in its own way (``warnings.showw
 
 from __future__ import annotations
 
+from rota import _config
 from rota._guard import note
 from rota.instrument import hide
 from rota.instrument._replace import replace, standing
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
     from rota._run import Run
 
+_WARNING = 30  # as logging counts
 _MOST_TOLD = 1000
 _told: set[tuple[str, object]] = set()  # (run, what was warned of)
 
 
 def install(module: ModuleType) -> None:
     """Watch the function by which Python shows a warning: ``catch_warnings`` puts another into its place."""
+    lowest = _config.logs_level()
+    if lowest is None or lowest > _WARNING:
+        return
     original = standing(module, "_showwarnmsg_impl")
 
     def _showwarnmsg_impl(message: Any) -> Any:

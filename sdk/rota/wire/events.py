@@ -110,6 +110,11 @@ def log_record(at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: 
     )  # fmt: skip
 
 
+def severity(level: int) -> int:
+    """OpenTelemetry's SeverityNumber of one of ``logging``'s levels: 9 for INFO (20), 13 for WARNING (30)."""
+    return 1 + 4 * min(5, max(0, level // 10))
+
+
 def log_message(
     at_ns: int, severity: int, word: str, body: str, trace_id: str, span_id: str, pairs: Mapping[str, object]
 ) -> str:  # fmt: skip

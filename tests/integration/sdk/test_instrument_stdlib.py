@@ -315,3 +315,46 @@ def test_warnings_are_shown_as_ever_and_kept_once(run: Run) -> None:
     assert outcome.stderr == plain.stderr.replace(b"pass", b"import rota; rota.watch()")
     kept = [(e["rota.warning.category"], e["body"]) for e in outcome.events if "rota.warning.category" in e]
     assert kept == [("DeprecationWarning", "often"), ("UserWarning", "user")]
+
+
+@pytest.mark.parametrize(
+    "configure",
+    ["pass", "logging.basicConfig()", "logging.basicConfig(level='INFO', format='%(levelname)s:%(module)s:%(message)s')"],
+)
+def test_logging_prints_what_it_prints_without_us(run: Run, configure: str) -> None:
+    """Configured after the run began, or not at all (Python's last resort), the output is the same, byte for byte."""
+    source = """
+        import logging
+        {watch}
+        assert not logging.getLogger().handlers and not logging.getLogger().hasHandlers()
+        {configure}
+        logging.getLogger("shop").info("told if asked")
+        logging.getLogger("shop").warning("of %d", 7)
+        logging.error("root")
+    """
+    plain = run(source.format(watch="pass", configure=configure))
+    outcome = run(source.format(watch="import rota; rota.watch()", configure=configure))
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, plain.stdout, plain.stderr)
+    assert b"of 7" in outcome.stderr
+    assert [e["body"] for e in outcome.events if "body" in e] == ["of 7", "root"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept"),
+    [("debug", "diwe"), ("INFO", "iwe"), ("", "we"), ("nonsense", "we"), ("error", "e"), ("critical", ""), ("off", "")],
+)
+def test_what_is_kept_of_a_log_is_a_setting(home, setting: str, kept: str) -> None:
+    """`ROTA_LOGS` names the lowest level that is kept, warnings included; a word that means nothing changes nothing."""
+    source = """
+        import logging, warnings
+        import rota
+        rota.watch()
+        logging.basicConfig(level="DEBUG")
+        for level in ("debug", "info", "error"): getattr(logging, level)(level[0])
+        warnings.warn("w")
+    """
+    outcome = run_script(source, home, environment={"ROTA_LOGS": setting})
+    assert (outcome.code, outcome.errors) == (0, "")
+    assert "".join(letter for letter in "diwe" if letter in [e.get("body") for e in outcome.events]) == kept
+    severities = {"d": 5, "i": 9, "w": 13, "e": 17}
+    assert all(e["severityNumber"] == severities[e["body"]] for e in outcome.events if "body" in e)
