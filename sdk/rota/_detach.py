@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from rota import _config
 from rota._spool import lock_is_free
 
 
@@ -14,7 +13,7 @@ def start_shipper(spool_path: str) -> None:
 
     Every descriptor of ours is closed in it: an inherited one would keep cron's lock, or a pipe somebody reads, open.
     """
-    if not _config.detach_allowed() or not hasattr(os, "posix_spawn") or not sys.executable:
+    if not hasattr(os, "posix_spawn") or not sys.executable:
         return
     if not lock_is_free(spool_path + "/once.lock", os.O_RDWR | os.O_CREAT):
         return

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from rota import _config
-from rota._spool import FAILED_SECONDS, shipper_failed
+from rota._spool import FAILED_SECONDS, needs_shipper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DetachedCarrier:
         """Move the files to left/ and start a detached shipper, unless one is at it or just failed."""
         for file in (self._spool.logs, self._spool.traces):
             file.finish()
-        if self._may_start and not shipper_failed(self._spool.path, FAILED_SECONDS):
+        if self._may_start and needs_shipper(self._spool.path, FAILED_SECONDS):
             from rota._detach import start_shipper
 
             start_shipper(self._spool.path)

@@ -12,7 +12,7 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
-from rota._spool import FAILED_SECONDS, REFUSED_SECONDS, clear_of_streams, others_wait, shipper_failed
+from rota._spool import FAILED_SECONDS, REFUSED_SECONDS, clear_of_streams, needs_shipper, others_wait
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -66,7 +66,7 @@ class HttpCarrier:
         if not is_delivered or others_wait(self._spool.path):
             is_local = self._address[0].startswith("127.")
             is_hopeless = not is_delivered and (not timed_out or (is_silent and is_local))  # a shipper would fare no better
-            if not shipper_failed(self._spool.path, REFUSED_SECONDS if is_hopeless else FAILED_SECONDS):
+            if needs_shipper(self._spool.path, REFUSED_SECONDS if is_hopeless else FAILED_SECONDS):
                 from rota._detach import start_shipper
 
                 start_shipper(self._spool.path)

@@ -16,6 +16,7 @@ from _collections import deque  # type: ignore[import-not-found]
 from _thread import RLock
 from time import monotonic_ns, time
 
+from rota._config import detach_allowed
 from rota._guard import note
 from rota.wire.events import spans_line
 
@@ -61,12 +62,14 @@ FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
 REFUSED_SECONDS = 3600  # where nobody listens, one an hour keeps the spool within its bounds
 
 
-def shipper_failed(spool_path: str, seconds: float) -> bool:
-    """Whether a detached shipper failed within that time, as the age of its mark tells."""
-    try:
-        return abs(time() - os.stat(spool_path + "/once.failed").st_mtime) < seconds
-    except OSError:
+def needs_shipper(spool_path: str, seconds: float) -> bool:
+    """Whether a detached shipper may be started, and none failed within that time, as the age of its mark tells."""
+    if not detach_allowed():
         return False
+    try:
+        return abs(time() - os.stat(spool_path + "/once.failed").st_mtime) >= seconds
+    except OSError:
+        return True
 
 
 def clear_of_streams(fd: int) -> int:
