@@ -20,7 +20,8 @@ def test_what_needs_someone_comes_first(looked: Looked, page: Page) -> None:
     missed = page.locator("a.case", has_text=looked.story.missed_workflow)
     expect(missed).to_contain_text(f"Missed {looked.missed_slot}: no run started within 15 min of its time · 3 downstream held")
     expect(missed).to_contain_text(re.compile(r"for \d+[dhm]"))
-    expect(page.locator("a.case").last).to_contain_text("acknowledged by maya")
+    expect(page.locator("a.case.is-dim", has_text="acknowledged by maya")).to_be_visible()
+    expect(page.locator("a.case").last).to_have_class(re.compile("is-dim"))
     expect(page.locator("a.case", has_text=looked.story.dependents[0])).to_have_count(0)
 
 

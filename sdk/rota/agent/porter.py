@@ -7,7 +7,7 @@ nothing that the user could not reach alone. Forked and not executed, so that th
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401  loaded while its file can be read: some users cannot
+import encodings.idna  # noqa: F401  loaded while its file can be read: some users cannot. So is `shapes`
 import json
 import os
 import selectors
@@ -22,6 +22,7 @@ from rota.agent.door import credentials, open_door
 from rota.agent.handed import HandedDoor, hand_over
 from rota.agent.loop import MOST_SPOOLS, Agent
 from rota.agent.ship import Shipper
+from rota.wire import shapes  # noqa: F401
 
 _MOST_USERS = 64
 _AGAIN_SECONDS = 5.0  # until an agent that died is started once more
