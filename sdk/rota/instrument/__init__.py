@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FILES = {  # what is imported: our file for it, which is also its name in ROTA_INSTRUMENT
     "botocore.client": "botocore",
     "duckdb": "duckdb",
+    "fsspec": "fsspec",
     "httpx": "httpx",
     "logging": "logging",
     "pandas": "pandas",
