@@ -35,6 +35,7 @@ sys.addaudithook(lambda event, args: note([args[0]]) if event == "import" else n
 """
 # The process that sends alerts inherits nothing, so it cannot note; that a channel of Apprise was checked is its doing.
 SENDING = {f"rota_collector.notify.{name}" for name in ("apprise_channel", "guard", "urls", "webhook")}
+AS_ROOT = {"rota.agent.become", "rota.agent.porter"}  # one agent for all users: tests/integration/test_agent_all_users.py
 
 # Two lines, and everything else that the SDK offers.
 JOB = """
@@ -70,7 +71,7 @@ def test_job(rota_runs):
 # A call into each library that is watched, beside opentelemetry.
 CALLING = """
 import logging, smtplib, sqlite3, subprocess, sys, urllib.request, warnings
-import duckdb, httpx, opentelemetry.context, pandas, requests, sqlalchemy
+import boto3, duckdb, fsspec, httpx, opentelemetry.context, pandas, polars, psycopg, requests, sqlalchemy
 import rota
 rota.watch("calling")
 sqlite3.connect(":memory:").execute("SELECT 1 AS n").fetchall()
@@ -78,10 +79,18 @@ duckdb.connect().execute("SELECT 2 AS n").fetchall()
 with sqlalchemy.create_engine("sqlite://").connect() as connection:
     connection.execute(sqlalchemy.text("SELECT 3 AS n")).all()
 pandas.DataFrame({"a": [1]}).to_csv(sys.argv[1] + "/x.csv")
+assert len(polars.read_csv(sys.argv[1] + "/x.csv")) == 1
+fsspec.filesystem("file").cat(sys.argv[1] + "/x.csv")
+boto3.client("s3", region_name="eu-central-1", aws_access_key_id="k", aws_secret_access_key="s")
 for get in (httpx.get, requests.get, urllib.request.urlopen):
     get(sys.argv[2] + "/healthz").close()
 subprocess.run([sys.executable, "-c", ""])
 logging.warning("logged")
+warnings.warn("warned")
+try:
+    smtplib.SMTP().sendmail("a@example.org", "b@example.org", "")
+except smtplib.SMTPServerDisconnected:
+    pass
 """
 
 
@@ -169,12 +178,13 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     user.runs(JOB, "fail", status=1)
     user.runs(BRIDGED)
     assert "1 passed" in user.tests(TESTED, workflow="tested")
-    user.runs(CALLING, str(tmp_path), up.url)
+    user.runs(CALLING, str(tmp_path), up.url, KUBERNETES_SERVICE_HOST="10.0.0.1", POD_NAME="nightly-x7k2d")
     alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
     user.runs(JOB.replace('"job"', '"alone"'), **alone)
     user.runs(JOB.replace('"job"', '"by_grpc"'), **alone, ROTA_HOME=str(tmp_path / "other"), **grpc(up))
+    user.runs(JOB.replace('"job"', '"detached"'), ROTA_AGENT="off", ROTA_HOME=str(tmp_path / "third"), **grpc(up))
     user.types("agent", "--once", ROTA_HOME=str(tmp_path / "other"), **grpc(up))
-    for workflow in ("bridged", "tested", "alone", "by_grpc", "inner"):
+    for workflow in ("bridged", "tested", "alone", "by_grpc", "detached", "inner"):
         assert user.sees(workflow)["state"] == "succeeded"
     assert httpx.post(up.url + "/v1/metrics", json={"resourceMetrics": []}, trust_env=False).status_code == 200
 
@@ -183,11 +193,13 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     assert run[:18] in user.types("runs", "job")
     assert "extract" in user.types("show", run)
     assert json.loads(user.types("logs", run, "--json"))
-    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 7
+    assert user.types("sql", "SELECT DISTINCT workflow FROM runs", "--json").count("workflow") == 8
     called = json.loads(user.types("sql", "SELECT name FROM spans WHERE workflow = 'calling' AND kind = 3", "--json"))
-    assert len(called) == 7
+    assert len(called) == 8
     assert "logged" in user.types("logs", user.sees("calling")["id"])
     user.types("doctor")
+    assert "delivered" in user.types("agent", "status")
+    assert "agent" in user.types("agent", "install", "--print", "--user")
     expects(user, up, tmp_path)
     user.types("collector", status=1)  # there is one already
     user.types("collector", "--help")
@@ -196,7 +208,7 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     looks(up, request.getfixturevalue("page"), run)  # last: where there is no browser, all that stands above has been tried
 
     rooms_to_come = {"rota_integrations"}
-    assert modules() - set((tmp_path / "used").read_text().split()) - SENDING == rooms_to_come
+    assert modules() - set((tmp_path / "used").read_text().split()) - SENDING - AS_ROOT == rooms_to_come
 
 
 def expects(user: User, up: Up, tmp_path: Path) -> None:

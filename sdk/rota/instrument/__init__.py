@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FILES = {  # what is imported: our file for it, which is also its name in ROTA_INSTRUMENT
     "botocore.client": "botocore",
     "duckdb": "duckdb",
+    "fsspec": "fsspec",
     "httpx": "httpx",
     "logging": "logging",
     "pandas": "pandas",
@@ -103,6 +104,8 @@ def _wait_at(door: str, module: ModuleType, waiting: list[str]) -> None:
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):
         setattr(stub, name, getattr(original, name))
+    if not class_name:
+        stub.__module__ = module.__name__  # where pickle finds it
     stub.__wrapped__ = original  # type: ignore[attr-defined]
     STUBS[id(stub)] = (stub, original)
     setattr(owner, attribute, unseen(stub))

@@ -92,7 +92,7 @@ def write(library: str, name: str, target: Pick, frame: Pick) -> Start:
 def finish(call: Any, result: Any) -> None:
     """Close it with the rows of the frame and the bytes of the file."""
     frame, call.frame = (result if call.frame is None else call.frame), None
-    call.facts = {**call.facts, names.DATASET_ROWS: _rows(frame), names.DATASET_BYTES: _size(call.path)}
+    call.facts = {**call.facts, names.DATASET_ROWS: _rows(frame), names.DATASET_BYTES: size(call.path)}
     call.finish()
 
 
@@ -100,7 +100,7 @@ def _begun(label: Label, place: Run | Task, what: Any, frame: Any) -> Transfer |
     call = begin(label, place, Transfer)
     if call is not None:
         call.path = what if isinstance(what, (str, os.PathLike)) else None
-        call.facts = {names.DATASET_NAME: _name(what.name if type(what) is Unsized else what)}
+        call.facts = {names.DATASET_NAME: plain_name(what.name if type(what) is Unsized else what)}
         call.frame = frame
     return call
 
@@ -110,7 +110,8 @@ def _rows(frame: Any) -> int | None:
     return len(frame) if isinstance(getattr(frame, "shape", None), tuple) else None
 
 
-def _name(given: object) -> str | None:
+def plain_name(given: object) -> str | None:
+    """A path, a table, or a URL without its secrets; None for what has no name."""
     path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
     if not isinstance(path, str):
         return None
@@ -121,7 +122,8 @@ def _name(given: object) -> str | None:
     return path[:_MOST_NAME]
 
 
-def _size(path: Any) -> int | None:
+def size(path: Any) -> int | None:
+    """Bytes of a file of this machine; None for anything else."""
     try:
         return os.stat(path).st_size if path is not None and os.path.isfile(path) else None
     except OSError:

@@ -6,6 +6,8 @@ before and after the call is behind a wall: an error of ours is noted, and the m
 
 from __future__ import annotations
 
+import sys
+
 from rota._current import CURRENT
 from rota._guard import note
 from rota._run import process_run
@@ -41,6 +43,9 @@ def observe_function(module: Any, name: str, start: Start, finish: Finish) -> No
     original = standing(module, name)
     if not hasattr(original, "__rota__"):
         replace(module, name, _function(original, start, finish))
+        home = sys.modules.get(original.__module__)
+        if home is not None and vars(home).get(name) is original:  # where pickle looks for it, to find the same object
+            setattr(home, name, vars(module)[name])
 
 
 def _plain(function: Any, start: Start, finish: Finish, fail: Finish) -> Any:

@@ -38,6 +38,8 @@ def _start(place: Run | Task, client: Any, args: tuple[Any, ...], kwargs: dict[s
 def _size(body: Any) -> int | None:
     """Bytes of what has a length, or is an open file, from where it is read; no other stream is touched."""
     try:
+        if isinstance(body, str):
+            return len(body.encode("utf-8"))
         if hasattr(body, "__len__"):
             return len(body)
         size: int = os.fstat(body.fileno()).st_size - body.tell()

@@ -1,12 +1,17 @@
 """psycopg 3: a span a statement, and one a COPY, with the rows that PostgreSQL answered or changed.
 
-A client-side cursor has all its rows when ``execute`` returns. How many a server-side cursor will have is not known.
+It sends all rows of a statement at once, however many the program then takes from the cursor. Those of a server-side cursor
+are counted as they are fetched. What is sent in a pipeline is not answered yet when the call is over, and has no rows; what
+``Cursor.stream`` runs is not seen.
 """
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, contextmanager
+from weakref import WeakKeyDictionary
+
 from rota._current import current
-from rota._guard import guarded
+from rota._guard import guarded, unseen
 from rota.instrument import _sql, hide
 from rota.instrument._call import Answer, begin
 from rota.instrument._patch import observe, started
@@ -16,12 +21,14 @@ from rota.wire import names
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
-    from typing import Any
+    from typing import Any, AsyncIterator, Iterator
 
     from rota._run import Run
     from rota._task import Task
 
 _STATEMENTS = _sql.Statements("psycopg", "postgresql")
+_COPY_OUT = 3  # libpq's ExecStatus
+_answers: WeakKeyDictionary[Any, Answer] = WeakKeyDictionary()  # by server-side cursor
 
 
 class Statement(Answer):
@@ -33,14 +40,20 @@ class Statement(Answer):
 
 def install(module: ModuleType) -> None:
     """Watch the cursors, which connections use too."""
-    for kind in (module.Cursor, module.AsyncCursor, module.ServerCursor, module.AsyncServerCursor):
-        for name in ("execute", "executemany"):
-            observe(kind, name, _start, _finish)
     for kind in (module.Cursor, module.AsyncCursor):
-        replace(kind, "copy", _copying(vars(kind)["copy"]))
+        observe(kind, "execute", _start, _finish)
+        observe(kind, "executemany", _start, _finish)
+    for kind in (module.ServerCursor, module.AsyncServerCursor):
+        observe(kind, "execute", _start, _declared)
+        observe(kind, "close", _closing, _finish)
+    replace(module.Cursor, "copy", _copying(module.Cursor.copy))
+    replace(module.AsyncCursor, "copy", _copying_async(module.AsyncCursor.copy))
+    served = next(kind for kind in module.ServerCursor.__mro__ if "_fetch_gen" in vars(kind))
+    replace(served, "_fetch_gen", _fetching(vars(served)["_fetch_gen"]))
 
 
 def _start(place: Run | Task, cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Statement | None:
+    _let_go(cursor)
     query = args[0] if args else kwargs.get("query", kwargs.get("statement"))
     call = begin(_STATEMENTS.label(_text(query)), place, Statement)
     if call is not None:
@@ -48,79 +61,102 @@ def _start(place: Run | Task, cursor: Any, args: tuple[Any, ...], kwargs: dict[s
     return call
 
 
-def _text(query: object) -> object:
+def _text(query: Any) -> object:
     """A query as it is written; nothing of one that is put together of parts."""
-    return query.decode("utf-8", "replace") if isinstance(query, bytes) else getattr(query, "_obj", query)
+    if isinstance(query, bytes):
+        return query.decode("utf-8", "replace")
+    return query.as_string(None) if type(query).__name__ == "SQL" else query
 
 
 def _finish(call: Any, _result: object = None) -> None:
     cursor, call.cursor = call.cursor, None
-    if cursor.description is not None:
+    counts = [result.ntuples for result in cursor._results if result.nfields]  # a statement may be several
+    if cursor.pgresult is not None and cursor.pgresult.status == _COPY_OUT:
         call.rows = cursor.rowcount
+    elif counts:
+        call.rows = sum(counts)
     elif cursor.rowcount >= 0:
         call.facts = {names.ROWS_AFFECTED: cursor.rowcount}
     call.finish()
 
 
-def _copying(method: Any) -> Any:
-    def copy(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        place = current()
-        call: Any = started(_start, place, self, args, kwargs) if place is not None else None
+def _declared(call: Any, cursor: Any) -> None:
+    call.cursor = None
+    call.has_rows()
+    _answers[cursor] = call
+
+
+def _closing(_place: object, cursor: Any, _args: object, _kwargs: object) -> None:
+    """Closing a server-side cursor is no call to be seen, but the end of one."""
+    _let_go(cursor)
+
+
+def _let_go(cursor: Any) -> None:
+    answer = _answers.pop(cursor, None)
+    if answer is not None:
+        answer.let_go()
+
+
+def _fetching(method: Any) -> Any:
+    def _fetch_gen(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
-            manager = method(self, *args, **kwargs)
+            rows = yield from method(self, *args, **kwargs)
         except BaseException as error:
             hide(error)
             raise
-        return manager if call is None else _Copying(manager, call)
+        _count(self, rows)
+        return rows
 
-    return copy
+    return _fetch_gen
 
 
-class _Copying:
-    """A COPY from its beginning to its end, with what the program does in between."""
+@guarded
+def _count(cursor: Any, rows: list[Any]) -> None:
+    answer = _answers.get(cursor)
+    if answer is not None and answer.is_open:
+        answer.fetched(len(rows))
 
-    def __init__(self, manager: Any, call: Statement) -> None:
-        self._manager, self._call = manager, call
 
-    def __enter__(self) -> Any:
+def _copying(method: Any) -> Any:
+    def copy(self: Any, /, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        call = _begun(self, args, kwargs)
         try:
-            return self._manager.__enter__()
+            with method(self, *args, **kwargs) as moved:
+                yield moved
         except BaseException as error:
-            self._fail(error)
+            hide(error)
+            _end(call, error)
             raise
+        _end(call, None)
 
-    def __exit__(self, *raised: Any) -> Any:
+    return contextmanager(unseen(copy))
+
+
+def _copying_async(method: Any) -> Any:
+    async def copy(self: Any, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        call = _begun(self, args, kwargs)
         try:
-            is_caught = self._manager.__exit__(*raised)
+            async with method(self, *args, **kwargs) as moved:
+                yield moved
         except BaseException as error:
-            self._fail(error)
+            hide(error)
+            _end(call, error)
             raise
-        self._close(raised[1])
-        return is_caught
+        _end(call, None)
 
-    async def __aenter__(self) -> Any:
-        try:
-            return await self._manager.__aenter__()
-        except BaseException as error:
-            self._fail(error)
-            raise
+    return asynccontextmanager(unseen(copy))
 
-    async def __aexit__(self, *raised: Any) -> Any:
-        try:
-            is_caught = await self._manager.__aexit__(*raised)
-        except BaseException as error:
-            self._fail(error)
-            raise
-        self._close(raised[1])
-        return is_caught
 
-    def _fail(self, error: BaseException) -> None:
-        hide(error)
-        self._close(error)
+def _begun(cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    place = current()
+    return started(_start, place, cursor, args, kwargs) if place is not None else None
 
-    @guarded
-    def _close(self, error: BaseException | None) -> None:
-        if error is None:
-            _finish(self._call)
-        else:
-            self._call.finish(error)
+
+@guarded
+def _end(call: Any, error: BaseException | None) -> None:
+    if call is None:
+        return
+    if error is None:
+        _finish(call)
+    else:
+        call.finish(error)

@@ -169,6 +169,7 @@ def install(module: ModuleType) -> None:
             raise
 
     replace(module, "connect", connect)
+    module.connect.__module__ = module.__name__  # and not `_sqlite3`, where pickle would find another
 
 
 def _disguise(ours: type, theirs: type) -> None:

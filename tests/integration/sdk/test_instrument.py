@@ -330,11 +330,12 @@ def test_what_is_printed_is_the_same(tmp_path: Path, python: str, library: str) 
 def test_a_stub_is_what_stood_there(run: Run) -> None:
     """Name, documentation and signature; a wrapper that another tool puts around it works, before the first call and after."""
     outcome = run("""
-        import inspect, sqlite3
+        import inspect, pickle, sqlite3
         before = (sqlite3.connect.__name__, sqlite3.connect.__doc__)
         import rota
         rota.watch()
         assert (sqlite3.connect.__name__, sqlite3.connect.__doc__) == before
+        assert pickle.loads(pickle.dumps(sqlite3.connect)) is sqlite3.connect
         import subprocess, sys
         own = subprocess.Popen.__init__
         assert "bufsize" in str(inspect.signature(own)) and own.__qualname__ == "Popen.__init__"
@@ -347,6 +348,7 @@ def test_a_stub_is_what_stood_there(run: Run) -> None:
         early = sqlite3.connect
         early(":memory:").execute("SELECT 1").fetchall()
         early(":memory:").execute("SELECT 2").fetchall()
+        assert pickle.loads(pickle.dumps(sqlite3.connect)) is sqlite3.connect
     """)
     assert (outcome.code, outcome.stdout) == (0, b"theirs\ntheirs\n"), outcome.stderr
     assert len(calls(outcome)) == 2

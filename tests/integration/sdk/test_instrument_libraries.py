@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
-import postgres
 import pytest
+import s3_store
 from http_answers import listening
-from scripts import Outcome, run_script, spool_lines
-
-START = "import rota\nrota.watch()\n"
-
-
-def run(source: str, home: Path) -> Outcome:
-    """Run a script under this interpreter, which has the libraries; no error of ours may be swallowed in it."""
-    script = home.parent / "job.py"
-    script.write_text(START + "\n".join(line[4:] for line in source.splitlines()), encoding="utf-8")
-    outcome = run_script("", home, sys.executable, path=script)
-    assert (outcome.errors, outcome.code) == ("", 0), outcome.stderr.decode()
-    return outcome
-
-
-def calls(outcome: Outcome) -> list[dict[str, Any]]:
-    """The attributes of all spans but the run's."""
-    return [span["attributes"] for span in outcome.spans if span["kind"] != 2]
-
-
-def written(outcome: Outcome) -> str:
-    """All that the spool holds, as text."""
-    return "".join(map(json.dumps, spool_lines(outcome.home)))
+from library_calls import calls, run, written
+from scripts import Outcome
 
 
 @pytest.fixture(scope="module")
@@ -246,56 +222,11 @@ def test_a_warning_of_pandas_names_the_scripts_line(home) -> None:
     assert [a["rota.dataset.rows"] for a in calls(outcome)] == [1]
 
 
-@pytest.fixture(scope="module")
-def database():
-    """How to connect to a PostgreSQL."""
-    with postgres.running() as address:
-        yield address
-
-
-def test_psycopg(home, database) -> None:
-    """A statement is one span with the rows that PostgreSQL answered or changed, and a COPY one with those it moved."""
-    outcome = run(
-        f"""
-    import asyncio, psycopg
-    from psycopg import sql
-    connection = psycopg.connect({database!r}, autocommit=True)
-    connection.execute("CREATE TABLE t (a INT UNIQUE, b TEXT)")
-    cursor = connection.cursor()
-    cursor.executemany("INSERT INTO t VALUES (%s, %s)", [(i, "geheim") for i in range(100)])
-    assert len(connection.execute("SELECT a FROM t WHERE a < %s", (42,)).fetchall()) == 42
-    assert cursor.execute("DELETE FROM t WHERE a >= %s", (60,)).rowcount == 40
-    with cursor.copy("COPY t FROM STDIN") as copy:
-        for i in range(1000, 1250): copy.write_row((i, "geheim"))
-    with cursor.copy(sql.SQL("COPY t TO STDOUT")) as copy:
-        assert sum(1 for row in copy.rows()) == 310
-    try: connection.execute("INSERT INTO t VALUES (1, 'geheim')")
-    except psycopg.errors.UniqueViolation: pass
-    with connection.transaction(), connection.cursor("named") as server_side:
-        assert len(server_side.execute("SELECT a FROM t").fetchall()) == 310
-    async def ask():
-        async with await psycopg.AsyncConnection.connect({database!r}) as connection:
-            return await (await connection.execute("SELECT b FROM t WHERE a = 7")).fetchone()
-    assert asyncio.run(ask()) == ("geheim",)
-        """,
-        home,
-    )
-    assert "geheim" not in written(outcome)
-    asked = ("db.query.summary", "db.response.returned_rows", "rota.rows.affected", "error.type")
-    assert [tuple(a.get(name) for name in asked) for a in calls(outcome)] == [
-        ("CREATE t", None, None, None), ("INSERT t", None, 100, None), ("SELECT t", 42, None, None),
-        ("DELETE t", None, 40, None), ("COPY t", None, 250, None), ("COPY t", 310, None, None),
-        ("INSERT t", None, None, "psycopg.errors.UniqueViolation"), ("SELECT t", None, None, None),
-        ("SELECT t", 1, None, None),
-    ]  # fmt: skip
-    assert {a["db.system.name"] for a in calls(outcome)} == {"postgresql"}
-
-
 def test_polars(home, tmp_path) -> None:
     """A data set that is read or written is one span with its rows and bytes; a lazy frame is one when it is collected."""
     outcome = run(
         f"""
-    import pathlib
+    import pathlib, pickle, sqlite3
     import polars as pl
     folder = pathlib.Path({str(tmp_path)!r})
     frame = pl.DataFrame({{"a": range(100), "b": ["geheim"] * 100}})
@@ -305,6 +236,10 @@ def test_polars(home, tmp_path) -> None:
     assert pl.read_csv(folder / "x.csv").equals(frame) and pl.read_parquet(source=folder / "x.parquet").equals(frame)
     assert pl.scan_parquet(folder / "x.parquet").filter(pl.col("a") < 42).collect().height == 42
     pl.scan_csv(folder / "x.csv").sink_parquet(folder / "y.parquet")
+    connection = sqlite3.connect(":memory:")
+    connection.executescript("CREATE TABLE t (a INT); INSERT INTO t VALUES (1), (2), (3)")
+    assert pl.read_database("SELECT * FROM t", connection).height == 3
+    assert pickle.loads(pickle.dumps(pl.read_csv)) is pl.read_csv
     try: pl.read_csv(folder / "absent.csv")
     except FileNotFoundError: pass
         """,
@@ -321,20 +256,15 @@ def test_polars(home, tmp_path) -> None:
         ("polars write_csv", 100, size["x.csv"], None), ("polars write_parquet", 100, size["x.parquet"], None),
         ("polars read_csv", 100, size["x.csv"], None), ("polars read_parquet", 100, size["x.parquet"], None),
         ("polars collect", 42, None, None), ("polars sink_parquet", None, size["y.parquet"], None),
-        ("polars read_csv", None, None, "FileNotFoundError"),
+        ("polars read_database", 3, None, None), ("polars read_csv", None, None, "FileNotFoundError"),
     ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def store():
     """Where something listens that answers as S3 does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # moto's own, at its import
-        from moto.server import ThreadedMotoServer
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    yield "http://%s:%d" % server.get_host_and_port()
-    server.stop()
+    with s3_store.running() as address:
+        yield address
 
 
 def test_boto3(home, tmp_path, store) -> None:
@@ -342,14 +272,13 @@ def test_boto3(home, tmp_path, store) -> None:
     (tmp_path / "x.bin").write_bytes(b"x" * 5000)
     outcome = run(
         f"""
-    import boto3, botocore
-    keys = {{"aws_access_key_id": "geheim", "aws_secret_access_key": "geheim"}}
-    s3 = boto3.client("s3", endpoint_url={store!r}, region_name="us-east-1", **keys)
+    import boto3
+    {s3_store.client(store)}
     s3.create_bucket(Bucket="shop")
-    s3.put_object(Bucket="shop", Key="geheim", Body=b"12345")
+    s3.put_object(Bucket="shop", Key="geheim", Body="123é")
     with open({str(tmp_path / "x.bin")!r}, "rb") as file:
         file.seek(1000); s3.put_object(Bucket="shop", Key="file", Body=file)
-    assert s3.get_object(Bucket="shop", Key="geheim")["Body"].read() == b"12345"
+    assert s3.get_object(Bucket="shop", Key="geheim")["Body"].read().decode() == "123é"
     s3.upload_file({str(tmp_path / "x.bin")!r}, "shop", "up")
     try: s3.get_object(Bucket="shop", Key="absent")
     except s3.exceptions.NoSuchKey: pass
@@ -364,30 +293,3 @@ def test_boto3(home, tmp_path, store) -> None:
         ("GetObject", "shop", 200, None, 5), ("PutObject", "shop", 200, 5000, None), ("GetObject", "shop", 404, None, None),
     ]  # fmt: skip
     assert calls(outcome)[-1]["error.type"] == "botocore.errorfactory.NoSuchKey"
-
-
-@pytest.mark.parametrize("theirs_first", [True, False])
-def test_requests_beside_opentelemetry(home, server, theirs_first: bool) -> None:
-    """With opentelemetry's instrumentation active there is one span a call, theirs; once it is off, one of ours."""
-    theirs = "from opentelemetry.instrumentation.requests import RequestsInstrumentor; RequestsInstrumentor().instrument()"
-    outcome = run(
-        f"""
-    {theirs if theirs_first else "pass"}
-    import requests
-    {"pass" if theirs_first else theirs}
-    from opentelemetry import trace
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-    kept, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(kept))
-    trace.set_tracer_provider(provider)
-    requests.get("http://{server}/x")
-    assert len(kept.get_finished_spans()) == 1 and trace.get_tracer_provider() is provider
-    RequestsInstrumentor().uninstrument()
-    requests.get("http://{server}/y")
-    assert len(kept.get_finished_spans()) == 1
-        """,
-        home,
-    )
-    assert [a["url.full"].rpartition("/")[2] for a in calls(outcome)] == ["y"]
