@@ -97,4 +97,5 @@ def _measured(value: float, unit: str | None) -> str:
         return words.size(value)
     if unit == "s":
         return words.length(value)
-    return words.count(value) if unit in (None, "", "1") else f"{words.count(value)} {unit}"  # UCUM's 1: a plain number
+    is_plain = unit in (None, "", "1") or unit.startswith("{")  # UCUM's 1, and its annotations: the name says what is counted
+    return words.count(value) if is_plain else f"{words.count(value)} {unit}"

@@ -91,6 +91,7 @@ def test_a_failed_span_shows_its_error_and_its_stack():
         ("%", "2,000 %", "3,000 %"),
         (None, "2,000", "3,000"),
         ("1", "2,000", "3,000"),
+        ("{thread}", "2,000", "3,000"),
     ],
 )
 def test_a_series_says_its_last_and_its_highest_value_in_its_unit(unit, last, most):
