@@ -39,7 +39,7 @@ def test_psycopg(home, database) -> None:
     assert len(connection.execute("SELECT a FROM t WHERE a < %s", (42,)).fetchall()) == 42
     assert cursor.execute(b"DELETE FROM t WHERE a >= %s", (60,)).rowcount == 40
     cursor.executemany("INSERT INTO t VALUES (%s) RETURNING a", [(200,), (201,)], returning=True)
-    assert [row for result in cursor.results() for row in result] == [(200,), (201,)]
+    assert cursor.fetchall() == [(200,)] and cursor.nextset() and cursor.fetchall() == [(201,)]
     assert len(connection.execute("SELECT 1 FROM t; SELECT b FROM t").fetchall()) == 62
     with cursor.copy("COPY t FROM STDIN") as copy:
         for i in range(1000, 1250): copy.write_row((i, "geheim"))
@@ -102,7 +102,7 @@ def test_psycopg_on_the_server(home, database) -> None:
         assert len(cursor.fetchmany(10)) == 10 and len(cursor.fetchall()) == 989
         cursor.execute(series.format("b"))
         cursor.itersize = 40
-        assert next(cursor) == (1,)
+        assert next(iter(cursor)) == (1,)
     left = connection.cursor("left")
     assert len(left.execute(series.format("c")).fetchmany(7)) == 7
         """,
