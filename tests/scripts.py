@@ -46,6 +46,7 @@ def _runs(path: str, version: str) -> bool:
 
 
 PYTHONS = interpreters()
+EXTREMES = list(dict.fromkeys([next(iter(PYTHONS)), [*PYTHONS][-1]]))  # the oldest and the newest of them, which may be one
 
 
 @dataclass

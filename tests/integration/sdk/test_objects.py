@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Callable
 
 import pytest
-from scripts import PYTHONS, Outcome
+from scripts import EXTREMES, Outcome
 
 Run = Callable[..., Outcome]
-EXTREMES = [next(iter(PYTHONS)), [*PYTHONS][-1]]
 
 HOSTILE = """
 import rota

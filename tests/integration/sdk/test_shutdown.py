@@ -6,12 +6,11 @@ import socket
 from typing import Callable
 
 import pytest
-from scripts import PYTHONS, Outcome
+from scripts import EXTREMES, Outcome
 
 Run = Callable[..., Outcome]
 
 TO_THE_END = ["running", "succeeded"]
-EXTREMES = [next(iter(PYTHONS)), [*PYTHONS][-1]]
 
 
 def test_handlers_of_the_program_run_as_they_would(same: Run) -> None:
