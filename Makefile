@@ -20,7 +20,7 @@ bench: .venv/.stamp
 	$(BIN)/python -m bench $(ARGS)
 
 soak: .venv/.stamp
-	$(PYTEST) tests/chaos tests/integration/test_agent_all_users.py -m "soak or not soak" $(ARGS)
+	$(PYTEST) tests/chaos -m "soak or not soak" $(ARGS)
 
 docs: .venv/.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)

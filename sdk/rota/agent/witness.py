@@ -82,7 +82,19 @@ def _zombie_status(pidfd: int, pid: int) -> int | None:
     try:
         with open("/proc/%d/stat" % pid, "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()
+        is_shown = _is_shown(pid)
         signal.pidfd_send_signal(pidfd, 0)  # still unreaped, so the pid was still its own while we read
-        return int(fields[_EXIT_CODE_FIELD]) if fields[_STATE_FIELD] == b"Z" else None
+        return int(fields[_EXIT_CODE_FIELD]) if is_shown and fields[_STATE_FIELD] == b"Z" else None
     except (AttributeError, OSError, ValueError, IndexError):
         return None
+
+
+def _is_shown(pid: int) -> bool:
+    """Whether /proc shows us the status: from who may not trace that process (it has dropped root's rights, say), the kernel
+    hides it as a 0, which would be a success. The namespaces' links are guarded alike and fail instead (proc_pid_stat(5)).
+    """
+    try:
+        os.readlink("/proc/%d/ns/user" % pid)
+    except OSError:
+        return False
+    return True
