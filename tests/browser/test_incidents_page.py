@@ -52,6 +52,7 @@ def test_acknowledge_snooze_and_close(collector, fresh, page: Page) -> None:
     page.get_by_role("button", name="Snooze…").click()
     page.get_by_role("dialog").get_by_role("button", name="Snooze", exact=True).click()
     expect(page.locator(".pill", has_text="snoozed")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.get_by_role("button", name="Close…").click()
     expect(page.get_by_role("dialog")).to_contain_text("It is settled, whatever the facts say.")
     page.get_by_role("dialog").get_by_role("button", name="Close it").click()
