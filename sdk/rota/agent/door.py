@@ -173,8 +173,9 @@ def credentials(connection: socket.socket) -> tuple[int, int]:
 def _peer_pidfd(connection: socket.socket, pid: int) -> int | None:
     try:
         pidfd = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
-    except OSError:  # before Linux 6.5
-        return witness.open_pidfd(pid) if pid > 0 else None
+    except OSError as error:
+        is_older = error.errno == errno.ENOPROTOOPT  # than Linux 6.5; else it is gone, and the number may be another's
+        return witness.open_pidfd(pid) if is_older and pid > 0 else None
     os.set_inheritable(pidfd, False)
     return pidfd
 

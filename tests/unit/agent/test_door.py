@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import struct
 import sys
 
 import pytest
@@ -47,6 +49,29 @@ def test_an_older_kernel_names_the_caller_by_its_pid(pair, monkeypatch):
     assert hello.pidfd is not None
     os.close(hello.pidfd)
     caller.close()
+
+
+def test_a_caller_that_is_gone_is_not_looked_for_by_its_number():
+    """Linux 6.5 to 6.15 name nobody for a caller that was reaped; its number may be another process's by then."""
+
+    class OfOneGone:
+        def setblocking(self, _: bool) -> None:
+            pass
+
+        def getsockopt(self, level: int, option: int, size: int = 0) -> bytes:
+            if size:
+                return struct.pack("3i", os.getpid(), os.geteuid(), os.getegid())
+            raise ProcessLookupError(errno.ESRCH, "No such process")
+
+        def recv(self, size: int) -> bytes:
+            return HELLO
+
+        def close(self) -> None:
+            pass
+
+    hello = Caller(OfOneGone()).read()
+    assert hello is not None
+    assert hello.pidfd is None
 
 
 def test_a_hello_may_come_in_pieces(pair):
