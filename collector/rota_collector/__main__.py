@@ -19,16 +19,18 @@ from rota_collector import __version__, decode, home, ports
 from rota_collector.api.app import Stores, create
 from rota_collector.clock import SystemClock
 from rota_collector.config import Address, Config
+from rota_collector.domain.rate import Rates
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record, Signal
 from rota_collector.notify.worker import Worker
-from rota_collector.receive import grpc, otlp, pings
+from rota_collector.receive import access, grpc, otlp, pings
 from rota_collector.server import App, HttpServer
 from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.fatal import FATAL
+from rota_collector.store.keys import Keys
 from rota_collector.store.telemetry import Telemetry
 from rota_collector.watch.followers import Follower
 from rota_collector.watch.monitor import Monitor
@@ -95,16 +97,25 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
     _start_monitor(Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
 
-    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
-    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions)
+    def rates(per_second: float | None) -> Rates:
+        return Rates(per_second, clock.monotonic)
+
+    keys = Keys(config.home / "control.sqlite", clock)
+    opened.callback(keys.close)
+    access.refuse_open_ports(keys, ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
+    gate = access.Gate(keys, rates(config.ingest_rate))
+    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, gate, opened) if config.grpc else None
+    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions, gate=gate)
     opened.callback(receiver.close)
 
     def submit(records: Sequence[str]) -> int:
         return journal.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
-    pinged = pings.Receiver(journal, stores.keys, control, clock)
-    api = create(stores, __version__)
+    stores = Stores(
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit, rates(config.api_rate)
+    )
+    pinged = pings.Receiver(journal, keys, control, clock, rates(config.ping_rate))
+    api = access.Nearby(create(stores, __version__), keys)
     http = str(ports.bound(listener))
     server = HttpServer(_route(receiver, pinged, api), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
@@ -155,10 +166,10 @@ def _start_monitor(monitor: Monitor, expectations: Expectations, opened: ExitSta
     monitor.start()
 
 
-def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: ExitStack) -> str:
+def _serve_grpc(address: Address, journal: Journal, max_body: int, gate: access.Gate, opened: ExitStack) -> str:
     """Listen for gRPC; returns where."""
     try:
-        receiver = grpc.Receiver(journal, str(address), max_body=max_body)
+        receiver = grpc.Receiver(journal, str(address), max_body=max_body, gate=gate)
     except OSError as error:
         raise PortBusy(str(error)) from error
     opened.callback(receiver.close)

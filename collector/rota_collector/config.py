@@ -21,6 +21,8 @@ class Setting(NamedTuple):
     help: str
 
 
+_BURST = "ten seconds' worth at once; `off`: no limit."
+
 SETTINGS = (
     Setting("ROTA_HOME", "$XDG_STATE_HOME/rota, or /var/lib/rota for root", "Where journal and stores live; one collector each."),
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where HTTP listens: OTLP, API, health. Port 0 takes a free one."),
@@ -30,6 +32,9 @@ SETTINGS = (
     Setting(
         "ROTA_SETTLE", "2m", "After the collector was down: how long news from then may come before what is missing is missed."
     ),
+    Setting("ROTA_API_RATE", "100", f"Requests a second that a key may make of the API; {_BURST}"),
+    Setting("ROTA_PING_RATE", "off", f"Pings a second with one key; {_BURST}"),
+    Setting("ROTA_INGEST_RATE", "off", f"Requests of telemetry a second with one key; {_BURST}"),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -56,6 +61,9 @@ class Config:
     dashboard_url: str = "http://127.0.0.1:8501"
     allow_private: bool = False  # addresses, for channels
     settle_ns: int = 120 * 10**9
+    api_rate: float | None = 100.0  # requests a second and key; None: no limit
+    ping_rate: float | None = None
+    ingest_rate: float | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -70,6 +78,7 @@ class Config:
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
+            *(_rate(name, values[name]) for name in ("ROTA_API_RATE", "ROTA_PING_RATE", "ROTA_INGEST_RATE")),
         )
 
 
@@ -86,11 +95,6 @@ def _address(name: str, value: str) -> Address:
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f"{name}={value!r} is not HOST:PORT. Example: {name}={_DEFAULTS[name]}")
-    if not is_loopback(host):
-        raise ConfigError(
-            f"{name}={value!r} can be reached from other machines, and telemetry is taken from anybody: keys guard the API only. "
-            f"Listen on a loopback address ({name}={_DEFAULTS[name]}) and put a proxy that authenticates in front of it."
-        )
     return Address(host, int(port))
 
 
@@ -121,6 +125,18 @@ def _switch(name: str, value: str) -> bool:
     if value not in ("0", "1"):
         raise ConfigError(f"{name}={value!r} is neither 0 nor 1. Example: {name}=1")
     return value == "1"
+
+
+def _rate(name: str, value: str) -> float | None:
+    if value.lower() == "off":
+        return None
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e9:
+        raise ConfigError(f"{name}={value!r} is neither off nor a number of requests a second. Example: {name}=100")
+    return rate
 
 
 def _duration_ns(name: str, value: str) -> int:

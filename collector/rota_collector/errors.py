@@ -16,6 +16,10 @@ CollectorError
  ├── ChannelError            an alert or its channel
  │    ├── ChannelExists      there is a channel of that name already
  │    └── ChannelRefused     its address cannot be used
+ ├── Refused                 a request that its sender may not make
+ │    ├── NoKey              it came without a valid key
+ │    ├── NotAllowed         its key is not for that
+ │    └── TooOften           its key asks too often
  ├── KeyRefused              a key that cannot be made or revoked now
  │    ├── AdminFirst         with any other key, nobody could make or revoke keys
  │    └── LastAdmin          without it, nobody could revoke the keys that are left
@@ -95,6 +99,26 @@ class ChannelExists(ChannelError):
 
 class ChannelRefused(ChannelError):
     """The address of a channel cannot be used. The message says why, without its passwords."""
+
+
+class Refused(CollectorError):
+    """A request that its sender may not make."""
+
+
+class NoKey(Refused):
+    """It came without a key, or with one that is not valid."""
+
+
+class NotAllowed(Refused):
+    """Its key is not for that."""
+
+
+class TooOften(Refused):
+    """Its key asks more often than it may. ``retry_seconds``: when to ask again."""
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class KeyRefused(CollectorError):

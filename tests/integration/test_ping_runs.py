@@ -18,6 +18,7 @@ from rota_collector.errors import JournalFull
 from rota_collector.journal import Journal
 from rota_collector.receive.pings import Receiver
 from rota_collector.store.control import Control
+from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
 
 A, B = "123e4567-e89b-42d3-a456-42661417400a", "123e4567-e89b-42d3-a456-42661417400b"
@@ -30,7 +31,7 @@ class Place:
         self.clock = ManualClock()
         self.journal = Journal(folder / "journal", clock=self.clock)
         self.control = Control(folder / "control.sqlite")
-        self.keys = Keys(self.control.engine)
+        self.key_changes, self.keys = KeyChanges(self.control.engine), Keys(self.control.path, self.clock)
         self._paths: dict[str, str] = {}
         self.restart()
 
@@ -53,7 +54,7 @@ class Place:
     def path(self, workflow: str) -> str:
         """Where a key for this workflow pings."""
         if workflow not in self._paths:
-            made = self.keys.create("ping", name="", workflow=workflow, pattern=None, now_ns=self.clock.now_ns())
+            made = self.key_changes.create("ping", workflow=workflow, now_ns=self.clock.now_ns())
             assert made is not None
             self._paths[workflow] = "/ping/" + made[1]
         return self._paths[workflow]

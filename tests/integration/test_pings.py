@@ -20,6 +20,7 @@ from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal
 from rota_collector.receive.pings import Receiver
 from rota_collector.store.control import Control
+from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
 
 
@@ -240,8 +241,8 @@ def ping(tmp_path: Path) -> Callable[[str], httpx.Response]:
     """Sends a ping to a receiver without a network."""
     clock = ManualClock()
     control = Control(tmp_path / "control.sqlite")
-    journal, keys = Journal(tmp_path / "journal", clock=clock), Keys(control.engine)
-    made = keys.create("ping", name="", workflow="w", pattern=None, now_ns=0)
+    journal, keys = Journal(tmp_path / "journal", clock=clock), Keys(control.path, clock)
+    made = KeyChanges(control.engine).create("ping", workflow="w", now_ns=0)
     assert made is not None
     receiver = Receiver(journal, keys, control, clock)
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from rota_collector.api import (
     access,
+    audit,
     channels,
     counts,
     envelope,
@@ -33,7 +34,7 @@ __all__ = ["Progress", "Stores", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
-_ROUTERS = (policies, quiet, counts, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, sql, access)
+_ROUTERS = (policies, quiet, counts, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, audit, sql)
 
 
 def create(stores: Stores, version: str) -> App:
@@ -51,4 +52,7 @@ def create(stores: Stores, version: str) -> App:
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
-    return Guard(access.Door(app, stores.keys), version)
+    app.include_router(access.router(stores), dependencies=[access.known])
+    shared = stores.expectations.policies
+    stores.key_changes  # noqa: B018 (its tables are there before somebody asks for a key)
+    return Guard(access.Door(app, stores.keys, lambda: shared.shared, stores.rates), version, stores.keys)

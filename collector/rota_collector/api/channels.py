@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rota_collector.api import access, models, shape
+from rota_collector.api.access import Asking, Reads
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Cursor, Limit
 from rota_collector.clock import Clock
@@ -115,15 +116,15 @@ def router(alerting: Alerting) -> APIRouter:
         return answer({"items": [channel_item(each) for each in there.channels()], "next": None})
 
     @router.post("/channels", response_model=AddedChannel, dependencies=[access.admin])
-    def add_channel(body: NewChannel) -> Response:
+    def add_channel(body: NewChannel, asker: Asking) -> Response:
         """Add a channel. Its secret is in this answer and in no other."""
-        added = _add(alerting, body)
+        added = _add(alerting, body, asker.who(None))
         return answer({**channel_item(added), "secret": added.secret if added.kind == WEBHOOK else None})
 
     @router.delete("/channels/{name}", response_model=RemovedChannel, dependencies=[access.admin])
-    def remove_channel(name: str) -> Response:
+    def remove_channel(name: str, asker: Asking) -> Response:
         """Remove a channel. What waits for it is given up."""
-        if not there.remove_channel(name, clock.now_ns()):
+        if not there.remove_channel(name, clock.now_ns(), asker.who(None)):
             raise _unknown(name)
         return answer({"removed": name})
 
@@ -137,20 +138,22 @@ def router(alerting: Alerting) -> APIRouter:
 
     @router.get("/alerts", response_model=models.Page[Alert])
     def list_alerts(
+        reads: Reads,
         state: Literal["waiting", "sent", "dead"] | None = None,
         incident: str | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response:
         """Messages that were to be sent, the newest first. `dead`: nobody got them; `incident`: the id of what they tell."""
-        return answer(shape.page(there.page(state, cursor, limit, incident), alert_item))
+        return answer(shape.page(there.page(state, cursor, limit, incident, reads), alert_item))
 
     return router
 
 
-def _add(alerting: Alerting, asked: NewChannel) -> StoredChannel:
+def _add(alerting: Alerting, asked: NewChannel, by: str) -> StoredChannel:
     try:
-        return alerting.alerts.add_channel(asked.name, asked.url, alerting.clock.now_ns(), alerting.sender.check(asked.url))
+        shown = alerting.sender.check(asked.url)
+        return alerting.alerts.add_channel(asked.name, asked.url, alerting.clock.now_ns(), shown, by)
     except ChannelRefused as error:
         raise ApiError(422, "channel_refused", f"the address of {asked.name!r} cannot be used: {error}") from error
     except ChannelExists as error:

@@ -11,9 +11,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from rota_collector.api import models, shape
+from rota_collector.api.access import Reads
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import ns
 from rota_collector.api.stores import Stores
+from rota_collector.api.workflows import must_read
 
 _MOST_DAYS = 3 * 366
 _SHOWN_DAYS = 366
@@ -44,17 +46,20 @@ def router(stores: Stores) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["runs"])
 
     @router.get("/activity", response_model=models.Items[Activity])
-    def list_activity(since: AwareDatetime | None = None, until: AwareDatetime | None = None, parts: Parts = 96) -> Response:
+    def list_activity(
+        reads: Reads, since: AwareDatetime | None = None, until: AwareDatetime | None = None, parts: Parts = 96
+    ) -> Response:
         """How many runs of all workflows ended how, by when they began: [since, until), else the last day."""
         until_ns = ns(until) or stores.clock.now_ns()
         bounds = _parts(ns(since) or until_ns - _DAY_NS, until_ns, parts)
-        counts = stores.control.run_counts(bounds)
+        counts = stores.control.run_counts(bounds, reach=reads)
         items = [{"from_at": shape.iso(at), "runs": count} for at, count in zip(bounds, counts, strict=False)]
         return answer({"items": items, "next": None})
 
     @router.get("/workflows/{name:path}/days", response_model=models.Items[Day])
-    def list_days(name: str, tz: Zone = "UTC", days: Days = _SHOWN_DAYS) -> Response:
+    def list_days(name: str, reads: Reads, tz: Zone = "UTC", days: Days = _SHOWN_DAYS) -> Response:
         """How each of the last days of a workflow went: its runs by state, its slots by verdict."""
+        must_read(reads, name)
         dates, bounds = _days(_zone(tz), stores.clock.now_ns(), days)
         ran = stores.control.run_counts(bounds, name)
         due = stores.expectations.slots.counts(bounds, name)

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from rota.wire.names import COLLECTOR_HEADER
 from rota_collector.api.envelope import refusal
 from rota_collector.config import is_loopback
+from rota_collector.errors import StoreError
+from rota_collector.store.keys import Keys
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,8 +27,8 @@ _READING = ("GET", "HEAD", "OPTIONS")
 class Guard:
     """ASGI around ``app``: names the collector in every answer, refuses foreign hosts and origins."""
 
-    def __init__(self, app: App, version: str) -> None:
-        self._app = app
+    def __init__(self, app: App, version: str, keys: Keys) -> None:
+        self._app, self._keys = app, keys
         self._header = (COLLECTOR_HEADER.lower().encode(), version.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,21 +39,31 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), self._header]
             await send(message)
 
-        refused = _refused(scope) if scope["type"] == "http" else None
+        refused = self._refused(scope) if scope["type"] == "http" else None
         app: App = self._app if refused is None else refused
         await app(scope, receive, signed)
 
+    def _refused(self, scope: Scope) -> Any | None:
+        host, origin = _header(scope, b"host"), _header(scope, b"origin")
+        if scope["path"].startswith("/api") and not _is_ours("//" + host) and self._is_open():
+            return refusal(
+                403, "foreign_host", f"Host {host!r} is not this machine", "ask for localhost, 127.0.0.1 or [::1] by that name"
+            )
+        if origin and scope["method"] not in _READING and not _is_ours(origin):
+            hint = "send it from a program, not from a page"
+            return refusal(403, "foreign_origin", f"Origin {origin!r} may not write here", hint)
+        return None
 
-def _refused(scope: Scope) -> Any | None:
-    headers = dict(scope["headers"])
-    host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
-    if scope["path"].startswith("/api") and not _is_ours("//" + host):
-        return refusal(
-            403, "foreign_host", f"Host {host!r} is not this machine", "ask for localhost, 127.0.0.1 or [::1] by that name"
-        )
-    if origin and scope["method"] not in _READING and not _is_ours(origin):
-        return refusal(403, "foreign_origin", f"Origin {origin!r} may not write here", "send it from a program, not from a page")
-    return None
+    def _is_open(self) -> bool:
+        """A page has no key: once there is one, and it is asked for, the name under which we are asked protects nobody."""
+        try:
+            return self._keys.is_open
+        except StoreError:
+            return True
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    return next((value for name, value in scope["headers"] if name == wanted), b"").decode("latin-1")
 
 
 def _is_ours(url: str) -> bool:

@@ -7,13 +7,14 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rota.rules.policy import merge
+from rota.rules.sharing import shares
 from rota_collector.api import access, expectation_models, models, shape
-from rota_collector.api.access import Asking
+from rota_collector.api.access import Asker, Owning, Reads
 from rota_collector.api.documents import Examined, Unreadable, examine, examine_all, of_schedule, read
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import taking
 from rota_collector.api.stores import Stores
-from rota_collector.api.workflows import unknown
+from rota_collector.api.workflows import must_read, unknown
 from rota_collector.store.policies import PolicyView
 
 _MOST_BYTES = 4 << 20
@@ -62,15 +63,17 @@ def router(stores: Stores) -> APIRouter:
     there = stores.expectations.policies
 
     @router.get("/workflows/{name:path}/policy/versions", response_model=models.Items[expectation_models.PolicyVersion])
-    def list_versions(name: str) -> Response:
+    def list_versions(name: str, reads: Reads) -> Response:
         """Every version of a policy, the newest first, with who and why."""
+        must_read(reads, name)
         if _view(stores, name) is None:
             raise unknown(name)
         return answer({"items": [shape.version_item(each) for each in there.history(name)], "next": None})
 
     @router.get("/workflows/{name:path}/policy", response_model=expectation_models.Policy)
-    def get_policy(name: str) -> Response:
+    def get_policy(name: str, reads: Reads) -> Response:
         """The policy in force: what code declares, overridden key by key by what is stored."""
+        must_read(reads, name)
         view = _view(stores, name)
         if view is None:
             raise unknown(name)
@@ -82,25 +85,23 @@ def router(stores: Stores) -> APIRouter:
         openapi_extra=_BODY,
         dependencies=[access.admin],
     )
-    def put_policy(name: str, text: Given, asker: Asking, author: Author = None, reason: Reason = None) -> Response:
+    def put_policy(name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None) -> Response:
         """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
-        documents = text.documents()
-        if len(documents) != 1 or not name:
-            raise ApiError(
-                422, "invalid", f"{len(documents)} documents for {name!r}", "PUT takes one; POST /api/v1/policies several"
-            )
-        one = examine(documents[0], name, stores.clock.now_ns())
+        asker.must_own(name)
+        one = examine(_one_of(text, name), name, stores.clock.now_ns())
         _refuse([one])
+        _must_be_shared(stores, asker, one)
         (view,) = there.put({name: one.document}, author=asker.who(author), reason=reason, now_ns=stores.clock.now_ns())
         return answer(_item(stores, view))
 
     @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=_TEXT, dependencies=[access.admin])
-    def apply(text: Given, asker: Asking, author: Author = None, reason: Reason = None, dry_run: bool = False) -> Response:
+    def apply(text: Given, asker: Owning, author: Author = None, reason: Reason = None, dry_run: bool = False) -> Response:
         """Store several policies; none of them when anything is wrong with one. With `dry_run` say what would be in force."""
         found = examine_all(text.documents(), stores.clock.now_ns())
         if not found:
             raise ApiError(422, "invalid", "there is no document in it", "each begins with `workflow: NAME`")
         _refuse(found)
+        _must_all_be_theirs(stores, asker, found)
         if dry_run:
             views = [_as_if(stores, each) for each in found]
         else:
@@ -109,6 +110,32 @@ def router(stores: Stores) -> APIRouter:
         return answer({"items": [_item(stores, view) for view in views], "next": None, "applied": not dry_run})
 
     return router
+
+
+def _one_of(text: Text, name: str) -> object:
+    documents = text.documents()
+    if len(documents) != 1 or not name:
+        hint = "PUT takes one; POST /api/v1/policies several"
+        raise ApiError(422, "invalid", f"{len(documents)} documents for {name!r}", hint)
+    return documents[0]
+
+
+def _must_be_shared(stores: Stores, asker: Asker, one: Examined) -> None:
+    """Raises ApiError when a document waits for a workflow that is neither of the asker's nor shared with them for that."""
+    if asker.own.is_everything:
+        return
+    after = ((one.document.get("schedule") or {}).get("after") or {}).get("workflow")
+    awaited = [*([after] if after else []), *((one.document.get("expect") or {}).get("upstream") or ())]
+    mine, shared = (*asker.own.patterns, *asker.own.names), stores.expectations.policies.shared
+    for name in awaited:
+        if not asker.own.allows(name) and not shares(shared.get(name, {}), "gate", mine):
+            raise asker.beyond(f"{name!r}, whose policy does not share it: `share: {{gate: [...]}}`")
+
+
+def _must_all_be_theirs(stores: Stores, asker: Asker, found: list[Examined]) -> None:
+    for each in found:
+        asker.must_own(each.workflow)
+        _must_be_shared(stores, asker, each)
 
 
 def _view(stores: Stores, name: str) -> PolicyView | None:

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from rota_collector.api import access, expectation_models, models, shape
-from rota_collector.api.access import Asking
+from rota_collector.api.access import Asker, Owning, Reads
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Acting, Lasting, ns
 from rota_collector.api.stores import Stores
-from rota_collector.api.workflows import unknown
+from rota_collector.api.workflows import must_read, unknown
+from rota_collector.store.quiet import QuietTime
 
 Reason = Annotated[str, Field(max_length=1000)]
 Pattern = Annotated[str, Field(min_length=1, max_length=500)]
@@ -39,28 +40,30 @@ def router(stores: Stores) -> APIRouter:
     there = stores.expectations.quiet
 
     @router.post("/workflows/{name:path}/pause", response_model=expectation_models.QuietTime, dependencies=[access.operate])
-    def pause(name: str, asker: Asking, body: Pause | None = None) -> Response:
+    def pause(name: str, asker: Owning, body: Pause | None = None) -> Response:
         """Expect nothing of a workflow. A pause that is on is replaced."""
-        _must_be_known(stores, name)
+        _must_be_theirs(stores, asker, name)
         asked, now_ns = body or Pause(), stores.clock.now_ns()
         until_ns, by = asked.until_ns(now_ns), asker.who(asked.by)
         return answer(shape.quiet_item(there.pause(name, until_ns=until_ns, by=by, reason=asked.reason, now_ns=now_ns)))
 
     @router.post("/workflows/{name:path}/resume", response_model=expectation_models.Resumed, dependencies=[access.operate])
-    def resume(name: str, body: Acting | None = None) -> Response:  # noqa: ARG001 (whoever pauses says who; so may who resumes)
+    def resume(name: str, asker: Owning, body: Acting | None = None) -> Response:
         """Expect again, from now on."""
-        _must_be_known(stores, name)
-        was_paused = there.resume(name, stores.clock.now_ns())
+        _must_be_theirs(stores, asker, name)
+        was_paused = there.resume(name, stores.clock.now_ns(), asker.who(body.by if body else None))
         return answer({"workflow": name, "was_paused": was_paused})
 
     @router.get("/maintenance", response_model=models.Items[expectation_models.QuietTime])
-    def list_quiet_times() -> Response:
+    def list_quiet_times(reads: Reads) -> Response:
         """Maintenance windows and pauses that are on or to come."""
-        return answer({"items": [shape.quiet_item(each) for each in there.current(stores.clock.now_ns())], "next": None})
+        found = [each for each in there.current(stores.clock.now_ns()) if reads.touches(each.workflow)]
+        return answer({"items": [shape.quiet_item(each) for each in found], "next": None})
 
     @router.post("/maintenance", response_model=expectation_models.QuietTime, dependencies=[access.operate])
-    def add_window(body: Window, asker: Asking) -> Response:
+    def add_window(body: Window, asker: Owning) -> Response:
         """Expect nothing of workflows and hosts that match, for a while."""
+        asker.must_cover(body.workflow)
         now_ns = stores.clock.now_ns()
         from_ns = ns(body.from_)
         from_ns = now_ns if from_ns is None else from_ns
@@ -70,20 +73,31 @@ def router(stores: Stores) -> APIRouter:
         if until_ns <= now_ns:
             raise ApiError(422, "invalid", "the window is over already", "what was missed by then has been told")
         window = there.add_maintenance(
-            workflow=body.workflow, host=body.host, from_ns=from_ns, until_ns=until_ns, reason=body.reason, by=asker.who(body.by)
+            workflow=body.workflow, host=body.host, from_ns=from_ns, until_ns=until_ns, reason=body.reason, by=asker.who(body.by),
+            now_ns=now_ns,
         )  # fmt: skip
         return answer(shape.quiet_item(window))
 
     @router.delete("/maintenance/{quiet_id}", response_model=expectation_models.Removed, dependencies=[access.operate])
-    def remove(quiet_id: str) -> Response:
+    def remove(quiet_id: str, asker: Owning) -> Response:
         """End a window or a pause now; what it covered stays explained by it."""
-        if not there.end(quiet_id, stores.clock.now_ns()):
+        now_ns = stores.clock.now_ns()
+        found = [each for each in there.current(now_ns) if each.id == quiet_id and asker.reads.touches(each.workflow)]
+        _must_cover(asker, found)
+        if not found or not there.end(quiet_id, now_ns, asker.who(None)):
             raise ApiError(404, "not_found", f"no quiet time {quiet_id!r} is on or to come", "GET /api/v1/maintenance lists them")
         return answer({"removed": quiet_id})
 
     return router
 
 
-def _must_be_known(stores: Stores, name: str) -> None:
+def _must_cover(asker: Asker, found: list[QuietTime]) -> None:
+    for each in found:
+        asker.must_cover(each.workflow)
+
+
+def _must_be_theirs(stores: Stores, asker: Asker, name: str) -> None:
+    must_read(asker.reads, name)
+    asker.must_own(name)
     if stores.control.workflow(name, stores.clock.now_ns()) is None and stores.expectations.policies.view(name) is None:
         raise unknown(name)

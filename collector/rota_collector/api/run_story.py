@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from rota_collector.api import models, run_models
+from rota_collector.api.access import Reads
 from rota_collector.api.envelope import answer
 from rota_collector.api.run_parts import items
 from rota_collector.api.runs import find
@@ -17,23 +18,23 @@ def router(stores: Stores) -> APIRouter:
     telemetry = stores.telemetry
 
     @router.get("/work", response_model=models.Items[run_models.Work])
-    def list_work(run_id: str) -> Response:
+    def list_work(run_id: str, reads: Reads) -> Response:
         """What a run did, by the name of its tasks."""
-        return items(telemetry.run_work(find(stores.control, run_id).run_id))
+        return items(telemetry.run_work(find(stores.control, run_id, reads).run_id))
 
     @router.get("/attributes", response_model=run_models.Attributes)
-    def get_attributes(run_id: str) -> Response:
+    def get_attributes(run_id: str, reads: Reads) -> Response:
         """What is known of a run beside its state: of its process, its host, and the facts that it recorded."""
-        return answer({"attributes": telemetry.run_attributes(find(stores.control, run_id).run_id)})
+        return answer({"attributes": telemetry.run_attributes(find(stores.control, run_id, reads).run_id)})
 
     @router.get("/history", response_model=models.Items[run_models.Told])
-    def list_history(run_id: str) -> Response:
+    def list_history(run_id: str, reads: Reads) -> Response:
         """All that was told and decided about a run, in order of its time: by whom, and why."""
-        return items(telemetry.run_history(find(stores.control, run_id).run_id))
+        return items(telemetry.run_history(find(stores.control, run_id, reads).run_id))
 
     @router.get("/metrics", response_model=models.Items[run_models.Series])
-    def list_metrics(run_id: str) -> Response:
+    def list_metrics(run_id: str, reads: Reads) -> Response:
         """What was measured of a run, as series of at most 200 points."""
-        return items(telemetry.run_metrics(find(stores.control, run_id).run_id))
+        return items(telemetry.run_metrics(find(stores.control, run_id, reads).run_id))
 
     return router

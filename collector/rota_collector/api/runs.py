@@ -10,10 +10,11 @@ from pydantic import AwareDatetime, Field
 
 from rota.rules.fold import STATES, Run
 from rota_collector.api import access, arrow, models, shape
-from rota_collector.api.access import Asking
+from rota_collector.api.access import Owning, Reads
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Acting, Cursor, Limit, ns
 from rota_collector.api.stores import Stores
+from rota_collector.domain.reach import Reach
 from rota_collector.store import events
 from rota_collector.store.control import Control
 from rota_collector.store.control_queries import RunFilter
@@ -46,6 +47,7 @@ def router(stores: Stores) -> APIRouter:
 
     @router.get("", response_model=models.Page[models.Run], responses=arrow.ALSO)
     def list_runs(
+        reads: Reads,
         workflow: str | None = None,
         state: States = None,
         tag: str | None = None,
@@ -57,7 +59,7 @@ def router(stores: Stores) -> APIRouter:
         accept: arrow.Accept = "",
     ) -> Response:
         """Runs, the last started first; `since` is inclusive, `until` is not. As Arrow: the last 100,000, and no pages."""
-        filters = RunFilter(workflow, _states(state), tag, ns(since), ns(until))
+        filters = RunFilter(workflow, _states(state), tag, ns(since), ns(until), reads)
         if arrow.is_wanted(accept):
             return arrow.answer(stores.control.run_columns(_complete(filters) if during else filters, during=during))
         if during:
@@ -66,19 +68,22 @@ def router(stores: Stores) -> APIRouter:
         return answer(shape.page(found._replace(items=stores.with_slots(found.items)), shape.run_item))
 
     @router.get("/{run_id}", response_model=models.RunDetail)
-    def get_run(run_id: str, tasks: WithTasks = True) -> Response:
+    def get_run(run_id: str, reads: Reads, tasks: WithTasks = True) -> Response:
         """One run with its tasks. The beginning of an id will do, where only one run's begins so."""
-        (run,) = stores.with_slots([find(stores.control, run_id)])
+        (run,) = stores.with_slots([find(stores.control, run_id, reads)])
         return answer(shape.run_detail(run, stores.telemetry.run_tasks(run.run_id) if tasks else []))
 
     @router.post("/{run_id}/outcome", response_model=models.Run, dependencies=[access.operate])
-    def set_outcome(run_id: str, asker: Asking, body: Outcome) -> Response:
+    def set_outcome(run_id: str, asker: Owning, body: Outcome) -> Response:
         """Say how a run ended. A fact like any other, which outranks what programs say; a later one outranks an earlier."""
-        run = find(stores.control, run_id)
-        by = asker.who(body.by)
-        record = events.of_outcome(run, body.state, by, body.reason, stores.clock.now_ns())
+        run = find(stores.control, run_id, asker.reads)
+        asker.must_own(run.workflow)
+        by, now_ns = asker.who(body.by), stores.clock.now_ns()
+        record = events.of_outcome(run, body.state, by, body.reason, now_ns)
         _wait_for(stores.control, stores.submit([record]))
-        (run,) = stores.with_slots([find(stores.control, run.run_id)])
+        said = {"state": body.state, "reason": body.reason} if body.reason else {"state": body.state}
+        stores.audit.note(now_ns, by, "run.outcome", run.run_id, before={"state": run.state}, after=said)
+        (run,) = stores.with_slots([find(stores.control, run.run_id, asker.reads)])
         return answer(shape.run_item(run))
 
     return router
@@ -107,12 +112,12 @@ def _wait_for(control: Control, offset: int) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def find(control: Control, run_id: str) -> Run:
-    """The run of this id, or the only one whose id begins so. Raises ApiError."""
+def find(control: Control, run_id: str, reads: Reach) -> Run:
+    """The run of this id, or the only one whose id begins so, among those that may be read. Raises ApiError."""
     run = control.run(run_id)
-    if run is not None:
+    if run is not None and reads.allows(run.workflow):
         return run
-    ids = control.runs_starting_with(run_id) if len(run_id) >= _SHORTEST_PREFIX else []
+    ids = control.runs_starting_with(run_id, reach=reads) if len(run_id) >= _SHORTEST_PREFIX else []
     if len(ids) > 1:
         raise ApiError(409, "ambiguous", f"several runs begin with {run_id!r}", f"write more of the id: {ids[0]}, {ids[1]}, …")
     run = control.run(ids[0]) if ids else None

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime
 
 from rota_collector.api import expectation_models, models, shape
+from rota_collector.api.access import Reads
 from rota_collector.api.envelope import answer
 from rota_collector.api.parameters import Cursor, Limit, ns
 from rota_collector.api.stores import Stores
@@ -22,6 +23,7 @@ def router(stores: Stores) -> APIRouter:
 
     @router.get("", response_model=models.Page[expectation_models.Slot])
     def list_slots(
+        reads: Reads,
         workflow: str | None = None,
         since: AwareDatetime | None = None,
         until: AwareDatetime | None = None,
@@ -30,7 +32,7 @@ def router(stores: Stores) -> APIRouter:
         cursor: Cursor = None,
     ) -> Response:
         """Slots, the last due first, the coming ones included; `since` is inclusive, `until` is not."""
-        filters = SlotFilter(workflow, ns(since), ns(until), verdict)
+        filters = SlotFilter(workflow, ns(since), ns(until), verdict, reads)
         return answer(shape.page(stores.expectations.slots.page(filters, cursor, limit), shape.slot_item))
 
     return router

@@ -10,10 +10,13 @@ from typing import Protocol
 from rota.rules.fold import Run
 from rota_collector.clock import Clock
 from rota_collector.domain.message import Message
+from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.notify.outcome import Outcome
 from rota_collector.store.alerts import Alerts, Channel
+from rota_collector.store.audit import Audit
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
+from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
 from rota_collector.store.telemetry import Telemetry
 
@@ -55,10 +58,22 @@ class Stores:
     sender: Sender
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
 
+    rates: Rates = NO_LIMIT  # how often a key may ask
+
     @cached_property
     def keys(self) -> Keys:
-        """The keys, which the API changes and the receivers ask for."""
-        return Keys(self.control.engine)
+        """The keys, to be asked for."""
+        return Keys(self.control.path, self.clock)
+
+    @cached_property
+    def key_changes(self) -> KeyChanges:
+        """The keys, to be changed."""
+        return KeyChanges(self.control.engine)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The record of changes."""
+        return Audit(self.control.engine)
 
     def with_slots(self, runs: Sequence[Run]) -> list[Run]:
         """``runs``, those that name no slot themselves with the slot that they were found to fill."""

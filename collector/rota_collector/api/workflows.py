@@ -12,9 +12,11 @@ from pydantic import BaseModel, Field
 
 from rota.rules.level import level
 from rota_collector.api import arrow, models, shape
+from rota_collector.api.access import Reads
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Cursor, Limit
 from rota_collector.api.stores import Stores
+from rota_collector.domain.reach import Reach
 from rota_collector.domain.signals import lamps
 from rota_collector.store.control_queries import RunFilter, Workflow, listed_ns
 
@@ -42,31 +44,41 @@ def router(stores: Stores) -> APIRouter:
     router = APIRouter(prefix="/api/v1/workflows", tags=["workflows"])
 
     @router.get("", response_model=models.Page[models.Workflow], responses=arrow.ALSO)
-    def list_workflows(limit: Limit = 1000, cursor: Cursor = None, accept: arrow.Accept = "") -> Response:
+    def list_workflows(
+        reads: Reads, limit: Limit = 1000, cursor: Cursor = None, accept: arrow.Accept = ""
+    ) -> Response:  # fmt: skip
         """Workflows by name, those too that have a policy and were never run. As Arrow: all of them, and no pages."""
         if arrow.is_wanted(accept):
             outlooks = stores.expectations.slots.outlooks(None, stores.clock.now_ns())
-            return arrow.answer(stores.control.workflow_columns(outlooks))
-        found = stores.control.workflows(stores.clock.now_ns(), cursor, limit)
+            return arrow.answer(stores.control.workflow_columns(outlooks, reads))
+        found = stores.control.workflows(stores.clock.now_ns(), cursor, limit, reads)
         return answer({"items": _items(stores, found.items), "next": found.next})
 
     @router.get("/{name:path}/signals", response_model=Signals)
-    def get_signals(name: str) -> Response:
+    def get_signals(name: str, reads: Reads) -> Response:
         """What the last 10 runs of a workflow report, by level: infrastructure, code, data, systems."""
+        must_read(reads, name)
         runs = stores.control.runs(RunFilter(name), limit=_SIGNAL_RUNS).items
         since_ns = min((listed_ns(run) for run in runs), default=0) - _BEFORE_NS
         found = lamps(stores.telemetry.signals([run.run_id for run in runs], since_ns))
         return answer({"runs": len(runs), "levels": [each._asdict() for each in found]})
 
     @router.get("/{name:path}", response_model=models.Workflow)
-    def get_workflow(name: str) -> Response:
+    def get_workflow(name: str, reads: Reads) -> Response:
         """One workflow."""
+        must_read(reads, name)
         workflow = stores.control.workflow(name, stores.clock.now_ns())
         if workflow is None:
             raise unknown(name)
         return answer(_items(stores, [workflow])[0])
 
     return router
+
+
+def must_read(reads: Reach, name: str) -> None:
+    """Raises ApiError when a workflow may not be read: the same as if there were none of that name."""
+    if not reads.allows(name):
+        raise unknown(name)
 
 
 def unknown(name: str) -> ApiError:

@@ -17,11 +17,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from rota_collector.decode import Accepted
-from rota_collector.errors import JournalError, Malformed
+from rota_collector.errors import CollectorError, Malformed, NoKey, Refused, TooOften
 
 RETRY_SECONDS = 5  # how long a client is asked to wait when nothing can be kept
 # Codes of google.rpc.Status.
-INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 8, 12, 14
+INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE, UNAUTHENTICATED = 3, 7, 8, 12, 14, 16
 
 
 class Kind(StrEnum):
@@ -58,9 +58,25 @@ def malformed(error: Malformed) -> Status:
     return _status(INVALID_ARGUMENT, str(error), BadRequest(field_violations=[violation]))
 
 
-def unavailable(error: JournalError) -> Status:
+def unavailable(error: CollectorError) -> Status:
     """Asks to send again later."""
     return _status(UNAVAILABLE, str(error), RetryInfo(retry_delay=Duration(seconds=RETRY_SECONDS)))
+
+
+def of_refused(error: Refused) -> tuple[int, Status, tuple[bytes, bytes]]:
+    """The HTTP status, the body, and a header for a sender that may not send this. Too often is 503: older exporters take 429
+    as final, and drop what they have.
+    """
+    if isinstance(error, TooOften):
+        return 503, too_often(error, UNAVAILABLE), (b"retry-after", b"%d" % error.retry_seconds)
+    if isinstance(error, NoKey):
+        return 401, refused(UNAUTHENTICATED, str(error)), (b"www-authenticate", b"Bearer")
+    return 403, refused(PERMISSION_DENIED, str(error)), (b"cache-control", b"no-store")
+
+
+def too_often(error: TooOften, code: int = RESOURCE_EXHAUSTED) -> Status:
+    """Asks to send again when the key may."""
+    return _status(code, str(error), RetryInfo(retry_delay=Duration(seconds=error.retry_seconds)))
 
 
 def refused(code: int, message: str) -> Status:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import grpc
 from google.rpc.status_pb2 import Status
 
 from rota.wire.names import COLLECTOR_HEADER
 from rota_collector import __version__
-from rota_collector.decode import check
-from rota_collector.errors import JournalError, Malformed
+from rota_collector.config import is_loopback
+from rota_collector.domain.reach import EVERYTHING, Reach
+from rota_collector.errors import JournalError, Malformed, Refused, StoreError, TooOften
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers
+from rota_collector.receive.access import Gate
 from rota_collector.receive.answers import Kind
+from rota_collector.receive.checked import checked
 
 _SERVICES = {
     "opentelemetry.proto.collector.trace.v1.TraceService": (Kind.TRACES, Signal.TRACES_PROTO),
@@ -32,8 +36,8 @@ class Receiver:
     Raises ``OSError`` when the address cannot be used.
     """
 
-    def __init__(self, journal: Journal, address: str, *, max_body: int = 64 << 20) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, address: str, *, max_body: int = 64 << 20, gate: Gate | None = None) -> None:
+        self._journal, self._gate = journal, gate
         # Without SO_REUSEPORT a second collector on the port is an error, as it should be.
         options = [("grpc.max_receive_message_length", max_body), ("grpc.so_reuseport", 0)]
         self._threads = ThreadPoolExecutor(_THREADS, "rota-grpc")
@@ -54,16 +58,35 @@ class Receiver:
         def export(payload: bytes, context: Any) -> bytes:
             context.send_initial_metadata(((COLLECTOR_HEADER.lower(), __version__),))
             try:
-                outcome = check(signal, payload)
-                if payload:
-                    self._journal.append_blocking(signal, payload)
+                what = checked(signal, payload, admitted(self._gate, context))
+                if what.payload:
+                    self._journal.append_blocking(what.signal, what.payload)
             except Malformed as error:
                 _abort(context, answers.malformed(error))
-            except JournalError as error:
+            except TooOften as error:
+                _abort(context, answers.too_often(error))
+            except Refused as error:
+                _abort(context, answers.of_refused(error)[1])
+            except (JournalError, StoreError) as error:
                 _abort(context, answers.unavailable(error))
-            return answers.accepted(kind, outcome, as_json=False)
+            return answers.accepted(kind, what.outcome, as_json=False)
 
         return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(export)})
+
+
+def admitted(gate: Gate | None, context: Any) -> Reach:
+    """The workflows that the sender of a call may speak of. Raises Refused, StoreError."""
+    if gate is None:
+        return EVERYTHING
+    authorization = next((value for name, value in context.invocation_metadata() if name == "authorization"), "")
+    return gate.admit(authorization, is_local=_is_local(context.peer()))
+
+
+def _is_local(peer: str) -> bool:
+    """Whether a peer, as gRPC names it (``ipv4:127.0.0.1:4711``, ``ipv6:%5B::1%5D:4711``, ``unix:``), is this machine."""
+    kind, _, rest = unquote(peer).partition(":")
+    host = rest.rpartition(":")[0].strip("[]").removeprefix("::ffff:")
+    return kind in ("unix", "unix-abstract") or is_loopback(host)
 
 
 def _abort(context: Any, status: Status) -> NoReturn:

@@ -11,11 +11,14 @@ from google.rpc.status_pb2 import Status
 
 from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 from rota_collector import __version__
-from rota_collector.decode import Accepted, check
-from rota_collector.errors import JournalError, Malformed
+from rota_collector.decode import Accepted
+from rota_collector.domain.reach import EVERYTHING, Reach
+from rota_collector.errors import JournalError, Malformed, Refused, StoreError
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers, bodies
+from rota_collector.receive.access import Gate, authorization_in, is_local
 from rota_collector.receive.answers import Kind
+from rota_collector.receive.checked import checked
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -47,11 +50,14 @@ class Receiver:
     """ASGI application for the OTLP paths. An answer of 200 means that the journal has the request on disk.
 
     ``max_body`` limits a body in bytes, after decompression. ``policy_versions`` tells the number of stored policy
-    versions for the answers to logs.
+    versions for the answers to logs; ``gate`` asks who sends (None: nobody is asked).
     """
 
-    def __init__(self, journal: Journal, *, max_body: int = 64 << 20, policy_versions: Callable[[], int] = lambda: 0) -> None:
-        self._journal, self._max_body, self._policy_versions = journal, max_body, policy_versions
+    def __init__(
+        self, journal: Journal, *, max_body: int = 64 << 20, policy_versions: Callable[[], int] = lambda: 0,
+        gate: Gate | None = None,
+    ) -> None:  # fmt: skip
+        self._journal, self._max_body, self._policy_versions, self._gate = journal, max_body, policy_versions, gate
         self._validation = ThreadPoolExecutor(2, "rota-validate")
         self._formats = {
             (path, content_type): _Format(
@@ -76,11 +82,12 @@ class Receiver:
                     404, answers.refused(answers.UNIMPLEMENTED, f"nothing is received at {path}; there are {', '.join(_PATHS)}")
                 )
             _refuse_early(scope["method"], content_type, encoding, length, self._max_body)
-            outcome = await self._keep(form.signal, await bodies.read(receive, encoding, self._max_body))
+            reach = self._admit(scope)
+            outcome = await self._keep(form.signal, await bodies.read(receive, encoding, self._max_body), reach)
             http_status, body = 200, answers.accepted(form.kind, outcome, as_json=form.as_json)
         except bodies.Disconnected:
             return
-        except (_Refusal, bodies.TooLarge, bodies.Corrupt, Malformed, JournalError) as error:
+        except (_Refusal, bodies.TooLarge, bodies.Corrupt, Malformed, JournalError, Refused, StoreError) as error:
             refusal = _refusal(error, self._max_body)
             http_status, extra = refusal.http_status, refusal.headers
             body = answers.encode(refusal.status, as_json=form is None or form.as_json)
@@ -90,15 +97,21 @@ class Receiver:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def _keep(self, signal: Signal, payload: bytes | bytearray) -> Accepted:
-        """Validates a whole body, then returns when it is on disk."""
+    def _admit(self, scope: MutableMapping[str, Any]) -> Reach:
+        """The workflows that the sender may speak of. Raises Refused, StoreError."""
+        if self._gate is None:
+            return EVERYTHING
+        return self._gate.admit(authorization_in(scope["headers"]), is_local=is_local(scope))
+
+    async def _keep(self, signal: Signal, payload: bytes | bytearray, reach: Reach) -> Accepted:
+        """Validates a whole body, then returns when what is within reach of it is on disk."""
         if len(payload) < _LARGE:
-            outcome = check(signal, payload)
+            what = checked(signal, payload, reach)
         else:
-            outcome = await asyncio.get_running_loop().run_in_executor(self._validation, check, signal, payload)
-        if payload:  # an empty protobuf request is fine, and there is nothing to keep
-            await self._journal.append(signal, payload)
-        return outcome
+            what = await asyncio.get_running_loop().run_in_executor(self._validation, checked, signal, payload, reach)
+        if what.payload:  # an empty protobuf request is fine, and there is nothing to keep
+            await self._journal.append(what.signal, what.payload)
+        return what.outcome
 
     def _headers(self, headers: Headers, form: _Format | None, length: int, extra: Headers) -> Headers:
         headers = [*headers, (b"content-length", b"%d" % length), *extra]
@@ -149,6 +162,8 @@ def _refusal(error: Exception, max_body: int) -> _Refusal:
     if isinstance(error, bodies.TooLarge):
         message = f"the body is larger than {max_body} bytes after decompression; send smaller batches, or raise ROTA_MAX_BODY"
         return _Refusal(413, answers.refused(answers.RESOURCE_EXHAUSTED, message))
-    if isinstance(error, JournalError):
+    if isinstance(error, Refused):
+        return _Refusal(*answers.of_refused(error))
+    if isinstance(error, (JournalError, StoreError)):
         return _Refusal(503, answers.unavailable(error), (b"retry-after", b"%d" % answers.RETRY_SECONDS))
     return _Refusal(400, answers.malformed(error if isinstance(error, Malformed) else Malformed(str(error))))

@@ -16,7 +16,8 @@ from rota_collector import __version__
 from rota_collector.clock import Clock
 from rota_collector.domain import ping as pinged
 from rota_collector.domain.ping import BODY_LIMIT, METHODS, Ping, Refused
-from rota_collector.errors import JournalError
+from rota_collector.domain.rate import NO_LIMIT, Rates
+from rota_collector.errors import JournalError, StoreError, TooOften
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.answers import RETRY_SECONDS
 from rota_collector.receive.bodies import Disconnected, Receive
@@ -44,8 +45,8 @@ class Receiver:
     Made while the journal holds what it held when it was opened: that is what the control store may still have to apply.
     """
 
-    def __init__(self, journal: Journal, keys: Keys, control: Control, clock: Clock) -> None:
-        self._journal, self._keys, self._clock = journal, keys, clock
+    def __init__(self, journal: Journal, keys: Keys, control: Control, clock: Clock, rates: Rates = NO_LIMIT) -> None:
+        self._journal, self._keys, self._clock, self._rates = journal, keys, clock, rates
         self._runs = PingRuns(control, clock, journal.durable_end)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -59,7 +60,9 @@ class Receiver:
             http_status, text = refused.status, refused.text
             if http_status == 405:
                 extra = [(b"allow", ", ".join(METHODS).encode())]
-        except JournalError as error:
+        except TooOften as error:
+            http_status, text, extra = 429, str(error), [(b"retry-after", b"%d" % error.retry_seconds)]
+        except (JournalError, StoreError) as error:
             http_status, text, extra = 503, str(error), [(b"retry-after", b"%d" % RETRY_SECONDS)]
         body = text.encode()
         headers = [*_HEADERS, (b"content-length", b"%d" % len(body)), *extra]
@@ -73,6 +76,8 @@ class Receiver:
         key = self._keys.ping_key(where.key)
         if key is None:
             raise _NOT_FOUND
+        if wait_seconds := self._rates.wait_seconds(key.id):
+            raise TooOften(f"this key pings more than {self._rates.per_second:g} times a second", wait_seconds)
         ping = pinged.read(where.rest, scope["query_string"].decode("latin-1"), is_bound=key.workflow is not None)
         workflow = ping.slug if key.workflow is None else key.workflow
         if workflow is None or not key.allows(workflow):

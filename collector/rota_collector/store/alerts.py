@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Index,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -31,9 +33,13 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from rota_collector.domain.message import Message
+from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import ChannelExists
+from rota_collector.store import audit
 from rota_collector.store.control_queries import Page, page_of, page_parts
-from rota_collector.store.dialect import do_nothing
+from rota_collector.store.dialect import do_nothing, json_number, json_values
+from rota_collector.store.expectations_schema import incidents
+from rota_collector.store.within import is_within
 
 WEBHOOK, APPRISE = "webhook", "apprise"
 PATIENT_ATTEMPTS = 6  # so often a message may fail and still hold back the later ones of its channel
@@ -137,6 +143,7 @@ class Alerts:
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             _metadata.create_all(connection)
+            audit.prepare(connection)
 
     # -- in the transaction of whoever has something to say -----------------------------------------------------------
 
@@ -190,26 +197,36 @@ class Alerts:
             row = connection.execute(_channel, {"name": name}).first()
         return None if row is None else Channel._make(row)
 
-    def add_channel(self, name: str, url: str, now_ns: int, shown: str = "***") -> Channel:
+    def add_channel(self, name: str, url: str, now_ns: int, shown: str = "***", by: str = "") -> Channel:
         """A new channel with a new secret; ``shown`` is its address as people may see it. Raises ChannelExists."""
         added = Channel(name, url, new_secret(), kind_of(url), shown, now_ns)
         try:
             with self._writer.begin() as connection:
                 connection.execute(insert(channels), added._asdict())
+                audit.add(connection, now_ns, by, "channel.add", name, after={"kind": added.kind, "url": shown})
         except IntegrityError as error:
             raise ChannelExists(f"there is a channel {name!r} already") from error
         return added
 
-    def remove_channel(self, name: str, now_ns: int) -> bool:
+    def remove_channel(self, name: str, now_ns: int, by: str = "") -> bool:
         """Forget a channel; what waits for it is never sent. False: there is none of that name."""
         with self._writer.begin() as connection:
-            removed = connection.execute(delete(channels).where(channels.c.name == name)).rowcount > 0
+            row = connection.execute(_channel, {"name": name}).first()
+            connection.execute(delete(channels).where(channels.c.name == name))
             connection.execute(_give_up, {"of": name, "at": now_ns})
-        return removed
+            if row is not None:
+                audit.add(connection, now_ns, by, "channel.remove", name, before={"kind": row.kind, "url": row.shown})
+        return row is not None
 
-    def page(self, state: str | None, page: str | None = None, limit: int = 100, incident: str | None = None) -> Page[Outgoing]:
-        """Messages, the newest first; ``state``: waiting, sent, dead, None (all); of one incident. Raises BadCursor."""
+    def page(
+        self, state: str | None, page: str | None = None, limit: int = 100, incident: str | None = None, reach: Reach = EVERYTHING
+    ) -> Page[Outgoing]:
+        """Messages, the newest first; ``state``: waiting, sent, dead, None (all); of one incident; those that tell of nothing
+        beyond ``reach``. Raises BadCursor.
+        """
         query = select(outbox)  # a row's first column is its number
+        if not reach.is_everything:
+            query = query.where(*_tells_only_of(reach))
         if incident is not None:
             query = query.where(outbox.c.incident_ids.contains(json.dumps(incident), autoescape=True))
         if state is not None:
@@ -222,6 +239,17 @@ class Alerts:
             rows = list(connection.execute(query.order_by(outbox.c.number.desc()).limit(limit + 1)))
         found = page_of(rows, limit, lambda row: (row.number,))
         return Page([_outgoing(row[1:]) for row in found.items], found.next)
+
+
+def _tells_only_of(reach: Reach) -> list[ColumnElement[bool]]:
+    """That every incident that a message tells of is within reach, and that all of them are known by id."""
+    told, count = json_values(outbox.c.incident_ids), json_number(outbox.c.payload, "count")
+    readable = select(incidents.c.id).where(is_within(reach, incidents.c.workflow))
+    return [
+        select(func.count()).select_from(told).scalar_subquery() == count,
+        count > 0,
+        ~select(told.c.value).where(told.c.value.not_in(readable)).exists(),
+    ]
 
 
 def kind_of(url: str) -> str:

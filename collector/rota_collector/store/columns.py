@@ -16,10 +16,12 @@ from sqlalchemy import Connection, Select, or_, select
 
 from rota.rules.fold import NONTERMINAL
 from rota.rules.level import level
+from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.store.control_queries import RunFilter, filtered, walk
 from rota_collector.store.control_schema import runs, workflows
 from rota_collector.store.expectations_schema import policies
 from rota_collector.store.slots import NOTHING_AHEAD, Outlook
+from rota_collector.store.within import within
 
 MOST_RUNS = 100_000
 LONGEST_NS = 7 * 86_400 * 10**9  # how long before a stretch of time a run that has ended may have begun, to be found in it
@@ -51,9 +53,9 @@ _workflows = (
 )
 
 
-def all_workflows(connection: Connection, outlooks: Mapping[str, Outlook]) -> pa.Table:
-    """Every workflow by name: its level, its last run, its outcomes, its usual band, and what is ahead of it."""
-    found = _by_name([*_WORKFLOWS, "document"], connection.execute(_workflows))
+def all_workflows(connection: Connection, outlooks: Mapping[str, Outlook], reach: Reach = EVERYTHING) -> pa.Table:
+    """Every workflow within reach, by name: its level, its last run, its outcomes, its usual band, and what is ahead of it."""
+    found = _by_name([*_WORKFLOWS, "document"], connection.execute(within(_workflows, reach, workflows.c.name)))
     ahead = [outlooks.get(name, NOTHING_AHEAD) for name in found["name"]]
     columns = _typed(found, _WORKFLOWS) | {"level": pa.array([_level(each) for each in found["document"]], _words)}
     for name, kind in _AHEAD.items():

@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
 from rota_collector.decode import Heartbeat
+from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
-from rota_collector.store import columns, counts, expectations_schema, rollups
+from rota_collector.store import audit, columns, counts, expectations_schema, rollups
 from rota_collector.store import control_queries as queries
 from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, workflow_days
 from rota_collector.store.dialect import driver_sql, open_sqlite, upsert
@@ -74,6 +75,7 @@ class Control:
     """The control store in the file ``path``. One thread applies; any thread reads. Raises StoreError when it cannot be used."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.engine: Engine = open_sqlite(path)
         self._writer = self.engine.execution_options(writes=True)
         self.observer: Observer | None = None
@@ -135,10 +137,10 @@ class Control:
         with self.engine.begin() as connection:
             return columns.runs_during(connection, filters) if during else columns.some_runs(connection, filters)
 
-    def run_counts(self, bounds: Sequence[int], workflow: str | None = None) -> counts.Counts:
+    def run_counts(self, bounds: Sequence[int], workflow: str | None = None, reach: Reach = EVERYTHING) -> counts.Counts:
         """By state, the runs that began in each stretch between ``bounds`` (Unix ns)."""
         with self.engine.begin() as connection:
-            return counts.of_runs(connection, bounds, workflow)
+            return counts.of_runs(connection, bounds, workflow, reach)
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id, or None."""
@@ -146,20 +148,22 @@ class Control:
             row = connection.execute(_find_runs, {"ids": [run_id]}).first()
         return queries.to_run(row) if row else None
 
-    def runs_starting_with(self, prefix: str, limit: int = 2) -> list[str]:
+    def runs_starting_with(self, prefix: str, limit: int = 2, reach: Reach = EVERYTHING) -> list[str]:
         """Up to ``limit`` ids of runs that begin with ``prefix``."""
         with self.engine.begin() as connection:
-            return queries.ids_starting_with(connection, prefix, limit)
+            return queries.ids_starting_with(connection, prefix, limit, reach)
 
-    def workflows(self, now_ns: int, page: str | None = None, limit: int = 1000) -> queries.Page[queries.Workflow]:
+    def workflows(
+        self, now_ns: int, page: str | None = None, limit: int = 1000, reach: Reach = EVERYTHING
+    ) -> queries.Page[queries.Workflow]:
         """Workflows by name. ``now_ns`` (Unix ns) ends the 30 days of the success rate. Raises BadCursor."""
         with self.engine.begin() as connection:
-            return queries.workflows_page(connection, now_ns // NS_A_DAY, page, limit)
+            return queries.workflows_page(connection, now_ns // NS_A_DAY, page, limit, reach)
 
-    def workflow_columns(self, outlooks: Mapping[str, Outlook]) -> pa.Table:
-        """Every workflow, by name, as columns."""
+    def workflow_columns(self, outlooks: Mapping[str, Outlook], reach: Reach = EVERYTHING) -> pa.Table:
+        """Every workflow within reach, by name, as columns."""
         with self.engine.begin() as connection:
-            return columns.all_workflows(connection, outlooks)
+            return columns.all_workflows(connection, outlooks, reach)
 
     def workflow(self, name: str, now_ns: int) -> queries.Workflow | None:
         """The workflow of this name, or None when none of its runs was ever seen."""
@@ -175,6 +179,7 @@ def _prepare(connection: Connection) -> None:
     """Make the tables that are missing, those of expectations too: a rollup is of runs and slots."""
     metadata.create_all(connection)
     expectations_schema.metadata.create_all(connection)
+    audit.prepare(connection)
     if connection.execute(select(cursor)).first() is None:
         connection.execute(cursor.insert().values(name="journal", offset=0))
 

@@ -15,8 +15,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from sqlalchemy import Connection, Row, Select, func, null, select, tuple_
 
 from rota.rules.fold import Run
+from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import BadCursor
 from rota_collector.store.control_schema import run_tags, runs, workflow_days, workflows
+from rota_collector.store.within import within
 
 RATE_DAYS = 30
 
@@ -31,6 +33,7 @@ class RunFilter(NamedTuple):
     tag: str | None = None
     since_ns: int | None = None  # inclusive
     until_ns: int | None = None  # exclusive
+    reach: Reach = EVERYTHING
 
 
 class Page(NamedTuple, Generic[Item]):
@@ -89,6 +92,7 @@ def filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]
     """``query`` on runs, narrowed; ``listed`` is the column that is their time."""
     if filters.workflow is not None:
         query = query.where(runs.c.workflow == filters.workflow)
+    query = within(query, filters.reach, runs.c.workflow)
     if len(filters.states) == 1:  # in this spelling the index on the state gives the order too
         query = query.where(runs.c.state == filters.states[0])
     elif filters.states:
@@ -100,15 +104,18 @@ def filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]
     return query
 
 
-def ids_starting_with(connection: Connection, prefix: str, limit: int) -> list[str]:
+def ids_starting_with(connection: Connection, prefix: str, limit: int, reach: Reach = EVERYTHING) -> list[str]:
     """Run ids that begin with ``prefix``, in order: a range of the primary key."""
     query = select(runs.c.run_id).where(runs.c.run_id >= prefix, runs.c.run_id < prefix + "\U0010ffff")
+    query = within(query, reach, runs.c.workflow)
     return list(connection.execute(query.order_by(runs.c.run_id).limit(limit)).scalars())
 
 
-def workflows_page(connection: Connection, today: int, page: str | None, limit: int) -> Page[Workflow]:
+def workflows_page(
+    connection: Connection, today: int, page: str | None, limit: int, reach: Reach = EVERYTHING
+) -> Page[Workflow]:  # fmt: skip
     """One page of the workflows, by name; ``today`` counts days since 1970."""
-    query = _workflows().order_by(workflows.c.name).limit(limit + 1)
+    query = within(_workflows(), reach, workflows.c.name).order_by(workflows.c.name).limit(limit + 1)
     if page is not None:
         query = query.where(workflows.c.name > page_parts(page, str)[0])
     rows = connection.execute(query).all()

@@ -10,16 +10,22 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.store.control_schema import runs
 from rota_collector.store.dialect import numbered_pairs
 from rota_collector.store.expectations_schema import slots
+from rota_collector.store.within import is_within
 
 Counts = list[Counter[str]]  # one for each stretch
 
 
-def of_runs(connection: Connection, bounds: Sequence[int], workflow: str | None = None) -> Counts:
+def of_runs(
+    connection: Connection, bounds: Sequence[int], workflow: str | None = None, reach: Reach = EVERYTHING
+) -> Counts:  # fmt: skip
     """By state, the runs listed in each [bounds[i], bounds[i + 1]) (Unix ns): read from an index alone."""
     mine = [] if workflow is None else [runs.c.workflow == workflow]
+    if not reach.is_everything:
+        mine.append(is_within(reach, runs.c.workflow))
     return _count(connection, bounds, runs.c.listed_ns, runs.c.state, mine)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Function, Table, bindparam, create_engine, event, func
+from sqlalchemy import ColumnElement, Connection, Engine, Function, Table, bindparam, create_engine, event, func, inspect
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.dialects.sqlite.dml import Insert
@@ -87,6 +87,16 @@ def json_rows(*columns: ColumnElement[Any]) -> Function[Any]:
     return func.json_group_array(func.json_array(*columns))
 
 
+def json_values(column: ColumnElement[Any]) -> Any:
+    """The values of the JSON array in a column, as a table with the column ``value``."""
+    return func.json_each(column).table_valued("value")
+
+
+def json_number(column: ColumnElement[Any], name: str) -> ColumnElement[int]:
+    """A number in the JSON object in a column."""
+    return func.json_extract(column, f"$.{name}")
+
+
 class Pairs(NamedTuple):
     """Pairs of numbers as a table: their place in the list from 0, and both."""
 
@@ -100,3 +110,26 @@ def numbered_pairs(parameter: str) -> Pairs:
     """The pairs in a JSON array of arrays, given as a parameter: one statement, however many there are."""
     table = func.json_each(bindparam(parameter)).table_valued("key", "value")
     return Pairs(table, table.c.key, func.json_extract(table.c.value, "$[0]"), func.json_extract(table.c.value, "$[1]"))
+
+
+def matches(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    """Whether a text matches a pattern of ``*`` and ``?``, letter by letter; with ``[`` only what is spelled like it does."""
+    return column == pattern if "[" in pattern else column.op("GLOB", is_comparison=True)(pattern)
+
+
+def add_missing_columns(connection: Connection, table: Table) -> None:
+    """Add to a table what a file of an earlier version lacks. Such columns may be NULL."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.c:
+        if column.name not in there:
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind}')
+
+
+def only_grows(connection: Connection, table: Table) -> None:
+    """Have the database refuse to change or delete a row of a table."""
+    for act in ("UPDATE", "DELETE"):
+        connection.exec_driver_sql(
+            f'CREATE TRIGGER IF NOT EXISTS "{table.name}_{act.lower()}" BEFORE {act} ON "{table.name}" '
+            f"BEGIN SELECT RAISE(ABORT, '{table.name} only grows'); END"
+        )

@@ -9,10 +9,12 @@ from sqlalchemy import Connection, Engine, bindparam, func, insert, or_, select,
 
 from rota_collector.domain import incident as domain
 from rota_collector.domain.incident import Incident, Transition
-from rota_collector.store import events
+from rota_collector.domain.reach import EVERYTHING, Reach
+from rota_collector.store import audit, events
 from rota_collector.store.control_queries import Page, page_of, page_parts
 from rota_collector.store.dialect import driver_sql, upsert
 from rota_collector.store.expectations_schema import incidents, outgoing
+from rota_collector.store.within import within
 
 _columns = [incidents.c[name] for name in Incident._fields]
 _put = driver_sql(upsert(incidents))  # its parameters are the fields of Incident, in order
@@ -44,6 +46,7 @@ class IncidentFilter(NamedTuple):
 
     state: str | None = None  # open, closed
     workflow: str | None = None
+    reach: Reach = EVERYTHING
 
 
 def keep(connection: Connection, transitions: Sequence[Transition]) -> None:
@@ -108,7 +111,7 @@ class Incidents:
 
     def page(self, filters: IncidentFilter, page: str | None = None, limit: int = 100) -> Page[Incident]:
         """Incidents, the last opened first. Raises BadCursor."""
-        query = select(*_columns)
+        query = within(select(*_columns), filters.reach, incidents.c.workflow)
         if filters.state is not None:
             query = query.where(
                 incidents.c.closed_ns.is_(None) if filters.state == "open" else incidents.c.closed_ns.is_not(None)
@@ -123,9 +126,10 @@ class Incidents:
             found = [Incident._make(row) for row in connection.execute(query)]
         return page_of(found, limit, lambda incident: (incident.opened_ns, incident.id))
 
-    def get(self, identity: str) -> Incident | None:
-        """The incident of this id (or of the only one that begins so), or None."""
+    def get(self, identity: str, reach: Reach = EVERYTHING) -> Incident | None:
+        """The incident of this id (or of the only one that begins so) within reach, or None."""
         query = select(*_columns).where(incidents.c.id >= identity, incidents.c.id < identity + "\U0010ffff").limit(2)
+        query = within(query, reach, incidents.c.workflow)
         with self._engine.begin() as connection:
             found = [Incident._make(row) for row in connection.execute(query)]
         return found[0] if len(found) == 1 else None
@@ -137,22 +141,28 @@ class Incidents:
 
     def acknowledge(self, identity: str, by: str, now_ns: int) -> Incident | None:
         """Somebody works on it. None: there is no such open incident."""
-        return self._act(identity, lambda incident: domain.acknowledge(incident, by, now_ns))
+        return self._act(identity, "incident.ack", by, lambda incident: domain.acknowledge(incident, by, now_ns))
 
-    def snooze(self, identity: str, until_ns: int, now_ns: int) -> Incident | None:
+    def snooze(self, identity: str, until_ns: int, now_ns: int, by: str = "") -> Incident | None:
         """Nothing is said of it until then. None: there is no such open incident."""
-        return self._act(identity, lambda incident: domain.snooze(incident, until_ns, now_ns))
+        return self._act(identity, "incident.snooze", by, lambda incident: domain.snooze(incident, until_ns, now_ns))
 
     def close(self, identity: str, by: str, now_ns: int) -> Incident | None:
         """A person settles it: what went wrong until now does not open it again. None: there is no such open incident."""
-        return self._act(identity, lambda incident: domain.close(incident, f"closed by {by}", now_ns, domain.Alerting(), by))
+        return self._act(
+            identity,
+            "incident.close",
+            by,
+            lambda incident: domain.close(incident, f"closed by {by}", now_ns, domain.Alerting(), by),
+        )
 
-    def _act(self, identity: str, action: Callable[[Incident], Transition]) -> Incident | None:
+    def _act(self, identity: str, name: str, by: str, action: Callable[[Incident], Transition]) -> Incident | None:
         with self._writer.begin() as connection:
             row = connection.execute(_one, {"identity": identity}).first()
             if row is None or row.closed_ns is not None:
                 return None
-            transition = action(Incident._make(row))
+            incident = Incident._make(row)
+            transition = action(incident)
             changes = [transition]
             if transition.incident.closed_ns is not None:
                 changes += [
@@ -161,4 +171,6 @@ class Incidents:
                     if member.closed_ns is None
                 ]
             keep(connection, changes)
+            before, after = audit.differing(incident._asdict(), transition.incident._asdict())
+            audit.add(connection, transition.at_ns, by, name, incident.id, before=before, after=after)
         return transition.incident

@@ -1,56 +1,41 @@
-"""Keys: kept as hashes, known in memory, so that asking for one costs no query.
+"""Keys, as every process of the collector asks for them: kept as hashes, known in memory, and never older than the file.
 
-One rule holds among them, and is checked in the transaction that could break it: where there is a key that reads or operates,
-there is one that administers. Else nobody could make or revoke a key any more.
+A key that one process makes or revokes, another may be asked for a moment later. So each look reads a number that grows with
+every change (about 5 µs, in a connection that no writer waits for), and the keys anew when it grew. This module asks SQLite
+itself and imports nothing heavy: whoever only receives needs no more than the file. Changes are made in ``key_changes``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import secrets
+import sqlite3
 import threading
-import uuid
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, Index, MetaData, Table, Text, bindparam, insert, select, update
+from rota_collector.clock import Clock
+from rota_collector.domain.reach import EVERYTHING, Reach
+from rota_collector.errors import StoreError
 
-from rota_collector.errors import AdminFirst, LastAdmin
-
-metadata = MetaData()
-keys = Table(
-    "keys",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("hash", Text, nullable=False),  # SHA-256 in hex; a random key of 128 bits and more needs no slow hash
-    Column("scope", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("workflow", Text),  # the only one that it is for
-    Column("pattern", Text),  # a shell pattern of those that it is for
-    Column("created_ns", BigInteger, nullable=False),
-    Column("revoked_ns", BigInteger),
-    Index("keys_hash", "hash"),
-)
-
-PING = "ping"
-READ, OPERATE, ADMIN = API_SCOPES = ("read", "operate", "admin")  # each includes the ones before it
-SCOPES = (PING, *API_SCOPES)
-_PREFIXES = {PING: "rp_", READ: "rr_", OPERATE: "ro_", ADMIN: "ra_"}
-_RANDOM_BYTES = 18
+PING, INGEST, READ, OPERATE, ADMIN = SCOPES = ("ping", "ingest", "read", "operate", "admin")
+GUARDED = (INGEST, READ, OPERATE, ADMIN)  # as soon as there is a key of one of these, they are asked for
+_INCLUDES = {
+    PING: {PING}, INGEST: {INGEST}, READ: {READ}, OPERATE: {INGEST, READ, OPERATE}, ADMIN: {INGEST, READ, OPERATE, ADMIN},
+}  # fmt: skip
 _SHORT_ID = 8
-_MOST_NAMED = 5  # keys that an error names
+_BUSY_SECONDS = 1.0
 
-_all = select(keys).order_by(keys.c.created_ns, keys.c.id)
-_valid = select(keys).where(keys.c.revoked_ns.is_(None))
-_valid_of_api = _valid.where(keys.c.scope.in_(API_SCOPES)).order_by(keys.c.created_ns, keys.c.id)
-_same = select(keys.c.id).where(keys.c.hash == bindparam("found"), keys.c.revoked_ns.is_(None))
-_revoke = (
-    update(keys).where(keys.c.id == bindparam("identity"), keys.c.revoked_ns.is_(None)).values(revoked_ns=bindparam("at"))
-)  # fmt: skip
+_NUMBER = "SELECT number FROM key_changes"
+_UNREVOKED = """
+    SELECT id, hash, scope, name, workflow, pattern, created_ns, expires_ns, revoked_ns FROM keys WHERE revoked_ns IS NULL"""
 
 
 class Key(NamedTuple):
-    """A key, without the key itself. ``workflow``: it is bound to this one; ``pattern`` limits one that is not. Unix ns."""
+    """A key, without the key itself. Times are Unix ns.
+
+    ``workflow``: it is bound to this one; ``pattern``: it is for those that match, one pattern a line; neither: for all.
+    """
 
     id: str
     hash: str
@@ -59,6 +44,7 @@ class Key(NamedTuple):
     workflow: str | None
     pattern: str | None
     created_ns: int
+    expires_ns: int | None
     revoked_ns: int | None
 
     @property
@@ -66,96 +52,128 @@ class Key(NamedTuple):
         """What to call a key that has no name."""
         return f"{self.scope} {self.id[:_SHORT_ID]}"
 
+    @property
+    def shown(self) -> str:
+        """What to call it."""
+        return self.name or self.short
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns of those that it is for; none: it has no such limit."""
+        return tuple(self.pattern.split("\n")) if self.pattern else ()
+
+    @property
+    def reach(self) -> Reach:
+        """The workflows that it is for."""
+        if self.workflow is not None:
+            return Reach(names=(self.workflow,))
+        return Reach(self.patterns) if self.pattern else EVERYTHING
+
     def allows(self, workflow: str) -> bool:
         """Whether it is for this workflow."""
         if self.workflow is not None:
             return workflow == self.workflow
-        return self.pattern is None or fnmatchcase(workflow, self.pattern)
+        return not self.pattern or any(fnmatchcase(workflow, each) for each in self.patterns)
+
+    def may(self, needed: str) -> bool:
+        """Whether its scope includes ``needed``."""
+        return includes(self.scope, needed)
+
+    def is_over(self, now_ns: int) -> bool:
+        """Whether it was revoked, or its time is up."""
+        return self.revoked_ns is not None or (self.expires_ns is not None and self.expires_ns <= now_ns)
 
 
 class Keys:
-    """The keys in the control database ``engine``. Any thread.
+    """The keys in the control database at ``path``, which need not be there yet. Any thread. Asking raises StoreError."""
 
-    ``is_open``: there is no valid key of the API's scopes, so that nobody can be asked for one.
-    """
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path, self._clock = path, clock
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._number: int | None = None  # of the change that what follows is as of
+        self._by_hash: dict[str, Key] = {}
+        self._is_open = True
 
-    is_open: bool
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = engine.execution_options(writes=True)
-        self._changing = threading.Lock()
-        with self._writer.begin() as connection:
-            metadata.create_all(connection)
-        self._reload()
+    @property
+    def is_open(self) -> bool:
+        """There is no key but for pings, so that nobody can be asked for one. That a key expires opens nothing."""
+        with self._lock:
+            self._renew()
+            return self._is_open
 
     def find(self, plain: str) -> Key | None:
-        """The key that is spelled so, unless it was revoked.
+        """The key that is spelled so, if it is valid.
 
         It is looked up by its hash: how long that takes says nothing of the key, which nobody can guess bit by bit then.
         """
-        return self._by_hash.get(_hash(plain))
+        with self._lock:
+            self._renew()
+            key = self._by_hash.get(hash_of(plain))
+        return None if key is None or key.is_over(self._clock.now_ns()) else key
 
     def ping_key(self, plain: str) -> Key | None:
         """The same, if it may ping."""
         key = self.find(plain)
         return key if key is not None and key.scope == PING else None
 
-    def all(self) -> list[Key]:
-        """All of them, the oldest first, revoked ones too."""
-        with self._engine.begin() as connection:
-            return [Key._make(row) for row in connection.execute(_all)]
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
-    def create(
-        self, scope: str, *, name: str, workflow: str | None, pattern: str | None, now_ns: int, value: str | None = None
-    ) -> tuple[Key, str] | None:
-        """A new key, and its plain text, which is kept nowhere. None: ``value``, brought from elsewhere, is a key already.
+    def _renew(self) -> None:
+        """Have what is remembered be as of now."""
+        try:
+            if self._connection is None:
+                if not self._path.exists():
+                    return
+                self._connection = self._connect()
+            number = self._read_number(self._connection)
+            if number is None or number != self._number:
+                self._by_hash = {key.hash: key for key in _unrevoked(self._connection)}
+                self._is_open = not any(key.scope in GUARDED for key in self._by_hash.values())
+                self._number = number
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot look up keys in {self._path}: {error}. Nobody is let in until that works") from error
 
-        Raises AdminFirst.
-        """
-        plain = value or _PREFIXES[scope] + secrets.token_urlsafe(_RANDOM_BYTES)
-        key = Key(str(uuid.uuid4()), _hash(plain), scope, name, workflow, pattern, now_ns, None)
-        with self._changing:
-            with self._writer.begin() as connection:
-                _refuse_before_admin(connection, scope)
-                if connection.execute(_same, {"found": key.hash}).first() is not None:
-                    return None
-                connection.execute(insert(keys), key._asdict())
-            self._reload()
-        return key, plain
+    def _connect(self) -> sqlite3.Connection:
+        # Not mode=ro: who comes first, or alone, has to make the file that readers and writers of a WAL share.
+        uri = f"{self._path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, _BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
 
-    def revoke(self, identity: str, now_ns: int) -> bool:
-        """Take a key away for good. False: there is none of this id, or it was revoked before. Raises LastAdmin."""
-        with self._changing:
-            with self._writer.begin() as connection:
-                _refuse_last_admin(connection, identity)
-                revoked = connection.execute(_revoke, {"identity": identity, "at": now_ns}).rowcount > 0
-            self._reload()
-        return revoked
-
-    def _reload(self) -> None:
-        with self._engine.begin() as connection:
-            self._by_hash = {row.hash: Key._make(row) for row in connection.execute(_valid)}
-        self.is_open = not any(key.scope in API_SCOPES for key in self._by_hash.values())
-
-
-def _refuse_before_admin(connection: Connection, scope: str) -> None:
-    if scope in (READ, OPERATE) and not any(row.scope == ADMIN for row in connection.execute(_valid_of_api)):
-        raise AdminFirst("make an admin key first: with any other, nobody could make or revoke keys")
+    def _read_number(self, connection: sqlite3.Connection) -> int | None:
+        try:
+            row = connection.execute(_NUMBER).fetchone()
+        except sqlite3.OperationalError as error:
+            if _is_missing(error, "key_changes"):
+                return None
+            raise
+        return None if row is None else int(row[0])
 
 
-def _refuse_last_admin(connection: Connection, identity: str) -> None:
-    valid = [Key._make(row) for row in connection.execute(_valid_of_api)]
-    admins, others = [key for key in valid if key.scope == ADMIN], [key for key in valid if key.scope != ADMIN]
-    if others and [key.id for key in admins] == [identity]:
-        named = ", ".join(map(_named, others[:_MOST_NAMED]))
-        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        raise LastAdmin(f"without {_named(admins[0])}, the last admin key, nobody could revoke {named}{more}")
+def _unrevoked(connection: sqlite3.Connection) -> list[Key]:
+    try:
+        return [Key._make(row) for row in connection.execute(_UNREVOKED)]
+    except sqlite3.OperationalError as error:
+        if _is_missing(error, "keys"):  # nobody made a table yet, let alone a key
+            return []
+        raise
 
 
-def _named(key: Key) -> str:
-    return f"{key.short} ({key.name})" if key.name else key.short
+def _is_missing(error: sqlite3.OperationalError, table: str) -> bool:
+    return str(error) == f"no such table: {table}"
 
 
-def _hash(plain: str) -> str:
+def includes(scope: str, needed: str) -> bool:
+    """Whether a scope includes another: `operate` and `admin` all but pings, the others themselves only."""
+    return needed in _INCLUDES[scope]
+
+
+def hash_of(plain: str) -> str:
+    """SHA-256 in hex; a random key of 128 bits and more needs no slow hash."""
     return hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest()

@@ -16,6 +16,7 @@ from rota_collector.domain import terms
 from rota_collector.domain.schedule import BadSchedule, parse
 from rota_collector.domain.schedule import problems as problems_of
 from rota_collector.domain.slots import LONGEST_GRACE_NS
+from rota_collector.store import audit
 from rota_collector.store.control_schema import workflows
 from rota_collector.store.dialect import do_nothing, upsert
 from rota_collector.store.expectations_schema import policies, policy_versions, watches
@@ -76,6 +77,7 @@ class Policies:
         self._lock = threading.Lock()
         self.known: dict[str, Known] = {}
         self.dependents: dict[str, set[str]] = {}  # workflow → those whose slots or health hang on it
+        self.shared: dict[str, dict[str, Any]] = {}  # workflow → its policy, if that shares anything; replaced, never changed
         self._says_nothing: set[tuple[str, Declared]] = set()  # declarations that ask for nothing, to be seen at a glance
         self.reload()
 
@@ -85,7 +87,7 @@ class Policies:
             rows = connection.execute(select(policies)).all()
             stored = int(connection.execute(_stored_versions).scalar_one())
         with self._lock:
-            self.known, self.dependents, self._stored_versions = {}, {}, stored
+            self.known, self.dependents, self.shared, self._stored_versions = {}, {}, {}, stored
             for row in rows:
                 self._remember(row.workflow, row.document, None, row.declared_ns)
 
@@ -97,6 +99,10 @@ class Policies:
         self.known[workflow] = Known(declared, declared_ns, found.is_per_host, document)
         for upstream in found.upstream:
             self.dependents.setdefault(upstream, set()).add(workflow)
+        if '"share":' in document or workflow in self.shared:
+            policy = json.loads(document)
+            others = {name: each for name, each in self.shared.items() if name != workflow}
+            self.shared = {**others, workflow: policy} if policy.get("share") else others
 
     def versions(self) -> int:
         """How many policy versions people stored (0: nothing is asked of any run)."""
@@ -152,6 +158,10 @@ class Policies:
             "problems": row.problems if row else "[]",
         }
         _write(connection, values, "stored", document, author, reason, now_ns)
+        before, after = audit.differing(json.loads(row.stored) if row and row.stored else {}, document)
+        audit.add(
+            connection, now_ns, author, "policy.put", workflow, before=before, after={**after, "version": values["version"]}
+        )
         _watch(connection, workflow, values["document"], now_ns, now_ns)
         return values
 

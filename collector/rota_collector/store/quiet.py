@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from rota_collector.domain.expect import Downtime, Quiet
+from rota_collector.store import audit
 from rota_collector.store.dialect import upsert
 from rota_collector.store.expectations_schema import downtimes, heartbeat, quiet_times, watches
 
@@ -69,37 +70,51 @@ class QuietTimes:
         """Expect nothing of a workflow until then (None: until it is resumed). A pause that is on is replaced."""
         pause = QuietTime(str(uuid.uuid4()), "pause", workflow, "*", now_ns, until_ns, reason, by)
         with self._writer.begin() as connection:
-            _stop(connection, workflow, now_ns)
+            on = _stop(connection, workflow, now_ns)
             connection.execute(insert(quiet_times), pause._asdict())
+            audit.add(connection, now_ns, by, "workflow.pause", workflow, before=_told(on), after=_told([pause]))
         return pause
 
-    def resume(self, workflow: str, now_ns: int) -> bool:
+    def resume(self, workflow: str, now_ns: int, by: str = "") -> bool:
         """Expect again. False: it was not paused."""
         with self._writer.begin() as connection:
-            was_paused = _stop(connection, workflow, now_ns)
+            on = _stop(connection, workflow, now_ns)
             connection.execute(_look_again, {"name": workflow})
-        return was_paused
+            if on:
+                audit.add(connection, now_ns, by, "workflow.resume", workflow, before=_told(on))
+        return bool(on)
 
     def add_maintenance(
-        self, *, workflow: str, host: str, from_ns: int, until_ns: int, reason: str, by: str
+        self, *, workflow: str, host: str, from_ns: int, until_ns: int, reason: str, by: str, now_ns: int | None = None
     ) -> QuietTime:  # fmt: skip
-        """Expect nothing of what matches, from then until then."""
+        """Expect nothing of what matches, from then until then; said at ``now_ns``, else when it begins."""
         window = QuietTime(str(uuid.uuid4()), "maintenance", workflow, host, from_ns, until_ns, reason, by)
         with self._writer.begin() as connection:
             connection.execute(insert(quiet_times), window._asdict())
+            at_ns = from_ns if now_ns is None else now_ns
+            audit.add(connection, at_ns, by, "maintenance.add", window.id, after=_told([window]))
         return window
 
-    def end(self, identity: str, now_ns: int) -> bool:
+    def end(self, identity: str, now_ns: int, by: str = "") -> bool:
         """End a quiet time now; what it covered stays explained. False: there is none that is on or to come."""
         with self._writer.begin() as connection:
-            return connection.execute(_end, {"identity": identity, "at": now_ns}).rowcount > 0
+            on = [each for each in recent(connection, now_ns, 0) if each.id == identity]
+            if on:
+                connection.execute(_end, {"identity": identity, "at": now_ns})
+                audit.add(connection, now_ns, by, "maintenance.end", identity, before=_told(on), after={"until_ns": now_ns})
+        return bool(on)
 
 
-def _stop(connection: Connection, workflow: str, now_ns: int) -> bool:
+def _told(times: Iterable[QuietTime]) -> list[dict[str, object]] | None:
+    """What the record of changes says of these."""
+    return [{name: value for name, value in each._asdict().items() if value is not None} for each in times] or None
+
+
+def _stop(connection: Connection, workflow: str, now_ns: int) -> list[QuietTime]:
     on = [each for each in recent(connection, now_ns, 0) if each.kind == "pause" and each.workflow == workflow]
     for each in on:
         connection.execute(_end, {"identity": each.id, "at": now_ns})
-    return bool(on)
+    return on
 
 
 def recent(connection: Connection, now_ns: int, kept_ns: int = _KEPT_NS) -> list[QuietTime]:

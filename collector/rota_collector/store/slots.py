@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Select, bindparam, func, select, tuple_
 
+from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.domain.slots import Slot
 from rota_collector.store import counts
 from rota_collector.store.control_queries import Page, page_of, page_parts
 from rota_collector.store.expectations_schema import incidents, quiet_times, slots, watches
+from rota_collector.store.within import within
 
 _columns = [slots.c.workflow, slots.c.host, *(slots.c[name] for name in Slot._fields)]
 _of_runs = select(slots.c.run_id, slots.c.due_ns).where(slots.c.run_id.in_(bindparam("ids", expanding=True)))
@@ -29,6 +31,7 @@ class SlotFilter(NamedTuple):
     since_ns: int | None = None  # inclusive
     until_ns: int | None = None  # exclusive
     verdict: str | None = None
+    reach: Reach = EVERYTHING
 
 
 class SlotRow(NamedTuple):
@@ -59,7 +62,7 @@ class Slots:
 
     def page(self, filters: SlotFilter, page: str | None = None, limit: int = 100) -> Page[SlotRow]:
         """Slots, the last due first; also those that lie ahead. Raises BadCursor."""
-        query = select(*_columns)
+        query = within(select(*_columns), filters.reach, slots.c.workflow)
         if filters.workflow is not None:
             query = query.where(slots.c.workflow == filters.workflow)
         if filters.verdict is not None:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
 
-LATER = ("params", "retry", "gates", "tasks", "rules", "trigger", "execute", "share", "expect.rows", "expect.duration_band")
+LATER = ("params", "retry", "gates", "tasks", "rules", "trigger", "execute", "expect.rows", "expect.duration_band")
 KINDS = ("script", "service", "external", "manual")
 WHEN = ("cron", "every", "on_calendar", "after")  # a schedule has one of them
 LONGEST_SECONDS = 400 * 86_400  # a duration of a policy; a schedule that comes less than once a year needs no watching by hours
@@ -60,6 +60,10 @@ FIELDS = (
     Field("alert.escalate", "steps", "Who is told when nobody acknowledges: a list of {after, to}."),
     Field("alert.escalate[].after", "duration", "How long after the incident was opened."),
     Field("alert.escalate[].to", "text", "The channel."),
+    Field("share", "mapping", "What others may do with this workflow: keys for workflows that match these patterns."),
+    Field("share.read", "texts", "Who may read its runs and all that is known of it."),
+    Field("share.gate", "texts", "Who may wait for it: name it in `schedule.after` and `expect.upstream`."),
+    Field("share.trigger", "texts", "Who may start it."),
 )
 _KINDS = {field.path: field.kind for field in FIELDS}
 _INDEX = re.compile(r"\[[0-9]+\]")  # which of a list

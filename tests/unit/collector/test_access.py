@@ -18,7 +18,8 @@ from rota_collector.domain.incident import Alerting, Incident, incident_id, told
 from rota_collector.errors import AdminFirst, LastAdmin
 from rota_collector.store.control import Control
 from rota_collector.store.incidents import keep
-from rota_collector.store.keys import API_SCOPES, Keys
+from rota_collector.store.key_changes import KeyChanges
+from rota_collector.store.keys import Keys
 
 NEEDED = {
     "read": """
@@ -92,7 +93,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api, dict
 
 def made(api: Api, scope: str, name: str = "") -> dict[str, Any]:
     """A key, made past the API: its id and its plain text."""
-    found = api.stores.keys.create(scope, name=name, workflow=None, pattern=None, now_ns=T0)
+    found = api.stores.key_changes.create(scope, name=name, now_ns=T0)
     assert found is not None
     return {"id": found[0].id, "key": found[1]}
 
@@ -200,7 +201,7 @@ def test_a_key_that_is_revoked_opens_nothing(api: Api) -> None:
     made(api, "admin")
     key = made(api, "read")
     assert api("GET", "/api/v1/runs", **bearing(key["key"])).status_code == 200
-    api.stores.keys.revoke(key["id"], T0)
+    api.stores.key_changes.revoke(key["id"], T0)
     assert api("GET", "/api/v1/runs", **bearing(key["key"])).status_code == 401
 
 
@@ -284,9 +285,9 @@ def test_an_admin_key_that_is_not_the_last_can_go(api: Api) -> None:
     """Two admins: one may go, the other then not."""
     first, second = made(api, "admin"), made(api, "admin")
     made(api, "read")
-    assert api.stores.keys.revoke(first["id"], T0)
+    assert api.stores.key_changes.revoke(first["id"], T0)
     with pytest.raises(LastAdmin):
-        api.stores.keys.revoke(second["id"], T0)
+        api.stores.key_changes.revoke(second["id"], T0)
 
 
 def test_many_keys_are_not_all_named(api: Api) -> None:
@@ -295,13 +296,13 @@ def test_many_keys_are_not_all_named(api: Api) -> None:
     for _ in range(7):
         made(api, "read")
     with pytest.raises(LastAdmin, match=r"(read \w{8}, ){4}read \w{8} and 2 more$"):
-        api.stores.keys.revoke(admin["id"], T0)
+        api.stores.key_changes.revoke(admin["id"], T0)
 
 
 def test_two_at_once_cannot_lock_everybody_out(tmp_path: Path) -> None:
     """One makes a key while another revokes the last admin's, each with a connection of its own: only one of them succeeds."""
     control = Control(tmp_path / "control.sqlite")
-    one, other = Keys(control.engine), Keys(control.engine)
+    one, other = KeyChanges(control.engine), KeyChanges(control.engine)
     with ThreadPoolExecutor(2) as pool:
         for _ in range(20):
             admin, barrier = create(one, "admin"), threading.Barrier(2)
@@ -323,9 +324,9 @@ def test_two_at_once_cannot_lock_everybody_out(tmp_path: Path) -> None:
     control.close()
 
 
-def create(keys: Keys, scope: str) -> str:
+def create(keys: KeyChanges, scope: str) -> str:
     """The id of a new key."""
-    found = keys.create(scope, name="", workflow=None, pattern=None, now_ns=T0)
+    found = keys.create(scope, now_ns=T0)
     assert found is not None
     return found[0].id
 
@@ -333,7 +334,7 @@ def create(keys: Keys, scope: str) -> str:
 def test_keys_outlive_the_collector(api: Api) -> None:
     """After a restart the API is as closed as before."""
     key = made(api, "admin")
-    again = Keys(api.stores.control.engine)
+    again = Keys(api.stores.control.path, api.stores.clock)
     assert not again.is_open
     assert again.find(key["key"]) is not None
 
