@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import APIRouter, Depends, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response, Security, params
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer, SecurityScopes
 from pydantic import AwareDatetime, BaseModel, Field
@@ -160,15 +160,19 @@ def _key_in(scope: Scope) -> str:
 
 
 async def _check(request: Request, needed: SecurityScopes, _key: Annotated[object, Security(_BEARER)]) -> None:
-    """Refuse who may not; ``_key`` is for the OpenAPI document. Async, as a plain function would cost a hop to a thread."""
+    """Refuse who may not; ``_key`` is for the OpenAPI document. Async, as a plain function would cost a hop to a thread.
+
+    First the scopes, those too that the route itself names and that are asked for after this one; then how far the key reaches.
+    """
     asker: Asker = request.state.asker
-    for scope in needed.scopes:
+    route: APIRoute = request.scope["route"]
+    named = [scope for each in route.dependencies if isinstance(each, params.Security) for scope in each.scopes or ()]
+    for scope in (*needed.scopes, *named):
         if not asker.may(scope):
-            message = (
-                f"{request.method} {request.url.path} needs a key of the scope {scope}, and {asker.name!r} is of {asker.scope}"
-            )
-            raise ApiError(403, "not_allowed", message, f"whoever has an admin key makes one: `rota key create --scope {scope}`")
-    if needed.scopes and not asker.own.is_everything and not _minds_reach(request.scope["route"]):
+            what = f"{request.method} {request.url.path} needs a key of the scope {scope}"
+            hint = f"whoever has an admin key makes one: `rota key create --scope {scope}`"
+            raise ApiError(403, "not_allowed", f"{what}, and {asker.name!r} is of {asker.scope}", hint)
+    if needed.scopes and not asker.own.is_everything and not _minds_reach(route):
         raise asker.beyond("more than single workflows")
 
 
