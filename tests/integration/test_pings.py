@@ -22,6 +22,7 @@ from rota_collector.receive.pings import Receiver
 from rota_collector.store.control import Control
 from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
+from rota_collector.store.lookups import Lookups
 
 
 def new_key(collector: CollectorProcess, **asked: Any) -> dict[str, Any]:
@@ -244,7 +245,7 @@ def ping(tmp_path: Path) -> Callable[[str], httpx.Response]:
     journal, keys = Journal(tmp_path / "journal", clock=clock), Keys(control.path, clock)
     made = KeyChanges(control.engine).create("ping", workflow="w", now_ns=0)
     assert made is not None
-    receiver = Receiver(journal, keys, control, clock)
+    receiver = Receiver(journal, keys, Lookups(control.engine), clock, journal.durable_end)
 
     def send(suffix: str) -> httpx.Response:
         async def request() -> httpx.Response:
