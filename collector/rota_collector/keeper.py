@@ -112,18 +112,8 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     def submit(records: Sequence[str]) -> int:
         return link.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
-    stores = Stores(
-        control,
-        telemetry,
-        to_control,
-        to_telemetry,
-        clock,
-        expectations,
-        alerts,
-        sender,
-        submit,
-        Rates(config.api_rate, clock.monotonic),
-    )
+    followed, rates = (to_control, to_telemetry), Rates(config.api_rate, clock.monotonic)
+    stores = Stores(control, telemetry, *followed, clock, expectations, alerts, sender, submit, rates)
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     link.ready()

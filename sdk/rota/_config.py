@@ -31,7 +31,7 @@ SETTINGS = (
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where the collector listens, when `ROTA_ENDPOINT` is not set."),
     Setting("ROTA_GRPC", "127.0.0.1:4317", "Where the collector takes gRPC, for the agent when the protocol is `grpc`."),
     Setting("ROTA_TOKEN", "", "Key sent as `Authorization: Bearer`."),
-    Setting("ROTA_TOKEN_FILE", "", "A file that holds the key."),
+    Setting("ROTA_TOKEN_FILE", "", "A file that holds the key; read again for each request, so that a key can be replaced."),
     Setting("ROTA_AGENT", "/run/rota/agent.sock, then $ROTA_HOME/agent.sock", "The agent's socket; `off`: look for no agent."),
     Setting("ROTA_DETACH", "on", "`off`: never start a detached `rota agent --once` when a script ends."),
     Setting("ROTA_SPOOL_MB", "1024", "MiB of disk that undelivered facts may take, at most a quarter of what is free."),

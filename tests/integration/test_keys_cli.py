@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import httpx
 import otlp
 import pytest
-from collectors import CollectorProcess
+from collectors import CollectorProcess, until
 from docs_blocks import DOCS, blocks
 from servers import client_of, rota
 
@@ -46,8 +49,8 @@ def test_the_first_key_says_what_it_changes(run: Run) -> None:
     first = run("key", "create", "--scope", "admin").splitlines()
     key = first[0].split()[1]
     assert (first[0], first[1]) == (f"key      {key}", f"export ROTA_TOKEN={key}")
-    said = "From now on the API and the dashboard ask for a key."
-    assert said in first
+    said = "From now on the API, the dashboard and OTLP ask for a key"
+    assert any(line.startswith(said) for line in first)
     assert said not in run("key", "create", "--scope", "admin", token=key)
     assert said not in run("key", "create", "--scope", "read", token=key)
 
@@ -74,7 +77,7 @@ def test_without_a_key_a_command_says_what_to_do(run: Run, admin: str) -> None:
     )
     assert "ROTA_TOKEN" in said
     assert said.count("\n") == 1
-    assert "is unknown, or was revoked" in run("ls", token="rr_wrong", status=1)
+    assert "is unknown, was revoked, or has expired" in run("ls", token="rr_wrong", status=1)
     assert run("ls", "--json", token=admin) == "[]\n"
 
 
@@ -98,7 +101,7 @@ def test_the_list_shows_what_each_key_is_for(run: Run, admin: str) -> None:
     run("key", "create", "--workflow", "backup", token=admin)
     run("key", "create", token=admin)
     rows = run("key", "ls", token=admin).splitlines()[1:]
-    assert [row.split()[1:3] for row in rows] == [["admin", "the"], ["ping", "backup"], ["ping", "any"]]
+    assert [row.split()[1:3] for row in rows] == [["admin", "all"], ["ping", "backup"], ["ping", "all"]]
 
 
 def test_what_would_lock_everybody_out_is_refused(run: Run) -> None:
@@ -112,11 +115,70 @@ def test_what_would_lock_everybody_out_is_refused(run: Run) -> None:
     assert run("ls", "--json") == "[]\n"
 
 
-@pytest.mark.usefixtures("admin")
-def test_jobs_need_no_key(collector: CollectorProcess) -> None:
-    """Facts are taken from scripts as before, and whether the collector is well can still be asked."""
-    collector.send(*otlp.whole_run(1))
-    assert collector.applied().get("/api/v1/runs").status_code == 401
+def test_jobs_need_a_key_too(collector: CollectorProcess, run: Run, admin: str) -> None:
+    """What a script sends without one is 401; with one to ingest it is taken. Whether the collector is well, anybody may ask."""
+    facts, made = otlp.logs(otlp.whole_run(1)), run("key", "create", "--scope", "ingest", "--json", token=admin)
+    refused = collector.post("/v1/logs", facts)
+    assert (refused.status_code, refused.json()["code"]) == (401, 16)
+    assert "`rota key create --scope ingest`" in refused.json()["message"]
+    sent = collector.post("/v1/logs", facts, headers={"Authorization": f"Bearer {json.loads(made)['key']}"})
+    assert sent.status_code == 200
+    until(lambda: json.loads(run("runs", "--json", token=admin)), "the run")
+    assert collector.get("/readyz").status_code == 200
+
+
+def test_what_was_refused_for_want_of_a_key_is_kept(collector: CollectorProcess, run: Run, admin: str, tmp_path: Path) -> None:
+    """A script that has no key ends well and leaves its run in the spool; with a key in ROTA_TOKEN_FILE it is delivered."""
+    home, file = tmp_path / "job", tmp_path / "ingest.key"
+    job = {**client_of(collector), "ROTA_HOME": str(home), "ROTA_DETACH": "off", "ROTA_TOKEN_FILE": str(file)}
+    script = "import rota; rota.watch('etl.nightly')"
+    assert subprocess.run([sys.executable, "-c", script], env=job, check=True, capture_output=True).stderr == b""
+    assert json.loads(run("runs", "--json", token=admin)) == []
+    assert list((home / "spool").glob("l*/*.jsonl"))
+    file.write_text(json.loads(run("key", "create", "--scope", "ingest", "--json", token=admin))["key"])
+    assert rota("agent", "--once", environment=job).returncode == 0
+    until(lambda: json.loads(run("runs", "--json", token=admin)), "the run")
+    assert not list((home / "spool").glob("l*/*.jsonl"))
+
+
+def test_a_revoked_key_is_refused_at_once(collector: CollectorProcess, run: Run, admin: str) -> None:
+    """The process that receives is not the one that revokes: it knows by the time the revocation is answered."""
+    for _ in range(20):
+        made = json.loads(run("key", "create", "--scope", "ingest", "--json", token=admin))
+        sending = {"Authorization": f"Bearer {made['key']}"}
+        assert collector.post("/v1/logs", {}, headers=sending).status_code == 200
+        assert httpx.delete(f"{collector.url}/api/v1/keys/{made['id']}", headers={"Authorization": f"Bearer {admin}"}).is_success
+        assert collector.post("/v1/logs", {}, headers=sending).status_code == 401
+
+
+def test_a_key_is_rotated(collector: CollectorProcess, run: Run, admin: str) -> None:
+    """The successor is for the same, and the old one goes on for as long as was asked; both facts are in the list."""
+    made = json.loads(run("key", "create", "--scope", "read", "--pattern", "a.*", "--pattern", "b.*", "--json", token=admin))
+    new = json.loads(run("key", "rotate", made["id"][:8], "--overlap", "1h", "--json", token=admin))
+    assert (new["scope"], new["patterns"], new["expires_at"]) == ("read", ["a.*", "b.*"], None)
+    assert run("ls", "--json", token=made["key"]) == run("ls", "--json", token=new["key"]) == "[]\n"
+    gone = json.loads(run("key", "rotate", new["id"], "--overlap", "0s", "--json", token=admin))
+    assert "has expired" in run("ls", token=new["key"], status=1)
+    assert run("ls", "--json", token=gone["key"]) == "[]\n"
+
+
+def test_who_changed_what_is_listed(run: Run, admin: str) -> None:
+    """Each change with who, with which key, what, and to what; no key is in it."""
+    made = json.loads(run("key", "create", "--scope", "read", "--name", "dashboard", "--json", token=admin))
+    run("key", "rm", made["id"], token=admin)
+    found = json.loads(run("audit", "--json", token=admin))
+    assert [(each["action"], each["key"]) for each in found] == [
+        ("key.revoke", "ada"),
+        ("key.create", "ada"),
+        ("key.create", None),
+    ]
+    assert found[1]["after"] == {"scope": "read", "name": "dashboard"}
+    assert "@" in found[1]["by"]
+    text = run("audit", "--json", token=admin)
+    assert made["key"] not in text
+    assert admin not in text
+    (row,) = run("audit", made["id"], "--action", "key.revoke", token=admin).splitlines()[1:]
+    assert "key.revoke" in row
 
 
 def test_a_lost_admin_key_is_no_end(collector: CollectorProcess, run: Run, admin: str) -> None:

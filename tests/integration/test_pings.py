@@ -186,7 +186,7 @@ def test_no_body_is_too_large_or_too_strange(shared_collector: CollectorProcess)
 def test_a_slug_is_made_when_that_is_asked(shared_collector: CollectorProcess) -> None:
     """A workflow that never ran is 404 until create=1 makes it (201), with the schedule in the query as its policy."""
     slug = f"etl.{uuid.uuid4().hex[:8]}"
-    url = shared_collector.url + new_key(shared_collector, pattern="etl.*")["path"].rpartition("/")[0] + "/" + slug
+    url = shared_collector.url + new_key(shared_collector, patterns=["etl.*"])["path"].rpartition("/")[0] + "/" + slug
     assert curl(url) == (404, "not found")
     assert curl(url + "?create=1&schedule=0+2+*+*+*&tz=Europe/Berlin&grace=10m&max_duration=1h") == (201, "Created")
     assert curl(url + "?create=1") == (200, "OK")
@@ -197,7 +197,7 @@ def test_a_slug_is_made_when_that_is_asked(shared_collector: CollectorProcess) -
 
 def test_a_key_opens_only_what_it_is_for(shared_collector: CollectorProcess) -> None:
     """An unknown key, and a slug beyond the pattern of a key, are 404, create=1 or not."""
-    url = shared_collector.url + new_key(shared_collector, pattern="etl.*")["path"].rpartition("/")[0]
+    url = shared_collector.url + new_key(shared_collector, patterns=["etl.*"])["path"].rpartition("/")[0]
     assert curl(f"{url}/web.x?create=1") == (404, "not found")
     assert curl(f"{shared_collector.url}/ping/rp_{'x' * 24}") == (404, "not found")
 
@@ -219,7 +219,7 @@ def test_a_key_from_elsewhere_lives_until_it_is_revoked(shared_collector: Collec
     ("asked", "status", "code"),
     [
         ({"scope": "owner"}, 422, "unknown_scope"),
-        ({"scope": "ping", "workflow": "w", "pattern": "w*"}, 422, "invalid"),
+        ({"scope": "ping", "workflow": "w", "patterns": ["w*"]}, 422, "invalid"),
         ({"scope": "ping", "value": "secret"}, 422, "invalid"),
     ],
 )

@@ -60,9 +60,10 @@ class _Lane:
         self._is_rota = is_rota if goal.protocol != "grpc" else False
         self._asked_at = 0.0
         self._exporter: Send | None = None
-        self.close: Callable[[], None] = lambda: None
+        self.close: Callable[[], None] = _nothing
 
     def send(self, lines: Sequence[bytes]) -> Answer:
+        self._renew()
         if not self._ask():
             return self._export(lines)
         try:
@@ -70,6 +71,14 @@ class _Lane:
         except NotRota:
             self._is_rota = self._is_rota if self._is_fixed else None
             raise
+
+    def _renew(self) -> None:
+        """Go on with another key when ``ROTA_TOKEN_FILE`` holds another: agents live longer than keys."""
+        goal = target(self.goal.signal)
+        if goal != self.goal:
+            self.goal = goal
+            self.close()
+            self._exporter, self.close = None, _nothing
 
     def _ask(self) -> bool:
         is_stale = self._is_rota is False and time.monotonic() - self._asked_at > _ASK_AGAIN_SECONDS
@@ -87,6 +96,10 @@ class _Lane:
             exporter = Exporter(self.goal)
             self._exporter, self.close = exporter.send, exporter.close
         return self._exporter(lines)
+
+
+def _nothing() -> None:
+    """There is nothing to let go of."""
 
 
 def _requests(lines: Sequence[bytes]) -> Iterator[tuple[int, int]]:

