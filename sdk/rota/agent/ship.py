@@ -73,9 +73,11 @@ class _Lane:
             raise
 
     def _renew(self) -> None:
-        """Go on with another key when ``ROTA_TOKEN_FILE`` holds another: agents live longer than keys."""
+        """Go on with another key when ``ROTA_TOKEN_FILE`` holds another: agents live longer than keys. One that cannot be read
+        (it is just being replaced, or it is root's, and this an agent that became a user) takes no key away.
+        """
         goal = target(self.goal.signal)
-        if goal != self.goal:
+        if goal != self.goal and ("Authorization" in goal.headers or "Authorization" not in self.goal.headers):
             self.goal = goal
             self.close()
             self._exporter, self.close = None, _nothing

@@ -215,3 +215,27 @@ def test_grpc_that_nobody_serves_keeps_the_lines(monkeypatch):
     with pytest.raises(Unavailable, match=r"UNAVAILABLE|did not take"):
         shipper.ship("traces", [span_line()])
     shipper.close()
+
+
+def test_a_key_is_read_again_for_each_request(server, monkeypatch, tmp_path):
+    """An agent lives longer than a key: what ROTA_TOKEN_FILE holds now is sent, and what it held before is not."""
+    monkeypatch.delenv("ROTA_TOKEN", raising=False)
+    monkeypatch.setenv("ROTA_ENDPOINT", server.url)
+    monkeypatch.setenv("ROTA_TOKEN_FILE", str(tmp_path / "key"))
+    shipper = Shipper()
+    for key in (None, "ri_one", "ri_two"):
+        if key:
+            (tmp_path / "key").write_text(key + "\n")
+        shipper.ship("logs", [state_line("running").rstrip()])
+    (tmp_path / "key").unlink()  # or it may not be read any more: no key is taken away by that
+    shipper.ship("logs", [state_line("running").rstrip()])
+    sent = [headers.get("Authorization") for _, _, headers in server.requests]
+    assert sent == [None, "Bearer ri_one", "Bearer ri_two", "Bearer ri_two"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_is_refused_for_want_of_a_key_is_kept(server, shipper, status):
+    """The lines are not at fault: they wait for a key."""
+    server.answer = lambda path, body: Reply(status)
+    with pytest.raises(Unavailable, match=str(status)):
+        shipper.ship("logs", [state_line("running").rstrip()])

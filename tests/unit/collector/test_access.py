@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from rota_collector.store.control import Control
 from rota_collector.store.incidents import keep
 from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import GUARDED, Keys
+
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
@@ -147,7 +147,9 @@ def test_a_key_knows_what_it_is(api: Api) -> None:
     ]
 
 
-@pytest.mark.parametrize(("scope", "prefix"), [("ping", "rp_"), ("ingest", "ri_"), ("read", "rr_"), ("operate", "ro_"), ("admin", "ra_")])
+@pytest.mark.parametrize(
+    ("scope", "prefix"), [("ping", "rp_"), ("ingest", "ri_"), ("read", "rr_"), ("operate", "ro_"), ("admin", "ra_")]
+)
 def test_a_key_shows_its_scope(api: Api, tmp_path: Path, scope: str, prefix: str) -> None:
     """Its first letters say what it is for; only one for pings has an address; only its hash is kept."""
     admin = bearing(made(api, "admin")["key"])

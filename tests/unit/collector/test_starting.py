@@ -53,7 +53,8 @@ def test_ipv6_loopback_is_loopback():
     ("name", "value"),
     [
         ("ROTA_HTTP", "4318"), ("ROTA_HTTP", "127.0.0.1:"), ("ROTA_HTTP", "127.0.0.1:65536"), ("ROTA_HTTP", "127.0.0.1:x"),
-        ("ROTA_GRPC", "no"), ("ROTA_API_RATE", "0"), ("ROTA_PING_RATE", "many"), ("ROTA_MAX_BODY", "64M"), ("ROTA_MAX_BODY", "0"), ("ROTA_MAX_BODY", "-1"),
+        ("ROTA_API_RATE", "0"), ("ROTA_PING_RATE", "many"), ("ROTA_GRPC", "no"),
+        ("ROTA_MAX_BODY", "64M"), ("ROTA_MAX_BODY", "0"), ("ROTA_MAX_BODY", "-1"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_named(name, value):
