@@ -112,7 +112,9 @@ def _remove(args: Namespace) -> int:
 
 def _find(word: str) -> _api.Item:
     """The key whose id begins so. Raises CollectorError."""
-    found = [each for each in _api.get("/keys")["items"] if each["id"].startswith(word) and not each["revoked_at"]]
+    found: list[_api.Item] = [
+        each for each in _api.get("/keys")["items"] if each["id"].startswith(word) and not each["revoked_at"]
+    ]
     if len(found) != 1:
         raise CollectorError("%s begin with %r. `rota key ls` lists them" % ("several" if found else "none", word))
     return found[0]

@@ -13,6 +13,7 @@ from asking import SECOND, T0, Api, new_stores
 from fastapi import APIRouter
 
 from rota_collector.api import access
+from rota_collector.clock import ManualClock
 from rota_collector.domain.incident import Alerting, Incident, incident_id, told
 from rota_collector.errors import AdminFirst, LastAdmin
 from rota_collector.store.control import Control
@@ -197,6 +198,7 @@ def test_a_key_ends_when_it_was_said_that_it_does(api: Api) -> None:
     key = api.stores.key_changes.create("read", expires_ns=T0 + 60 * SECOND, now_ns=T0)
     assert key is not None
     assert api("GET", "/api/v1/me", **bearing(key[1])).status_code == 200
+    assert isinstance(api.stores.clock, ManualClock)
     api.stores.clock.advance(60)
     assert api("GET", "/api/v1/me", **bearing(key[1])).status_code == 401
     assert api("GET", "/api/v1/me").status_code == 401
