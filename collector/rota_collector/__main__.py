@@ -15,10 +15,11 @@ from typing import Any
 
 import uvloop
 
-from rota_collector import __version__, decode, home, ports
+from rota_collector import __version__, home, ports
 from rota_collector.api.app import Stores, create
 from rota_collector.clock import SystemClock
 from rota_collector.config import Address, Config
+from rota_collector.decode import to_rows
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record, Signal
 from rota_collector.notify.worker import Worker
@@ -83,7 +84,7 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     control.observer = expectations
 
     def fold(records: Sequence[Record]) -> None:
-        control.apply(decode.run_events(records), records[-1].next_offset, decode.heartbeats(records))
+        control.apply(to_rows.run_events(records), records[-1].next_offset, to_rows.heartbeats(records))
 
     to_telemetry = Follower("telemetry", journal, telemetry.offset, telemetry.apply, clock, FATAL)
     to_control = Follower("control", journal, control.offset, fold, clock)
