@@ -40,7 +40,7 @@ class Telemetry(Readings):
         self.set_aside = set_aside  # where a file that could not be opened was moved; this one begins at offset 0
         self._writer = connection.cursor()
         self._offset = int(_one(self._writer.execute(_SQL["offset"])))
-        recent = self._writer.execute(_SQL["recent_requests"], [_RECENT_REQUESTS]).fetchall()
+        recent = self._writer.execute(_SQL["recent_requests"]).fetchall()
         self._recent: dict[bytes, int] = {identity.bytes: offset for identity, offset in recent}
 
     @classmethod
