@@ -53,7 +53,7 @@ class Progress:
     """A store that follows the journal, or does not."""
 
     def __init__(self) -> None:
-        self.lag_bytes, self.trouble, self.alive = 0, None, True
+        self.lag_bytes, self.lag_seconds, self.trouble, self.alive = 0, 0.0, None, True
 
     def is_alive(self):
         return self.alive

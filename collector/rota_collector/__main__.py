@@ -15,15 +15,17 @@ from typing import Any
 
 import uvloop
 
-from rota_collector import __version__, home, ports
+from rota_collector import __version__, home, log, ports
 from rota_collector.api.app import Stores, create
 from rota_collector.clock import SystemClock
 from rota_collector.config import Address, Config
 from rota_collector.decode import to_rows
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record, Signal
+from rota_collector.log import say
 from rota_collector.notify.worker import Worker
 from rota_collector.receive import grpc, otlp, pings
+from rota_collector.receive.tally import Tally
 from rota_collector.server import App, HttpServer
 from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
@@ -46,20 +48,16 @@ def main() -> int:
     """Run the collector until TERM or INT; 1 when it cannot start, with the reason on stderr."""
     try:
         config = Config.read()
+        log.configure(config.log, config.log_level)
         listener = _take_ports(config)  # before anything is created
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.set_threshold(*COLLECT)
         with ExitStack() as opened:
             uvloop.run(_serve(config, listener, opened))
     except CollectorError as error:
-        say(str(error))
+        say(str(error), log.ERROR)
         return 1
     return 0
-
-
-def say(text: str) -> None:
-    """One line for whoever watches stderr."""
-    print(f"rota collector: {text}", file=sys.stderr, flush=True)
 
 
 def _take_ports(config: Config) -> socket.socket:
@@ -94,16 +92,26 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     alerts = Alerts(control.engine)
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
-    _start_monitor(Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
+    monitor = Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake)
+    _start_monitor(monitor, expectations, opened)
 
-    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
-    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions)
+    tally = Tally()
+    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, tally, opened) if config.grpc else None
+    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions, tally=tally)
     opened.callback(receiver.close)
 
     def submit(records: Sequence[str]) -> int:
         return journal.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
+    def numbers() -> dict[str, float]:
+        damaged = sum(journal.damage.values())
+        own = {"rota_journal_end_bytes": journal.durable_end, "rota_journal_damaged_bytes": damaged}
+        return {**tally.counters.read(), **monitor.counters.read(), **sender.counters.read(), **own}
+
+    stores = Stores(
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit,
+        config.home, config.metrics_workflows, numbers,
+    )  # fmt: skip
     pinged = pings.Receiver(journal, stores.keys, control, clock)
     api = create(stores, __version__)
     http = str(ports.bound(listener))
@@ -156,10 +164,10 @@ def _start_monitor(monitor: Monitor, expectations: Expectations, opened: ExitSta
     monitor.start()
 
 
-def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: ExitStack) -> str:
+def _serve_grpc(address: Address, journal: Journal, max_body: int, tally: Tally, opened: ExitStack) -> str:
     """Listen for gRPC; returns where."""
     try:
-        receiver = grpc.Receiver(journal, str(address), max_body=max_body)
+        receiver = grpc.Receiver(journal, str(address), max_body=max_body, tally=tally)
     except OSError as error:
         raise PortBusy(str(error)) from error
     opened.callback(receiver.close)

@@ -16,6 +16,7 @@ from rota_collector.api import (
     health,
     incidents,
     keys,
+    metrics,
     models,
     policies,
     quiet,
@@ -49,6 +50,7 @@ def create(stores: Stores, version: str) -> App:
     )
     envelope.install(app)
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
+    app.include_router(metrics.router(stores, version), dependencies=[access.read])
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     return Guard(access.Door(app, stores.keys), version)
