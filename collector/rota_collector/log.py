@@ -9,11 +9,11 @@ import json
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rota_collector.clock import Clock, SystemClock
-from rota_collector.counters import Counters
 from rota_collector.domain.exposition import series
 
 LEVELS = DEBUG, INFO, WARN, ERROR = "debug", "info", "warn", "error"
@@ -35,7 +35,8 @@ class Log:
         self._write, self._clock, self._lock = write, clock, threading.Lock()
         self._kinds: dict[str, tuple[float, int]] = {}  # of lines → when its window began, how many came in it
         self.as_json, self.least = False, INFO
-        self.counters = Counters()
+        self.said: Counter[str] = Counter()  # lines, by level
+        self.left_out = 0
 
     def say(self, text: str, level: str = INFO, kind: str = "") -> None:
         """One line. Of a ``kind`` (else: of a text) only a few are said a minute; the next then tells how many were not."""
@@ -43,10 +44,10 @@ class Log:
             return
         with self._lock:
             left_out = self._left_out(kind or text)
-            self.counters.add(series("rota_log_lines_total", level=level))
             if left_out is None:
-                self.counters.add("rota_log_suppressed_total")
+                self.left_out += 1
                 return
+            self.said[level] += 1
             more = f" ({left_out} more like it were not said)" if left_out else ""
             self._write(self._line(_without_secrets(text) + more, level))
 
@@ -96,6 +97,7 @@ def configure(log_format: str, least: str) -> None:
     _log.as_json, _log.least = log_format == JSON, least
 
 
-def counted() -> dict[str, float]:
-    """How much was said, for /metrics."""
-    return _log.counters.read()
+def counted(role: str) -> dict[str, float]:
+    """How much was said by this process, whose ``role`` tells it from the collector's others."""
+    lines = {series("rota_log_lines_total", process=role, level=level): _log.said[level] for level in LEVELS}
+    return {**lines, series("rota_log_suppressed_total", process=role): _log.left_out}

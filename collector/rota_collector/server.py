@@ -15,6 +15,7 @@ from rota_collector.ports import BACKLOG
 
 App = Callable[..., Awaitable[None]]
 
+DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
 _HEAD_SECONDS = 10.0  # who has not sent a request's head by then is not going to
 _IDLE_SECONDS = 75  # a kept connection; longer than exporters pause between two exports
 

@@ -22,7 +22,10 @@ _ANSWER_SECONDS = 5.0
 
 
 class Supervisor:
-    """Speaks to the socket ``address`` (``@name``: an abstract one; empty: to nobody); signs of life every ``watchdog_seconds`` / 3."""
+    """Speaks to the socket ``address`` (``@name``: an abstract one; empty: to nobody).
+
+    Signs of life come three times in ``watchdog_seconds``, or more often.
+    """
 
     def __init__(self, address: str = "", watchdog_seconds: float | None = None) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -46,9 +49,8 @@ class Supervisor:
             if is_ready and not self._is_ready:
                 self._is_ready = True
                 self._tell("READY=1")
-            self._say(
-                where if is_ready else "it answers, and has trouble: /readyz says which" if is_alive else "it does not answer"
-            )
+            trouble = "it answers, and has trouble: /readyz says which" if is_alive else "it does not answer"
+            self._say(where if is_ready else trouble)
             await asyncio.sleep(self._pause_seconds if self._is_ready else _SOONEST_SECONDS)
 
     def stopping(self) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from fastapi import APIRouter, Header, Response
 
-from rota_collector import counters, log
 from rota_collector.api.stores import Progress, Stores
 from rota_collector.domain.exposition import OPENMETRICS, TEXT, series, text, wants_openmetrics
 from rota_collector.store import standing
@@ -35,8 +34,6 @@ def router(stores: Stores, version: str) -> APIRouter:
 
 
 def _own(stores: Stores) -> Numbers:
-    yield from counters.of_process("keeper").items()
-    yield from log.counted().items()
     for name, progress in (("telemetry", stores.telemetry_progress), ("control", stores.control_progress)):
         yield from _store(name, progress)
     yield from _files(stores.home)

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping
 
-_SHARED = ("ROTA_HOME", "ROTA_HTTP", "ROTA_DASHBOARD")  # settings of the SDK too; its other ones are no business of a collector
+_SHARED = ("ROTA_HOME", "ROTA_HTTP", "ROTA_GRPC")  # settings of the SDK too; its other ones are no business of a collector
 _PATH_ENDINGS = ("_HOME", "_FILE", "_CERTIFICATE", "_KEY", "_CLIENT_CA", "_SOCKET")
 
 

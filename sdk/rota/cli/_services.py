@@ -92,8 +92,8 @@ def need_supervisor(part: str) -> None:
     is_there = os.path.isdir(RUNNING_SYSTEMD) and shutil.which("systemctl")
     if not (shutil.which("launchctl") if sys.platform == "darwin" else is_there):
         raise InstallError(
-            "neither systemd nor launchd runs here, so nothing would start the %s: run `rota %s` under what starts services here, "
-            "or take the unit from `rota %s install --print`" % (part, part, part)
+            "neither systemd nor launchd runs here, so nothing would start the %s: run `rota %s` under what starts services "
+            "here, or take the unit from `rota %s install --print`" % (part, part, part)
         )
 
 

@@ -10,7 +10,7 @@ from asking import SECOND, T0, Api, new_stores
 
 from rota.rules.fold import RunEvent
 from rota_collector.config import Config
-from rota_collector.counters import Counters
+from rota_collector.counters import Counters, of_process
 from rota_collector.decode import Accepted, check
 from rota_collector.decode.from_json import to_protobuf
 from rota_collector.domain.exposition import FAMILIES, series, text, wants_openmetrics
@@ -104,6 +104,7 @@ def test_a_family_is_one_block_with_its_meaning(api: Api) -> None:
 
 def test_openmetrics_is_answered_to_who_asks_for_it(api: Api) -> None:
     """Its counters are families without _total, and it says where it ends; everybody else gets the old text."""
+    object.__setattr__(api.stores, "numbers", lambda: of_process("front"))
     accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
     answer = api("GET", "/metrics", headers={"accept": accept})
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
@@ -118,7 +119,7 @@ def test_openmetrics_is_answered_to_who_asks_for_it(api: Api) -> None:
 def test_what_the_collector_counts_is_told(api: Api) -> None:
     """Its own numbers, keys, lags and files, and whatever the other process hands over."""
     object.__setattr__(api.stores, "home", Path(api.stores.control.engine.url.database).parent)
-    object.__setattr__(api.stores, "numbers", lambda: {"rota_journal_end_bytes": 7})
+    object.__setattr__(api.stores, "numbers", lambda: {"rota_journal_end_bytes": 7, **of_process("front")})
     api.stores.keys.create("ping", name="", workflow=None, pattern=None, now_ns=T0)
     found = samples(page(api))
     assert found["rota_journal_end_bytes"] == 7
@@ -126,7 +127,7 @@ def test_what_the_collector_counts_is_told(api: Api) -> None:
     assert found['rota_store_lag_bytes{store="telemetry"}'] == 0
     assert found['rota_store_bytes{store="control"}'] > 4096
     assert found["rota_disk_free_bytes"] > 0
-    assert found['rota_process_resident_memory_bytes{process="keeper"}'] > 1 << 20
+    assert found['rota_process_resident_memory_bytes{process="front"}'] > 1 << 20
 
 
 def test_a_series_without_a_meaning_is_an_error() -> None:
