@@ -56,7 +56,7 @@ class Door:
         app = self._app
         if scope["type"] == "http" and scope["path"].startswith(_CLOSED) and scope["path"] not in _FOR_ANYBODY:
             try:
-                scope.setdefault("state", {})["asker"] = self._asker(_key_in(scope))
+                scope.setdefault("state", {})["asker"] = self._asker(key_in(scope))
             except _Stranger as stranger:
                 app = _no_key(f"{scope['method']} {scope['path']} needs a key: {stranger}")
         await app(scope, receive, send)
@@ -78,7 +78,7 @@ class _Stranger(Exception):
     """A request without a valid key; the message says what is wrong with what it has."""
 
 
-def _key_in(scope: Scope) -> str:
+def key_in(scope: Scope) -> str:
     """The key that a request carries; empty: none."""
     kind, _, plain = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     return plain.strip() if kind.lower() == "bearer" else ""

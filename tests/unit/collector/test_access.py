@@ -26,6 +26,7 @@ NEEDED = {
         GET /activity
         GET /workflows
         GET /workflows/{name}
+        GET /workflows/{name}/badge
         GET /workflows/{name}/days
         GET /workflows/{name}/policy
         GET /workflows/{name}/policy/versions
@@ -71,7 +72,7 @@ NEEDED = {
     """,
 }
 SCOPE_OF = {line.strip(): scope for scope, lines in NEEDED.items() for line in lines.strip().splitlines()}
-FOR_ANYBODY = {"GET /healthz", "GET /readyz"}
+FOR_ANYBODY = {"GET /healthz", "GET /readyz", "GET /badge/{word}/{name}.svg"}
 OUTSIDE = {"GET /metrics": "read"}  # of /api/v1
 
 
