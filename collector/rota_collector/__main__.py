@@ -108,7 +108,7 @@ async def _serve(
 
 def _numbers(tally: Tally, journal: Journal) -> dict[str, float]:
     """What this process counts, for /metrics, which the keeper answers."""
-    end = {"rota_journal_end_bytes": journal.durable_end}
+    end = {"rota_journal_bytes_total": journal.durable_end}
     return {**tally.counters.read(), **end, **counters.of_process("front"), **log.counted("front")}
 
 

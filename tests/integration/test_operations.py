@@ -31,7 +31,7 @@ def test_what_was_received_is_counted(collector):
     assert found['rota_items_accepted_total{signal="logs"}'] == 2
     assert found['rota_requests_total{signal="traces",transport="http",code="400"}'] == 1
     assert found["rota_journal_sync_seconds_count"] >= 1
-    assert found["rota_journal_end_bytes"] == (collector.home / "journal").joinpath("0" * 20 + ".journal").stat().st_size
+    assert found["rota_journal_bytes_total"] == (collector.home / "journal").joinpath("0" * 20 + ".journal").stat().st_size
     assert found["rota_monitor_ticks_total"] >= 1
     assert {series for series in found if series.startswith("rota_process_resident")} == {
         'rota_process_resident_memory_bytes{process="front"}',

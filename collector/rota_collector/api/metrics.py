@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter, Header, Response
 
 from rota_collector.api.stores import Progress, Stores
-from rota_collector.domain.exposition import OPENMETRICS, TEXT, series, text, wants_openmetrics
+from rota_collector.domain.exposition import OPENMETRICS, TEXT, label, series, text, wants_openmetrics
 from rota_collector.store import standing
 from rota_collector.store.slots import NOTHING_AHEAD, Outlook
 from rota_collector.store.standing import Standing
@@ -83,21 +83,20 @@ def _workflows(stores: Stores) -> Numbers:
 
 
 def _workflow(found: Standing, ahead: Outlook) -> Numbers:
-    name = found.name
+    mine = label("workflow", found.name)
     if found.succeeded_ns is not None:
-        yield series("rota_workflow_last_success_timestamp_seconds", workflow=name), found.succeeded_ns / 1e9
+        yield f"rota_workflow_last_success_timestamp_seconds{{{mine}}}", found.succeeded_ns / 1e9
     if found.started_ns is not None:
-        yield series("rota_workflow_last_run_timestamp_seconds", workflow=name), found.started_ns / 1e9
+        yield f"rota_workflow_last_run_timestamp_seconds{{{mine}}}", found.started_ns / 1e9
         if found.ended_ns is not None:
-            seconds = max(0, found.ended_ns - found.started_ns) / 1e9
-            yield series("rota_workflow_last_run_duration_seconds", workflow=name), seconds
+            yield f"rota_workflow_last_run_duration_seconds{{{mine}}}", max(0, found.ended_ns - found.started_ns) / 1e9
     if found.state is not None:
-        yield series("rota_workflow_last_run_state", workflow=name, state=found.state), 1
+        yield f'rota_workflow_last_run_state{{{mine},state="{found.state}"}}', 1
     for outcome, count in found.outcomes.items():
-        yield series("rota_workflow_recent", workflow=name, outcome=outcome), count
+        yield f'rota_workflow_recent{{{mine},outcome="{outcome}"}}', count
     if ahead.next_due_ns is not None:
-        yield series("rota_workflow_next_slot_timestamp_seconds", workflow=name), ahead.next_due_ns / 1e9
+        yield f"rota_workflow_next_slot_timestamp_seconds{{{mine}}}", ahead.next_due_ns / 1e9
     if ahead.verdict is not None:
-        yield series("rota_workflow_last_verdict", workflow=name, verdict=ahead.verdict), 1
-    yield series("rota_workflow_incidents_open", workflow=name), ahead.open_incidents
-    yield series("rota_workflow_paused", workflow=name), int(ahead.paused)
+        yield f'rota_workflow_last_verdict{{{mine},verdict="{ahead.verdict}"}}', 1
+    yield f"rota_workflow_incidents_open{{{mine}}}", ahead.open_incidents
+    yield f"rota_workflow_paused{{{mine}}}", int(ahead.paused)

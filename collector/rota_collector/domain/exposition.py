@@ -31,7 +31,7 @@ FAMILIES = {
     "rota_received_bytes_total": Family(COUNTER, "Bytes of the bodies that were kept, after decompression"),
     # the journal and the stores
     "rota_journal_sync_seconds": Family(HISTOGRAM, "How long each sync of the journal took"),
-    "rota_journal_end_bytes": Family(COUNTER, "Bytes that were ever written to the journal: its durable end"),
+    "rota_journal_bytes_total": Family(COUNTER, "Bytes that were ever written to the journal: its durable end"),
     "rota_journal_disk_bytes": Family(GAUGE, "Bytes of the journal that are on disk"),
     "rota_journal_damaged_bytes": Family(GAUGE, "Bytes of the journal that failed their checksum and were skipped"),
     "rota_store_bytes": Family(GAUGE, "Size of a store's files"),
@@ -75,14 +75,23 @@ def series(family: str, **labels: str) -> str:
     """A series as it stands in the text, its labels escaped."""
     if not labels:
         return family
-    return family + "{" + ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()]) + "}"
+    return f"{family}{{{','.join([label(*pair) for pair in labels.items()])}}}"
+
+
+def label(name: str, value: str) -> str:
+    """One label of a series. Who writes many series with the same one makes it once."""
+    return f'{name}="{value.translate(_ESCAPES)}"'
 
 
 def text(numbers: Mapping[str, float], *, openmetrics: bool) -> str:
     """The page of all ``numbers``, a family after the other. Raises KeyError for a series of no known family."""
     families: dict[str, list[str]] = {}
-    for name, number in numbers.items():
-        families.setdefault(_family(name), []).append(f"{name} {_spelled(number)}\n")
+    lines: dict[str, list[str]] = {}  # a name → the lines of its family
+    for each, number in numbers.items():
+        name = each.partition("{")[0]
+        if name not in lines:
+            lines[name] = families.setdefault(_family(name), [])
+        lines[name].append(f"{each} {number!r}\n")
     page = "".join(_pieces(families, openmetrics=openmetrics))
     return page + "# EOF\n" if openmetrics else page
 
@@ -94,7 +103,6 @@ def wants_openmetrics(accept: str) -> bool:
 
 
 def _family(name: str) -> str:
-    name = name.partition("{")[0]
     if name in FAMILIES:
         return name
     whole = next((name.removesuffix(part) for part in _PARTS if name.endswith(part)), name)
@@ -109,7 +117,3 @@ def _pieces(families: Mapping[str, Iterable[str]], *, openmetrics: bool) -> Iter
             shown = name.removesuffix("_total") if openmetrics else name  # there it is the sample that is called _total
             yield f"# HELP {shown} {about.help}\n# TYPE {shown} {about.kind}\n"
             yield from families[name]
-
-
-def _spelled(number: float) -> str:
-    return str(number) if isinstance(number, int) else repr(float(number)).replace("inf", "Inf").replace("nan", "NaN")

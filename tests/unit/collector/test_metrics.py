@@ -119,10 +119,10 @@ def test_openmetrics_is_answered_to_who_asks_for_it(api: Api) -> None:
 def test_what_the_collector_counts_is_told(api: Api) -> None:
     """Its own numbers, keys, lags and files, and whatever the other process hands over."""
     object.__setattr__(api.stores, "home", Path(api.stores.control.engine.url.database).parent)
-    object.__setattr__(api.stores, "numbers", lambda: {"rota_journal_end_bytes": 7, **of_process("front")})
+    object.__setattr__(api.stores, "numbers", lambda: {"rota_journal_bytes_total": 7, **of_process("front")})
     api.stores.keys.create("ping", name="", workflow=None, pattern=None, now_ns=T0)
     found = samples(page(api))
-    assert found["rota_journal_end_bytes"] == 7
+    assert found["rota_journal_bytes_total"] == 7
     assert found['rota_keys{scope="ping"}'] == 1
     assert found['rota_store_lag_bytes{store="telemetry"}'] == 0
     assert found['rota_store_bytes{store="control"}'] > 4096
@@ -134,6 +134,15 @@ def test_a_series_without_a_meaning_is_an_error() -> None:
     """Nothing is published that the table does not explain."""
     with pytest.raises(KeyError, match="rota_nonsense"):
         text({"rota_nonsense": 1}, openmetrics=False)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_counter_is_told_by_its_name(name: str) -> None:
+    """It ends in _total, and nothing else does: OpenMetrics takes no other names, and readers none without a meaning."""
+    kind, meaning = FAMILIES[name]
+    assert name.endswith("_total") == (kind == "counter")
+    assert name.startswith("rota_")
+    assert meaning
 
 
 def test_a_histogram_counts_up_to_each_bound() -> None:
