@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rota.rules.fold import RunEvent, state_key
-from rota_collector.decode import uuid_of
+from rota_collector.decode.to_rows import uuid_of
 
 _HOUR_NS = 3_600 * 10**9
 _MOST_STRETCHES = 50

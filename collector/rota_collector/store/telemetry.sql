@@ -243,8 +243,8 @@ SELECT next_offset FROM progress;
 INSERT INTO requests SELECT * FROM batch;
 
 -- name: recent_requests
--- The latest ones, oldest first.
-SELECT hash, journal_offset FROM (SELECT * FROM requests ORDER BY journal_offset DESC LIMIT ?) ORDER BY journal_offset;
+-- All of them, oldest first: the table is kept short. A LIMIT would set aside 30 MB for as many rows, however few there are.
+SELECT hash, journal_offset FROM requests ORDER BY journal_offset;
 
 -- name: forget_requests
 DELETE FROM requests WHERE journal_offset < ?;
