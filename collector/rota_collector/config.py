@@ -35,6 +35,9 @@ SETTINGS = (
     Setting("ROTA_API_RATE", "100", f"Requests a second that a key may make of the API; {_BURST}"),
     Setting("ROTA_PING_RATE", "off", f"Pings a second with one key; {_BURST}"),
     Setting("ROTA_INGEST_RATE", "off", f"Requests of telemetry a second with one key; {_BURST}"),
+    Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
+    Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
+    Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -64,6 +67,9 @@ class Config:
     api_rate: float | None = 100.0  # requests a second and key; None: no limit
     ping_rate: float | None = None
     ingest_rate: float | None = None
+    metrics_workflows: int = 2000
+    log: str = "text"
+    log_level: str = "info"
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -78,7 +84,12 @@ class Config:
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
-            *(_rate(name, values[name]) for name in ("ROTA_API_RATE", "ROTA_PING_RATE", "ROTA_INGEST_RATE")),
+            api_rate=_rate("ROTA_API_RATE", values["ROTA_API_RATE"]),
+            ping_rate=_rate("ROTA_PING_RATE", values["ROTA_PING_RATE"]),
+            ingest_rate=_rate("ROTA_INGEST_RATE", values["ROTA_INGEST_RATE"]),
+            metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
+            log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
+            log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
         )
 
 
@@ -110,6 +121,18 @@ def _bytes(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise ConfigError(f"{name}={value!r} is not a number of bytes above 0. Example: {name}={_DEFAULTS[name]}")
     return int(value)
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise ConfigError(f"{name}={value!r} is not a number from 0. Example: {name}={_DEFAULTS[name]}")
+    return int(value)
+
+
+def _one_of(words: tuple[str, ...], name: str, value: str) -> str:
+    if value not in words:
+        raise ConfigError(f"{name}={value!r} is none of {', '.join(words)}. Example: {name}={_DEFAULTS[name]}")
+    return value
 
 
 def _dashboard_url(environ: Mapping[str, str]) -> str:

@@ -1,8 +1,9 @@
 """Who asks, and what they may.
 
-Two steps, so that neither can be forgotten. ``Door`` stands before every path below ``/api/v1``: as soon as there is a key, who
-has none is answered 401, whatever is asked for and before a body is read. Who may what stands beside each route, as
-``dependencies=[access.operate]``: `read` is the default; a route that does more than read and does not say so stops the start.
+Two steps, so that neither can be forgotten. ``Door`` stands before every path below ``/api/v1``, and before ``/metrics``: as
+soon as there is a key, who has none is answered 401, whatever is asked for and before a body is read. Who may what stands
+beside each route, as ``dependencies=[access.operate]``: `read` is the default; a route that does more than read and does not
+say so stops the start.
 
 A key may be for some workflows only. A route that looks after that takes ``Reads`` (what the key may read, and what is shared
 with it) or ``Owning`` (what it may change); one that takes neither is for keys that are for all workflows, so that a route that
@@ -30,7 +31,7 @@ from rota_collector.errors import StoreError
 from rota_collector.store import audit
 from rota_collector.store.keys import ADMIN, OPERATE, PING, READ, Key, Keys, includes
 
-_GUARDED = ("/api/v1/", "/metrics")
+_CLOSED = ("/api/v1/", "/metrics")  # paths that begin so need a key
 _FOR_ANYBODY = ("/api/v1/openapi.json",)  # what can be asked for is no secret
 _READING = {"GET", "HEAD"}
 _BEARER = HTTPBearer(scheme_name="key", description="of `rota key create`; none while there is no key", auto_error=False)
@@ -90,9 +91,9 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         app = self._app
-        if scope["type"] == "http" and scope["path"].startswith(_GUARDED) and scope["path"] not in _FOR_ANYBODY:
+        if scope["type"] == "http" and scope["path"].startswith(_CLOSED) and scope["path"] not in _FOR_ANYBODY:
             try:
-                asker = self._asker(_key_in(scope))
+                asker = self._asker(key_in(scope))
                 audit.KEY.set(asker.name)
                 scope.setdefault("state", {})["asker"] = asker
             except _TurnedAway as turned:
@@ -119,8 +120,7 @@ class Door:
         own = key.reach
         if own.is_everything:
             return own
-        mine = (*own.patterns, *own.names)
-        return own.and_names(name for name, policy in self._shared().items() if shares(policy, "read", mine))
+        return own.and_names(name for name, policy in self._shared().items() if shares(policy, "read", own.spelled))
 
 
 class _TurnedAway(Exception):
@@ -153,7 +153,7 @@ class _TooOften(_TurnedAway):
         return response
 
 
-def _key_in(scope: Scope) -> str:
+def key_in(scope: Scope) -> str:
     """The key that a request carries; empty: none."""
     kind, _, plain = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     return plain.strip() if kind.lower() == "bearer" else ""

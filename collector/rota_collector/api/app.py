@@ -11,12 +11,14 @@ from fastapi import FastAPI
 from rota_collector.api import (
     access,
     audit,
+    badges,
     channels,
     counts,
     envelope,
     health,
     incidents,
     keys,
+    metrics,
     models,
     policies,
     quiet,
@@ -34,7 +36,9 @@ __all__ = ["Progress", "Stores", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
-_ROUTERS = (policies, quiet, counts, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, audit, sql)
+_ROUTERS = (
+    policies, quiet, counts, badges, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, audit, sql
+)  # fmt: skip
 
 
 def create(stores: Stores, version: str) -> App:
@@ -50,6 +54,8 @@ def create(stores: Stores, version: str) -> App:
     )
     envelope.install(app)
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
+    app.include_router(badges.pictures(stores))  # their address is their key
+    app.include_router(metrics.router(stores, version), dependencies=[access.read])
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     app.include_router(access.router(stores), dependencies=[access.known])

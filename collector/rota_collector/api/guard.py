@@ -45,7 +45,7 @@ class Guard:
 
     def _refused(self, scope: Scope) -> Any | None:
         host, origin = _header(scope, b"host"), _header(scope, b"origin")
-        if scope["path"].startswith("/api") and not _is_ours("//" + host) and self._is_open():
+        if scope["path"].startswith(("/api", "/metrics")) and not _is_ours("//" + host) and self._is_open():
             return refusal(
                 403, "foreign_host", f"Host {host!r} is not this machine", "ask for localhost, 127.0.0.1 or [::1] by that name"
             )

@@ -126,9 +126,9 @@ def _must_be_shared(stores: Stores, asker: Asker, one: Examined) -> None:
         return
     after = ((one.document.get("schedule") or {}).get("after") or {}).get("workflow")
     awaited = [*([after] if after else []), *((one.document.get("expect") or {}).get("upstream") or ())]
-    mine, shared = (*asker.own.patterns, *asker.own.names), stores.expectations.policies.shared
+    shared = stores.expectations.policies.shared
     for name in awaited:
-        if not asker.own.allows(name) and not shares(shared.get(name, {}), "gate", mine):
+        if not asker.own.allows(name) and not shares(shared.get(name, {}), "gate", asker.own.spelled):
             raise asker.beyond(f"{name!r}, whose policy does not share it: `share: {{gate: [...]}}`")
 
 

@@ -20,6 +20,11 @@ class Reach(NamedTuple):
         """Whether no workflow can be beyond it."""
         return "*" in self.patterns
 
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """Its patterns and names, as a policy shares with them."""
+        return (*self.patterns, *self.names)
+
     def allows(self, workflow: str) -> bool:
         """Whether this workflow is within it."""
         return workflow in self.names or any(fnmatchcase(workflow, pattern) for pattern in self.patterns)

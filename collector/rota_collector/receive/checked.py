@@ -28,4 +28,4 @@ def checked(signal: Signal, payload: bytes | bytearray, reach: Reach = EVERYTHIN
         return Checked(signal, payload, outcome)
     rest = check(left.signal, left.payload)
     reasons = "; ".join(each for each in (left.reason, rest.reason) if each)
-    return Checked(left.signal, left.payload, Accepted(left.rejected + rest.rejected, reasons))
+    return Checked(left.signal, left.payload, Accepted(left.rejected + rest.rejected, reasons, outcome.items))

@@ -13,12 +13,13 @@ from rota.wire.names import COLLECTOR_HEADER
 from rota_collector import __version__
 from rota_collector.config import is_loopback
 from rota_collector.domain.reach import EVERYTHING, Reach
-from rota_collector.errors import JournalError, Malformed, Refused, StoreError, TooOften
+from rota_collector.errors import CollectorError, JournalError, Malformed, Refused, StoreError, TooOften
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers
 from rota_collector.receive.access import Gate
 from rota_collector.receive.answers import Kind
 from rota_collector.receive.checked import checked
+from rota_collector.receive.tally import GRPC, Tally
 
 _SERVICES = {
     "opentelemetry.proto.collector.trace.v1.TraceService": (Kind.TRACES, Signal.TRACES_PROTO),
@@ -36,8 +37,10 @@ class Receiver:
     Raises ``OSError`` when the address cannot be used.
     """
 
-    def __init__(self, journal: Journal, address: str, *, max_body: int = 64 << 20, gate: Gate | None = None) -> None:
-        self._journal, self._gate = journal, gate
+    def __init__(
+        self, journal: Journal, address: str, *, max_body: int = 64 << 20, tally: Tally | None = None, gate: Gate | None = None
+    ) -> None:
+        self._journal, self._tally, self._gate = journal, tally or Tally(), gate
         # Without SO_REUSEPORT a second collector on the port is an error, as it should be.
         options = [("grpc.max_receive_message_length", max_body), ("grpc.so_reuseport", 0)]
         self._threads = ThreadPoolExecutor(_THREADS, "rota-grpc")
@@ -61,17 +64,22 @@ class Receiver:
                 what = checked(signal, payload, admitted(self._gate, context))
                 if what.payload:
                     self._journal.append_blocking(what.signal, what.payload)
-            except Malformed as error:
-                _abort(context, answers.malformed(error))
-            except TooOften as error:
-                _abort(context, answers.too_often(error))
-            except Refused as error:
-                _abort(context, answers.of_refused(error)[1])
-            except (JournalError, StoreError) as error:
-                _abort(context, answers.unavailable(error))
+            except (Malformed, JournalError, Refused, StoreError) as error:
+                status = _status_of(error)
+                self._tally.refused(kind, GRPC, _CODES[status.code].name, status.message)
+                _abort(context, status)
+            self._tally.kept(kind, GRPC, what.outcome, len(payload), "OK")
             return answers.accepted(kind, what.outcome, as_json=False)
 
         return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(export)})
+
+
+def _status_of(error: CollectorError) -> Status:
+    if isinstance(error, Malformed):
+        return answers.malformed(error)
+    if isinstance(error, TooOften):
+        return answers.too_often(error)
+    return answers.of_refused(error)[1] if isinstance(error, Refused) else answers.unavailable(error)
 
 
 def admitted(gate: Gate | None, context: Any) -> Reach:

@@ -19,6 +19,7 @@ from rota_collector.receive import answers, bodies
 from rota_collector.receive.access import Gate, authorization_in, is_local
 from rota_collector.receive.answers import Kind
 from rota_collector.receive.checked import checked
+from rota_collector.receive.tally import HTTP, Tally
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -55,10 +56,11 @@ class Receiver:
 
     def __init__(
         self, journal: Journal, *, max_body: int = 64 << 20, policy_versions: Callable[[], int] = lambda: 0,
-        gate: Gate | None = None,
+        tally: Tally | None = None, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         self._journal, self._max_body, self._policy_versions, self._gate = journal, max_body, policy_versions, gate
         self._validation = ThreadPoolExecutor(2, "rota-validate")
+        self._tally = tally or Tally()
         self._formats = {
             (path, content_type): _Format(
                 kind,
@@ -83,13 +85,16 @@ class Receiver:
                 )
             _refuse_early(scope["method"], content_type, encoding, length, self._max_body)
             reach = self._admit(scope)
-            outcome = await self._keep(form.signal, await bodies.read(receive, encoding, self._max_body), reach)
+            payload = await bodies.read(receive, encoding, self._max_body)
+            outcome = await self._keep(form.signal, payload, reach)
+            self._tally.kept(form.kind, HTTP, outcome, len(payload))
             http_status, body = 200, answers.accepted(form.kind, outcome, as_json=form.as_json)
         except bodies.Disconnected:
             return
         except (_Refusal, bodies.TooLarge, bodies.Corrupt, Malformed, JournalError, Refused, StoreError) as error:
             refusal = _refusal(error, self._max_body)
             http_status, extra = refusal.http_status, refusal.headers
+            self._tally.refused(form.kind if form else "", HTTP, str(http_status), refusal.status.message)
             body = answers.encode(refusal.status, as_json=form is None or form.as_json)
         headers = form.headers if form else [(b"content-type", _JSON), _NAME]
         await send(

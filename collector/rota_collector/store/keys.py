@@ -117,6 +117,13 @@ class Keys:
         key = self.find(plain)
         return key if key is not None and key.scope == PING else None
 
+    def valid(self) -> list[Key]:
+        """All keys that are valid."""
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            self._renew()
+            return [key for key in self._by_hash.values() if not key.is_over(now_ns)]
+
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:

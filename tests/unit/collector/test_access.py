@@ -69,6 +69,13 @@ def test_without_keys_everything_is_allowed(api: Api) -> None:
     assert api.change("POST", "/maintenance", {"seconds": 9}, **bearing("rr_none"))["by"] == "api"
 
 
+def test_what_is_outside_the_api_is_guarded_as_the_api_is(closed: tuple[Api, dict[str, str]]) -> None:
+    """Without a key, or with one that pings, it is 401; with one that reads it is answered."""
+    api, keys = closed
+    for sent, status in (({}, 401), (bearing(keys["ping"]), 401), (bearing(keys["read"]), 200)):
+        assert api("GET", "/metrics", **sent).status_code == status
+
+
 def test_some_things_are_for_anybody(closed: tuple[Api, dict[str, str]]) -> None:
     """Whether the collector is well, and what can be asked for, needs no key."""
     for path in ("/healthz", "/readyz", "/api/v1/openapi.json"):
