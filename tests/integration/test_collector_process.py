@@ -84,10 +84,10 @@ def test_a_busy_port_is_refused_before_anything_is_created(new_collector, settin
 
 
 def test_an_address_that_others_can_reach_is_refused(new_collector):
-    """Keys guard the API and not yet what is sent: it says so, and creates nothing."""
-    collector = new_collector(ROTA_HTTP="0.0.0.0:0")
-    assert "keys guard the API only" in refused(collector)
-    assert not collector.home.exists()
+    """As long as no key was made that they could be asked for: it says so, and how to make one."""
+    line = refused(new_collector(ROTA_HTTP="0.0.0.0:0"))
+    assert "ROTA_HTTP='0.0.0.0:0'" in line
+    assert "`rota key create --scope admin`" in line
 
 
 def test_a_home_that_cannot_be_written_is_refused(new_collector, tmp_path):

@@ -18,8 +18,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from otlp_messages import attributes, log, logs, span, to_json, traces
 
 from rota.wire import names
-from rota_collector import decode
 from rota_collector.clock import ManualClock
+from rota_collector.decode import to_rows
 from rota_collector.decode.foreign import narrowed
 from rota_collector.domain.rate import Rates
 from rota_collector.domain.reach import Reach
@@ -155,7 +155,7 @@ def test_rows_of_others_are_rejected_and_counted(world: World, is_json: bool) ->
         "rejectedSpans": "1",
         "errorMessage": "1 rows are of workflows that the key is not for (b.one); it is for a.*",
     }
-    assert decode.spans(world.kept()).column("workflow").to_pylist() == ["a.one", "a.two"]
+    assert to_rows.spans(world.kept()).column("workflow").to_pylist() == ["a.one", "a.two"]
 
 
 def test_what_is_all_ones_own_is_kept_to_the_byte(world: World) -> None:
@@ -200,7 +200,7 @@ def test_whose_a_row_is(own: Any, resource: Any, is_kept: bool) -> None:
     payload = state([*own, (names.RUN_ID, "r"), (names.STATE, "running")], resource)
     found = narrowed(Signal.LOGS_PROTO, payload, OF_A)
     assert (found.rejected == 0) is is_kept
-    left = decode.run_events([Record(0, 1, found.signal, 1, found.payload)])
+    left = to_rows.run_events([Record(0, 1, found.signal, 1, found.payload)])
     assert all(OF_A.allows(event.workflow) for event in left)
     assert len(left) == is_kept
 
