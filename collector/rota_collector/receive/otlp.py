@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from google.rpc.status_pb2 import Status
 
 from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 from rota_collector import __version__
-from rota_collector.decode import Accepted, check
 from rota_collector.errors import JournalError, Malformed
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers, bodies
 from rota_collector.receive.answers import Kind
+from rota_collector.receive.intake import Intake
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _PROTOBUF, _JSON = b"application/x-protobuf", b"application/json"
 _NAME = (COLLECTOR_HEADER.lower().encode(), __version__.encode())  # in every answer
-_LARGE = 1 << 20  # from here on a body is validated in a thread, piece by piece, while others are served
 _PATHS = {f"/v1/{kind}": kind for kind in Kind}
 
 
@@ -51,8 +48,8 @@ class Receiver:
     """
 
     def __init__(self, journal: Journal, *, max_body: int = 64 << 20, policy_versions: Callable[[], int] = lambda: 0) -> None:
-        self._journal, self._max_body, self._policy_versions = journal, max_body, policy_versions
-        self._validation = ThreadPoolExecutor(2, "rota-validate")
+        self._max_body, self._policy_versions = max_body, policy_versions
+        self._intake = Intake(journal, "rota-validate")
         self._formats = {
             (path, content_type): _Format(
                 kind,
@@ -76,7 +73,7 @@ class Receiver:
                     404, answers.refused(answers.UNIMPLEMENTED, f"nothing is received at {path}; there are {', '.join(_PATHS)}")
                 )
             _refuse_early(scope["method"], content_type, encoding, length, self._max_body)
-            outcome = await self._keep(form.signal, await bodies.read(receive, encoding, self._max_body))
+            outcome = await self._intake.keep(form.signal, await bodies.read(receive, encoding, self._max_body))
             http_status, body = 200, answers.accepted(form.kind, outcome, as_json=form.as_json)
         except bodies.Disconnected:
             return
@@ -90,16 +87,6 @@ class Receiver:
         )
         await send({"type": "http.response.body", "body": body})
 
-    async def _keep(self, signal: Signal, payload: bytes | bytearray) -> Accepted:
-        """Validates a whole body, then returns when it is on disk."""
-        if len(payload) < _LARGE:
-            outcome = check(signal, payload)
-        else:
-            outcome = await asyncio.get_running_loop().run_in_executor(self._validation, check, signal, payload)
-        if payload:  # an empty protobuf request is fine, and there is nothing to keep
-            await self._journal.append(signal, payload)
-        return outcome
-
     def _headers(self, headers: Headers, form: _Format | None, length: int, extra: Headers) -> Headers:
         headers = [*headers, (b"content-length", b"%d" % length), *extra]
         if form and form.kind is Kind.LOGS:
@@ -108,7 +95,7 @@ class Receiver:
 
     def close(self) -> None:
         """Ends the validation threads. The journal is closed by whoever opened it."""
-        self._validation.shutdown(wait=False, cancel_futures=True)
+        self._intake.close()
 
 
 def _about_body(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bytes]:
@@ -136,8 +123,8 @@ def _refuse_early(method: str, content_type: bytes, encoding: bytes, length: byt
     if encoding not in bodies.ENCODINGS:
         raise _Refusal(
             415,
-            answers.refused(answers.INVALID_ARGUMENT, f"send gzip, deflate or no encoding, not {encoding.decode('latin-1')}"),
-            (b"accept-encoding", b"gzip, deflate"),
+            answers.refused(answers.INVALID_ARGUMENT, f"send gzip, zstd, deflate or no encoding, not {encoding.decode('latin-1')}"),
+            (b"accept-encoding", b"gzip, zstd, deflate"),
         )
     if length.isdigit() and int(length) > max_body:
         raise bodies.TooLarge
