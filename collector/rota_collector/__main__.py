@@ -11,6 +11,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import uvloop
@@ -23,6 +24,7 @@ from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record, Signal
 from rota_collector.notify.worker import Worker
 from rota_collector.receive import grpc, otlp, pings
+from rota_collector.receive.cors import Cors
 from rota_collector.server import App, HttpServer
 from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
@@ -45,11 +47,12 @@ def main() -> int:
     """Run the collector until TERM or INT; 1 when it cannot start, with the reason on stderr."""
     try:
         config = Config.read()
+        tls = config.tls.context() if config.tls else None
         listener = _take_ports(config)  # before anything is created
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.set_threshold(*COLLECT)
         with ExitStack() as opened:
-            uvloop.run(_serve(config, listener, opened))
+            uvloop.run(_serve(config, listener, tls, opened))
     except CollectorError as error:
         say(str(error))
         return 1
@@ -71,7 +74,7 @@ def _take_ports(config: Config) -> socket.socket:
         raise
 
 
-async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> None:
+async def _serve(config: Config, listener: socket.socket, tls: SSLContext | None, opened: ExitStack) -> None:
     asked = _asked_to_stop()
     home.lock(config.home)  # released by the end of the process
     clock = SystemClock()
@@ -95,7 +98,7 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
     _start_monitor(Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
 
-    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
+    grpc_address = _serve_grpc(config.grpc, journal, config, opened) if config.grpc else None
     receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions)
     opened.callback(receiver.close)
 
@@ -106,11 +109,14 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     pinged = pings.Receiver(journal, stores.keys, control, clock)
     api = create(stores, __version__)
     http = str(ports.bound(listener))
-    server = HttpServer(_route(receiver, pinged, api), listener, DRAIN_SECONDS)
+    app = _route(Cors(receiver, config.cors_origins) if config.cors_origins else receiver, pinged, api)
+    local = _listen_local(config.http_socket, opened)
+    server = HttpServer(app, listener, DRAIN_SECONDS, tls=tls, local=local, most_connections=config.connections)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
-    say(f"listening on http://{http}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
+    scheme = "https" if tls else "http"
+    say(f"listening on {scheme}://{http}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
     await _serve_until(asked, server, serving)
 
 
@@ -155,10 +161,18 @@ def _start_monitor(monitor: Monitor, expectations: Expectations, opened: ExitSta
     monitor.start()
 
 
-def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: ExitStack) -> str:
+def _listen_local(path: Path | None, opened: ExitStack) -> socket.socket | None:
+    if path is None:
+        return None
+    sock = ports.listen_local(path, "ROTA_HTTP_SOCKET")
+    opened.callback(path.unlink, missing_ok=True)
+    return sock
+
+
+def _serve_grpc(address: Address, journal: Journal, config: Config, opened: ExitStack) -> str:
     """Listen for gRPC; returns where."""
     try:
-        receiver = grpc.Receiver(journal, str(address), max_body=max_body)
+        receiver = grpc.Receiver(journal, str(address), max_body=config.max_body, tls=config.tls)
     except OSError as error:
         raise PortBusy(str(error)) from error
     opened.callback(receiver.close)

@@ -30,6 +30,39 @@ def listen(address: Address, setting: str) -> socket.socket:
     return sock
 
 
+def listen_local(path: Path, setting: str) -> socket.socket:
+    """A listening Unix socket at ``path``, for its owner and group. Raises PortBusy, which names ``setting``.
+
+    What a collector left there that was killed is taken away; where somebody answers, or what is no socket, is not.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _clear(path)
+        before = os.umask(0o117)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(before)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        reason = "somebody listens there" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise PortBusy(f"cannot listen on {path} ({setting}): {reason}. Choose another: {setting}=/path/of/a.sock") from error
+    sock.setblocking(False)
+    return sock
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket on which nobody listens any more."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+
+
 def bound(sock: socket.socket) -> Address:
     """Where a socket really listens."""
     return Address(*sock.getsockname()[:2])

@@ -45,7 +45,7 @@ class HttpServer(uvicorn.Server):
     ) -> None:  # fmt: skip
         config = uvicorn.Config(
             app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, backlog=BACKLOG, timeout_keep_alive=int(_IDLE_SECONDS), timeout_graceful_shutdown=int(drain_seconds),
+            proxy_headers=False, timeout_keep_alive=int(_IDLE_SECONDS), timeout_graceful_shutdown=int(drain_seconds),
         )  # fmt: skip
         super().__init__(config)
         self._listener, self._tls, self._local = listener, tls, local

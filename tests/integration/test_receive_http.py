@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import importlib
 import json
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-from backports import zstd
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -25,6 +26,7 @@ from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.otlp import Receiver
 
+zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 MAX_BODY = 1 << 20
 BOTH = pytest.mark.parametrize("content_type", [PROTOBUF, JSON])

@@ -90,7 +90,7 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
         "kind": kind,
         "value": float(getattr(point, number)) if number else None,
         "count": None if kind in ("gauge", "sum") else point.count,
-        "sum": None if kind in ("gauge", "sum") else point.sum,
+        "sum": _sum(kind, point),
         "run_id": uuid_of(run_id).bytes if run_id else None,
         "workflow": told.get(names.WORKFLOW),
         "service": told.get(names.SERVICE_NAME),
@@ -98,6 +98,13 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
         "attributes": object_text(point.attributes),
         "point": _rest(metric, kind, point),
     }
+
+
+def _sum(kind: str, point: Any) -> float | None:
+    """Null where it is not told: a histogram of what may be negative has none."""
+    if kind in ("gauge", "sum") or (kind != "summary" and not point.HasField("sum")):
+        return None
+    return float(point.sum)
 
 
 def strings(message: Any) -> dict[str, str]:
@@ -117,6 +124,10 @@ def _rest(metric: Any, kind: str, point: Any) -> str | None:
         for name in ("traceId", "spanId"):
             if name in exemplar:
                 exemplar[name] = base64.b64decode(exemplar[name]).hex()
+    if metric.description:
+        rest["description"] = metric.description[:MOST_CHARACTERS]
+    if metric.metadata:
+        rest["metadata"] = json.loads(object_text(metric.metadata))
     data = getattr(metric, kind)
     if kind not in ("gauge", "summary"):
         rest["aggregationTemporality"] = data.aggregation_temporality

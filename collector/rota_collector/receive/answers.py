@@ -20,6 +20,7 @@ from rota_collector.decode import Accepted
 from rota_collector.errors import JournalError, Malformed
 
 RETRY_SECONDS = 5  # how long a client is asked to wait when nothing can be kept
+_LONGEST_MESSAGE = 1000  # it may quote what was sent; answers stay far below the 4 MiB that clients read
 # Codes of google.rpc.Status.
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 8, 12, 14
 
@@ -54,7 +55,7 @@ def accepted(kind: Kind, outcome: Accepted, *, as_json: bool) -> bytes:
 
 def malformed(error: Malformed) -> Status:
     """Says where in the body the error is."""
-    violation = BadRequest.FieldViolation(field=error.field, description=str(error))
+    violation = BadRequest.FieldViolation(field=error.field[:_LONGEST_MESSAGE], description=str(error)[:_LONGEST_MESSAGE])
     return _status(INVALID_ARGUMENT, str(error), BadRequest(field_violations=[violation]))
 
 
@@ -65,7 +66,7 @@ def unavailable(error: JournalError) -> Status:
 
 def refused(code: int, message: str) -> Status:
     """Sending the same again would not help."""
-    return Status(code=code, message=message)
+    return Status(code=code, message=message[:_LONGEST_MESSAGE])
 
 
 def encode(status: Status, *, as_json: bool) -> bytes:
@@ -80,7 +81,7 @@ def encode(status: Status, *, as_json: bool) -> bytes:
 def _status(code: int, message: str, detail: Message) -> Status:
     packed = AnyMessage()
     packed.Pack(detail)
-    return Status(code=code, message=message, details=[packed])
+    return Status(code=code, message=message[:_LONGEST_MESSAGE], details=[packed])
 
 
 def _json_detail(detail: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 ENCODINGS = (b"", b"identity", b"gzip", b"zstd", b"deflate")
 _STEP = 1 << 18
-_ZSTD_WINDOW = {zstd.DecompressionParameter.window_log_max: 23}  # 8 MiB: what RFC 9659 lets a sender ask for
+_ZSTD_WINDOW: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}  # 8 MiB: what RFC 9659 lets a sender ask for
 _GZIP_OR_ZLIB, _RAW = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 

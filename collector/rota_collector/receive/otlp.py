@@ -123,7 +123,7 @@ def _refuse_early(method: str, content_type: bytes, encoding: bytes, length: byt
     if encoding not in bodies.ENCODINGS:
         raise _Refusal(
             415,
-            answers.refused(answers.INVALID_ARGUMENT, f"send gzip, zstd, deflate or no encoding, not {encoding.decode('latin-1')}"),
+            answers.refused(answers.INVALID_ARGUMENT, f"send gzip, zstd, deflate or none, not {encoding.decode('latin-1')}"),
             (b"accept-encoding", b"gzip, zstd, deflate"),
         )
     if length.isdigit() and int(length) > max_body:
