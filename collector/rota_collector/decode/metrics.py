@@ -6,7 +6,6 @@ are few beside spans, so they are read one by one.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -120,10 +119,12 @@ def _short(text: str) -> str | None:
 def _rest(metric: Any, kind: str, point: Any) -> str | None:
     """What has no column, named as in OTLP-JSON."""
     rest = {name: value for name, value in MessageToDict(point).items() if name not in _COLUMNS_OF_POINT}
-    for exemplar in rest.get("exemplars", ()):
-        for name in ("traceId", "spanId"):
-            if name in exemplar:
-                exemplar[name] = base64.b64decode(exemplar[name]).hex()
+    for exemplar, message in zip(rest.get("exemplars", ()), getattr(point, "exemplars", ()), strict=True):
+        for name, text in (("traceId", message.trace_id.hex()), ("spanId", message.span_id.hex())):
+            if text:
+                exemplar[name] = text
+        if message.filtered_attributes:
+            exemplar["filteredAttributes"] = json.loads(object_text(message.filtered_attributes))
     if metric.description:
         rest["description"] = metric.description[:MOST_CHARACTERS]
     if metric.metadata:
