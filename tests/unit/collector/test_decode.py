@@ -403,14 +403,19 @@ def test_integers_keep_their_digits(signal: Signal, number: int) -> None:
 @METRICS
 def test_attributes_of_points_and_exemplars_keep_their_shape(signal: Signal) -> None:
     """Lists, maps, bytes and nothing survive at every depth: in a point's attributes and in its exemplars'."""
-    exemplar = Exemplar(
-        filtered_attributes=attributes(NESTED), time_unix_nano=3, as_double=0.5, trace_id=TRACE, span_id=bytes(range(8))
-    )
+    exemplar = Exemplar(time_unix_nano=3, as_double=0.5, trace_id=TRACE, span_id=bytes(range(8)))
+    exemplar.filtered_attributes.extend(attributes(NESTED))
     point = NumberDataPoint(as_double=1, attributes=attributes(NESTED), exemplars=[exemplar])
     found = one_point(Metric(name="n", gauge={"data_points": [point]}), signal)
     assert found["attributes"] == AS_JSON
     assert found["point"]["exemplars"] == [
-        {"attributes": AS_JSON, "timeUnixNano": "3", "asDouble": 0.5, "traceId": TRACE.hex(), "spanId": "0001020304050607"}
+        {
+            "filteredAttributes": AS_JSON,
+            "timeUnixNano": "3",
+            "asDouble": 0.5,
+            "traceId": TRACE.hex(),
+            "spanId": "0001020304050607",
+        }
     ]
 
 
@@ -419,7 +424,8 @@ def test_an_exponential_histogram_is_kept_whole(signal: Signal) -> None:
     """Scale, both halves with their offsets, zeros and their threshold, extremes, flags and start time are in the point."""
     point = ExponentialHistogramDataPoint(
         start_time_unix_nano=5, time_unix_nano=T0, count=2**63, sum=-1.5, scale=-10, zero_count=2**53 + 1, zero_threshold=0.25,
-        positive={"offset": -2**31, "bucket_counts": [0, 2**63]}, negative={"offset": 3, "bucket_counts": [1]}, min=-9, max=9, flags=1,
+        positive={"offset": -2**31, "bucket_counts": [0, 2**63]}, negative={"offset": 3, "bucket_counts": [1]},
+        min=-9, max=9, flags=1,
     )  # fmt: skip
     found = one_point(Metric(name="n", exponential_histogram={"data_points": [point], "aggregation_temporality": 1}), signal)
     assert (found["count"], found["sum"]) == (2**63, -1.5)
