@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from rota_collector.ports import BACKLOG
 
 App = Callable[..., Awaitable[None]]
 
+DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
 MOST_CONNECTIONS = 4096
 
 _HEAD_SECONDS = 10.0  # who has not sent a request's head by then is not going to; nor has shaken hands
@@ -31,6 +33,11 @@ _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(_FULL), _FULL)
 )
+
+
+def say(text: str) -> None:
+    """One line for whoever watches stderr."""
+    print(f"rota collector: {text}", file=sys.stderr, flush=True)
 
 
 class HttpServer(uvicorn.Server):
@@ -57,15 +64,17 @@ class HttpServer(uvicorn.Server):
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:  # noqa: ARG002 - they are known
         """Listen: as uvicorn does, with what it has no settings for."""
-        loop = asyncio.get_running_loop()
-        seconds = _HEAD_SECONDS if self._tls else None
-        server = await loop.create_server(
-            self._connection, sock=self._listener, ssl=self._tls, ssl_handshake_timeout=seconds, backlog=BACKLOG
-        )
-        self.servers = [server]
+        self.servers = [await self._listen(self._listener, self._tls)]
         if self._local is not None:
-            self.servers.append(await loop.create_unix_server(self._connection, sock=self._local, backlog=BACKLOG))
+            self.servers.append(await self._listen(self._local))
         self.started = True
+
+    async def _listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._connection, sock=sock, backlog=BACKLOG)
+        seconds = _HEAD_SECONDS if tls else None
+        return await loop.create_server(self._connection, sock=sock, ssl=tls, ssl_handshake_timeout=seconds, backlog=BACKLOG)
 
     def _connection(self) -> _Protocol:
         return _Protocol(self.config, self.server_state, self._crowd)
