@@ -365,6 +365,20 @@ def test_a_large_request_lets_others_pass(journal: Journal, content_type: str) -
     receiver.close()
 
 
+@pytest.mark.parametrize("where", ["path", "content type", "encoding", "body"])
+def test_answers_are_short_whatever_was_sent(post: Callable[..., httpx.Response], where: str) -> None:
+    """What an answer quotes of a request is cut: no answer has more than a few kilobytes."""
+    long = "x" * 60_000
+    response = {
+        "path": lambda: post(b"", JSON, f"/v1/{long}"),
+        "content type": lambda: post(b"", long),
+        "encoding": lambda: post(b"", content_encoding=long),
+        "body": lambda: post(b'{"resourceSpans":' + b'[{"scopeSpans":' * 10_000 + b"5", JSON),
+    }[where]()
+    assert 400 <= response.status_code < 500
+    assert len(response.content) < 5_000
+
+
 def test_json_in_and_out_is_utf8(post: Callable[..., httpx.Response], journal: Journal) -> None:
     """Text beyond ASCII is kept as sent, and an error about it is still valid JSON."""
     body = json.dumps({"resourceLogs": [{"schemaUrl": "é😀"}]}, ensure_ascii=False).encode()
