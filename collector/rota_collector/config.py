@@ -32,7 +32,7 @@ SETTINGS = (
     Setting("ROTA_TLS_KEY", "", "PEM file with the certificate's key, without a password."),
     Setting("ROTA_TLS_CLIENT_CA", "", "PEM file: only clients with a certificate from these authorities may connect."),
     Setting("ROTA_CORS_ORIGINS", "", "Origins whose pages may send OTLP, `https://app.example.org,…`, or `*`; empty: none."),
-    Setting("ROTA_CONNECTIONS", "4096", "Most open HTTP connections; when there is one more, the slowest client gives way."),
+    Setting("ROTA_CONNECTIONS", "10000", "Most open HTTP connections; when there is one more, the slowest client gives way."),
     Setting("ROTA_MAX_BODY", "67108864", "Largest request, in bytes after decompression; a larger one is answered 413."),
     Setting("ROTA_DASHBOARD_URL", "http://$ROTA_DASHBOARD", "Where the links in alerts lead: the dashboard as people reach it."),
     Setting(
@@ -67,7 +67,7 @@ class Config:
     http_socket: Path | None = None
     tls: Tls | None = None
     cors_origins: frozenset[str] = frozenset()
-    connections: int = 4096
+    connections: int = 10_000
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:

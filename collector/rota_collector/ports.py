@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rota_collector.config import Address
 from rota_collector.errors import PortBusy
 
-BACKLOG = 1024
+BACKLOG = 4096
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, macOS 103
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 

@@ -21,7 +21,7 @@ from rota_collector.ports import BACKLOG
 App = Callable[..., Awaitable[None]]
 
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
-MOST_CONNECTIONS = 4096
+MOST_CONNECTIONS = 10_000
 
 _HEAD_SECONDS = 10.0  # who has not sent a request's head by then is not going to; nor has shaken hands
 _BODY_SECONDS = 20.0  # for the rest of a request, and longer as long as it comes in at
