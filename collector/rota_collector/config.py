@@ -38,6 +38,9 @@ SETTINGS = (
     Setting(
         "ROTA_SETTLE", "2m", "After the collector was down: how long news from then may come before what is missing is missed."
     ),
+    Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
+    Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
+    Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -68,6 +71,9 @@ class Config:
     tls: Tls | None = None
     cors_origins: frozenset[str] = frozenset()
     connections: int = 10_000
+    metrics_workflows: int = 2000
+    log: str = "text"
+    log_level: str = "info"
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -82,10 +88,13 @@ class Config:
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
-            Path(values["ROTA_HTTP_SOCKET"]).absolute() if values["ROTA_HTTP_SOCKET"] else None,
-            _tls(values),
-            _origins(values["ROTA_CORS_ORIGINS"]),
-            _number("ROTA_CONNECTIONS", values["ROTA_CONNECTIONS"], "connections"),
+            http_socket=Path(values["ROTA_HTTP_SOCKET"]).absolute() if values["ROTA_HTTP_SOCKET"] else None,
+            tls=_tls(values),
+            cors_origins=_origins(values["ROTA_CORS_ORIGINS"]),
+            connections=_number("ROTA_CONNECTIONS", values["ROTA_CONNECTIONS"], "connections"),
+            metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
+            log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
+            log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
         )
 
 
@@ -143,6 +152,18 @@ def _origins(value: str) -> frozenset[str]:
                 f"ROTA_CORS_ORIGINS={value!r}: {origin!r} is no origin. Example: ROTA_CORS_ORIGINS=https://app.example.org"
             )
     return origins
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise ConfigError(f"{name}={value!r} is not a number from 0. Example: {name}={_DEFAULTS[name]}")
+    return int(value)
+
+
+def _one_of(words: tuple[str, ...], name: str, value: str) -> str:
+    if value not in words:
+        raise ConfigError(f"{name}={value!r} is none of {', '.join(words)}. Example: {name}={_DEFAULTS[name]}")
+    return value
 
 
 def _dashboard_url(environ: Mapping[str, str]) -> str:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,11 +32,6 @@ _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%s" % (len(_FULL), _FULL)
 )
-
-
-def say(text: str) -> None:
-    """One line for whoever watches stderr."""
-    print(f"rota collector: {text}", file=sys.stderr, flush=True)
 
 
 class HttpServer(uvicorn.Server):

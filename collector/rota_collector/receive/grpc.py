@@ -21,6 +21,7 @@ from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers
 from rota_collector.receive.answers import Kind
 from rota_collector.receive.intake import Intake
+from rota_collector.receive.tally import GRPC, Tally
 from rota_collector.tls import Tls
 
 _SERVICES = {
@@ -50,8 +51,10 @@ class Receiver:
 
     port: int
 
-    def __init__(self, journal: Journal, address: str, *, max_body: int = 64 << 20, tls: Tls | None = None) -> None:
-        self._intake = Intake(journal, "rota-grpc-validate")
+    def __init__(
+        self, journal: Journal, address: str, *, max_body: int = 64 << 20, tls: Tls | None = None, tally: Tally | None = None
+    ) -> None:
+        self._intake, self._tally = Intake(journal, "rota-grpc-validate"), tally or Tally()
         self._address, self._tls = address, tls
         self._options = list({**_OPTIONS, "grpc.max_receive_message_length": max_body}.items())
         self._loop = asyncio.new_event_loop()
@@ -92,10 +95,11 @@ class Receiver:
             await context.send_initial_metadata(((COLLECTOR_HEADER.lower(), __version__),))
             try:
                 outcome = await self._intake.keep(signal, payload)
-            except Malformed as error:
-                await _abort(context, answers.malformed(error))
-            except JournalError as error:
-                await _abort(context, answers.unavailable(error))
+            except (Malformed, JournalError) as error:
+                status = answers.malformed(error) if isinstance(error, Malformed) else answers.unavailable(error)
+                self._tally.refused(kind, GRPC, _CODES[status.code].name, status.message)
+                await _abort(context, status)
+            self._tally.kept(kind, GRPC, outcome, len(payload), "OK")
             return answers.accepted(kind, outcome, as_json=False)
 
         return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(export)})
