@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from otlp_messages import TRACE, log, logs, record, span, to_json, traces
 
 from rota_collector import decode
+from rota_collector.decode import to_rows
 from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.otlp import Receiver
@@ -65,7 +66,7 @@ def spans_of(*given: dict[str, Any]) -> bytes:
 def rows_of(body: bytes) -> list[dict[str, Any]]:
     """What becomes of spans in OTLP-JSON, after they have passed the door."""
     decode.check(Signal.TRACES_JSON, body)
-    found: list[dict[str, Any]] = decode.spans([record(body, Signal.TRACES_JSON)]).to_pylist()
+    found: list[dict[str, Any]] = to_rows.spans([record(body, Signal.TRACES_JSON)]).to_pylist()
     return found
 
 
@@ -162,7 +163,7 @@ def test_fields_of_later_versions_are_ignored(post: Post) -> None:
     one = span(1).SerializeToString()
     plain, strange = (field(1, field(2, field(2, one + more)) + more) + more for more in (b"", news))
     assert post(strange, PROTOBUF).content == b""
-    tables = [decode.spans([record(body, Signal.TRACES_PROTO)]) for body in (plain, strange)]
+    tables = [to_rows.spans([record(body, Signal.TRACES_PROTO)]) for body in (plain, strange)]
     assert tables[0].to_pylist() == tables[1].to_pylist()
 
 

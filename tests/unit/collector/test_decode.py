@@ -116,7 +116,7 @@ def test_events_and_links_say_what_was_left_out(signal: Signal) -> None:
         events=[Span.Event(name="a", dropped_attributes_count=2), Span.Event(name="b")],
         links=[Span.Link(**about, trace_state='a="1"', flags=257), Span.Link(**about, dropped_attributes_count=2**32 - 1)],
     )
-    (found,) = rows(decode.spans([record(traces(one), signal)]))
+    (found,) = rows(to_rows.spans([record(traces(one), signal)]))
     assert [event.get("droppedAttributesCount") for event in found["events"]] == [2, None]
     rest = [
         {key: value for key, value in link.items() if key not in ("traceId", "spanId", "attributes")} for link in found["links"]
@@ -460,7 +460,7 @@ def one_point(metric: Metric, signal: Signal) -> dict[str, Any]:
     """The row that the only point of a metric becomes."""
     request = ExportMetricsServiceRequest()
     request.resource_metrics.add().scope_metrics.add().metrics.append(metric)
-    (found,) = rows(decode.metrics([record(request, signal)]))
+    (found,) = rows(to_rows.metrics([record(request, signal)]))
     return found
 
 
