@@ -15,6 +15,7 @@ from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import uvloop
@@ -31,6 +32,7 @@ from rota_collector.link import Bell, PublishedExtent
 from rota_collector.log import say
 from rota_collector.proxy import Proxy
 from rota_collector.receive import access, grpc, otlp, pings
+from rota_collector.receive.cors import Cors
 from rota_collector.receive.tally import Tally
 from rota_collector.server import DRAIN_SECONDS, App, HttpServer
 from rota_collector.store.dialect import open_sqlite
@@ -47,9 +49,10 @@ def main() -> int:
     try:
         config = Config.read()
         log.configure(config.log, config.log_level)
+        tls = config.tls.context() if config.tls else None
         listener = _take_ports(config)  # before anything is created
         sys.setswitchinterval(SWITCH_SECONDS)
-        uvloop.run(_run(config, listener))
+        uvloop.run(_run(config, listener, tls))
     except CollectorError as error:
         say(str(error), log.ERROR)
         return 1
@@ -66,17 +69,18 @@ def _take_ports(config: Config) -> socket.socket:
         raise
 
 
-async def _run(config: Config, listener: socket.socket) -> None:
+async def _run(config: Config, listener: socket.socket, tls: SSLContext | None) -> None:
     supervisor = Supervisor.of(os.environ)
     asked = _asked_to_stop(supervisor)
     home.lock(config.home)  # released by the end of the process
     async with AsyncExitStack() as opened:
-        await _serve(config, listener, asked, supervisor, opened)
+        await _serve(config, listener, tls, asked, supervisor, opened)
 
 
 async def _serve(
-    config: Config, listener: socket.socket, asked: asyncio.Event, supervisor: Supervisor, opened: AsyncExitStack
-) -> None:
+    config: Config, listener: socket.socket, tls: SSLContext | None, asked: asyncio.Event, supervisor: Supervisor,
+    opened: AsyncExitStack,
+) -> None:  # fmt: skip
     clock, board, bell = SystemClock(), Board(), Bell()
     journal = _open_journal(config.home, clock, PublishedExtent(board, bell), opened)
     recorded = journal.durable_end
@@ -97,20 +101,23 @@ async def _serve(
     access.refuse_open_ports(keys, ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
     gate = access.Gate(keys, Rates(config.ingest_rate, clock.monotonic))
 
-    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, tally, gate, opened) if config.grpc else None
+    grpc_address = _serve_grpc(config.grpc, journal, config, tally, gate, opened) if config.grpc else None
     versions = partial(board.__getitem__, Cell.POLICY_VERSIONS)
     receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=versions, tally=tally, gate=gate)
     opened.callback(receiver.close)
     rates = Rates(config.ping_rate, clock.monotonic)
     pinged = pings.Receiver(journal, keys, Lookups(engine), clock, recorded, rates)
     http = str(ports.bound(listener))
-    app = _route(receiver, pinged, access.Nearby(proxy, keys))
-    server = HttpServer(app, listener, DRAIN_SECONDS)
+    received = Cors(receiver, config.cors_origins) if config.cors_origins else receiver
+    app = _route(received, pinged, access.Nearby(proxy, keys))
+    local = _listen_local(config.http_socket, opened)
+    server = HttpServer(app, listener, DRAIN_SECONDS, tls=tls, local=local, most_connections=config.connections)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
-    say(f"listening on http://{http}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
-    watching = asyncio.create_task(supervisor.follow(app, f"listening on http://{http}"))
+    url = f"{'https' if tls else 'http'}://{http}"
+    say(f"listening on {url}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
+    watching = asyncio.create_task(supervisor.follow(app, f"listening on {url}"))
     await _serve_until(asked, server, serving)
     watching.cancel()
 
@@ -142,13 +149,21 @@ def _open_journal(directory: Path, clock: Clock, extent: PublishedExtent, opened
     return journal
 
 
+def _listen_local(path: Path | None, opened: AsyncExitStack) -> socket.socket | None:
+    if path is None:
+        return None
+    sock = ports.listen_local(path, "ROTA_HTTP_SOCKET")
+    opened.callback(path.unlink, missing_ok=True)
+    return sock
+
+
 def _serve_grpc(
-    address: Address, journal: Journal, max_body: int, tally: Tally, gate: access.Gate, opened: AsyncExitStack
+    address: Address, journal: Journal, config: Config, tally: Tally, gate: access.Gate, opened: AsyncExitStack
 ) -> str:  # fmt: skip
     """Listen for gRPC; returns where."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it speaks on stderr when we start the keeper again, and need not
     try:
-        receiver = grpc.Receiver(journal, str(address), max_body=max_body, tally=tally, gate=gate)
+        receiver = grpc.Receiver(journal, str(address), max_body=config.max_body, tls=config.tls, tally=tally, gate=gate)
     except OSError as error:
         raise PortBusy(str(error)) from error
     opened.callback(receiver.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from rota.rules.durations import seconds
 from rota_collector.errors import ConfigError
+from rota_collector.tls import Tls
 
 
 class Setting(NamedTuple):
@@ -27,6 +29,12 @@ SETTINGS = (
     Setting("ROTA_HOME", "$XDG_STATE_HOME/rota, or /var/lib/rota for root", "Where journal and stores live; one collector each."),
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where HTTP listens: OTLP, API, health. Port 0 takes a free one."),
     Setting("ROTA_GRPC", "127.0.0.1:4317", "Where OTLP over gRPC listens; `off` disables it."),
+    Setting("ROTA_HTTP_SOCKET", "", "A Unix socket on which HTTP listens besides; its owner and group may connect. Never TLS."),
+    Setting("ROTA_TLS_CERTIFICATE", "", "PEM file, the certificate and its chain: HTTP and gRPC speak TLS. With `ROTA_TLS_KEY`."),
+    Setting("ROTA_TLS_KEY", "", "PEM file with the certificate's key, without a password."),
+    Setting("ROTA_TLS_CLIENT_CA", "", "PEM file: only clients with a certificate from these authorities may connect."),
+    Setting("ROTA_CORS_ORIGINS", "", "Origins whose pages may send OTLP, `https://app.example.org,…`, or `*`; empty: none."),
+    Setting("ROTA_CONNECTIONS", "10000", "Most open HTTP connections; when there is one more, the slowest client gives way."),
     Setting("ROTA_MAX_BODY", "67108864", "Largest request, in bytes after decompression; a larger one is answered 413."),
     Setting("ROTA_DASHBOARD_URL", "http://$ROTA_DASHBOARD", "Where the links in alerts lead: the dashboard as people reach it."),
     Setting(
@@ -67,6 +75,10 @@ class Config:
     api_rate: float | None = 100.0  # requests a second and key; None: no limit
     ping_rate: float | None = None
     ingest_rate: float | None = None
+    http_socket: Path | None = None
+    tls: Tls | None = None
+    cors_origins: frozenset[str] = frozenset()
+    connections: int = 10_000
     metrics_workflows: int = 2000
     log: str = "text"
     log_level: str = "info"
@@ -80,13 +92,17 @@ class Config:
             _home(environ),
             _address("ROTA_HTTP", values["ROTA_HTTP"]),
             grpc,
-            _bytes("ROTA_MAX_BODY", values["ROTA_MAX_BODY"]),
+            _number("ROTA_MAX_BODY", values["ROTA_MAX_BODY"], "bytes"),
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
             api_rate=_rate("ROTA_API_RATE", values["ROTA_API_RATE"]),
             ping_rate=_rate("ROTA_PING_RATE", values["ROTA_PING_RATE"]),
             ingest_rate=_rate("ROTA_INGEST_RATE", values["ROTA_INGEST_RATE"]),
+            http_socket=Path(values["ROTA_HTTP_SOCKET"]).absolute() if values["ROTA_HTTP_SOCKET"] else None,
+            tls=_tls(values),
+            cors_origins=_origins(values["ROTA_CORS_ORIGINS"]),
+            connections=_number("ROTA_CONNECTIONS", values["ROTA_CONNECTIONS"], "connections"),
             metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
             log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
             log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
@@ -117,10 +133,31 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _bytes(name: str, value: str) -> int:
+def _number(name: str, value: str, of: str) -> int:
     if not value.isdecimal() or int(value) == 0:
-        raise ConfigError(f"{name}={value!r} is not a number of bytes above 0. Example: {name}={_DEFAULTS[name]}")
+        raise ConfigError(f"{name}={value!r} is not a number of {of} above 0. Example: {name}={_DEFAULTS[name]}")
     return int(value)
+
+
+def _tls(values: Mapping[str, str]) -> Tls | None:
+    certificate, key, authorities = values["ROTA_TLS_CERTIFICATE"], values["ROTA_TLS_KEY"], values["ROTA_TLS_CLIENT_CA"]
+    if not certificate and not key and not authorities:
+        return None
+    if not certificate or not key:
+        missing = "ROTA_TLS_KEY" if certificate else "ROTA_TLS_CERTIFICATE"
+        raise ConfigError(f"{missing} is not set, and TLS needs a certificate and its key. Example: {missing}=/etc/rota/tls.pem")
+    return Tls(Path(certificate), Path(key), Path(authorities) if authorities else None)
+
+
+def _origins(value: str) -> frozenset[str]:
+    """Origins as browsers write them."""
+    origins = frozenset(origin.strip().lower() for origin in value.split(",") if origin.strip())
+    for origin in origins - {"*"}:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#\s]+", origin):
+            raise ConfigError(
+                f"ROTA_CORS_ORIGINS={value!r}: {origin!r} is no origin. Example: ROTA_CORS_ORIGINS=https://app.example.org"
+            )
+    return origins
 
 
 def _count(name: str, value: str) -> int:

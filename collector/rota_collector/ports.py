@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rota_collector.config import Address
 from rota_collector.errors import PortBusy
 
-BACKLOG = 1024
+BACKLOG = 4096
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, macOS 103
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 
@@ -30,6 +30,39 @@ def listen(address: Address, setting: str) -> socket.socket:
         raise PortBusy(_refusal(address, setting, error)) from error
     sock.setblocking(False)
     return sock
+
+
+def listen_local(path: Path, setting: str) -> socket.socket:
+    """A listening Unix socket at ``path``, for its owner and group. Raises PortBusy, which names ``setting``.
+
+    What a collector left there that was killed is taken away; where somebody answers, or what is no socket, is not.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _clear(path)
+        before = os.umask(0o117)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(before)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        reason = "somebody listens there" if error.errno == errno.EADDRINUSE else error.strerror or error
+        raise PortBusy(f"cannot listen on {path} ({setting}): {reason}. Choose another: {setting}=/path/of/a.sock") from error
+    sock.setblocking(False)
+    return sock
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket on which nobody listens any more."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
 
 
 class Private(NamedTuple):

@@ -145,6 +145,31 @@ def test_an_answer_means_on_disk(channel: grpc.Channel, monkeypatch: pytest.Monk
     assert future.result() is not None
 
 
+def test_silent_calls_keep_nobody_waiting(channel: grpc.Channel) -> None:
+    """Clients that open calls and send nothing, more than there are threads, hold up no one."""
+    started, may_end = threading.Semaphore(0), threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        started.release()
+        may_end.wait(20)
+        yield b""
+
+    export: Any = channel.stream_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    silent = [export.future(nothing(), timeout=20) for _ in range(50)]
+    for _ in silent:
+        assert started.acquire(timeout=10)
+    TraceServiceStub(channel).Export(traces(span(1)), timeout=10)
+    may_end.set()
+    for call in silent:
+        call.result()
+
+
+def test_answers_are_short_whatever_was_sent(channel: grpc.Channel) -> None:
+    """An answer names what was wrong in a few kilobytes, however much was."""
+    code, status = failure_of(lambda: raw_export(channel)(b"\xff" * (MAX_BODY - 100)))
+    assert (code, status.ByteSize() < 5_000) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+
+
 def test_a_taken_port_is_an_error(journal: Journal) -> None:
     """A second receiver on the same port is refused, with the setting to change."""
     first = Receiver(journal, "127.0.0.1:0")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import importlib
 import json
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.otlp import Receiver
 
+zstd: Any = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 MAX_BODY = 1 << 20
 BOTH = pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
@@ -184,13 +187,14 @@ def raw_deflate(data: bytes) -> bytes:
     [
         ("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress), ("deflate", raw_deflate),
         ("identity", bytes), ("gzip", lambda data: gzip.compress(data[:50]) + gzip.compress(data[50:])),
+        ("zstd", zstd.compress), ("zstd", lambda data: zstd.compress(data[:50]) + zstd.compress(data[50:])),
     ],
-    ids=["gzip", "upper case", "deflate", "raw deflate", "identity", "gzip of two members"],
+    ids=["gzip", "upper case", "deflate", "raw deflate", "identity", "gzip of two members", "zstd", "zstd of two frames"],
 )  # fmt: skip
 def test_compressed_bodies_are_kept_decompressed(
     post: Callable[..., httpx.Response], journal: Journal, content_type: str, encoding: str, compress: Callable[[bytes], bytes]
 ) -> None:
-    """gzip and deflate are understood, in all forms that senders write them; the journal has what was inside."""
+    """gzip, zstd and deflate are understood, in all forms that senders write them; the journal has what was inside."""
     assert post(compress(TRACES[content_type]), content_type, content_encoding=encoding).status_code == 200
     assert kept(journal)[0][1] == TRACES[content_type]
 
@@ -198,34 +202,32 @@ def test_compressed_bodies_are_kept_decompressed(
 def test_an_unknown_encoding_is_refused(post: Callable[..., httpx.Response], journal: Journal) -> None:
     """A compression that is not understood is 415, and the answer says which are."""
     response = post(TRACES[PROTOBUF], content_encoding="br")
-    assert (response.status_code, response.headers["accept-encoding"], kept(journal)) == (415, "gzip, deflate", [])
+    assert (response.status_code, response.headers["accept-encoding"], kept(journal)) == (415, "gzip, zstd, deflate", [])
 
 
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
 @pytest.mark.parametrize(
-    "body",
-    [
-        gzip.compress(TRACES[PROTOBUF])[:-9],
-        b"no gzip",
-        b"",
-        gzip.compress(TRACES[PROTOBUF]) + b"tail",
-        gzip.compress(b"x" * 999)[:20],
-    ],
+    "damage",
+    [lambda body: body[:-9], lambda _: b"plain", lambda _: b"", lambda body: body + b"tail", lambda body: body[:12]],
     ids=["cut", "other", "empty", "with a tail", "cut early"],
 )
-def test_damaged_compression_is_refused(post: Callable[..., httpx.Response], journal: Journal, body: bytes) -> None:
+def test_damaged_compression_is_refused(
+    post: Callable[..., httpx.Response], journal: Journal, encoding: str, compress: Any, damage: Callable[[bytes], bytes]
+) -> None:
     """A compressed body that ends early, goes on too long or is none is 400, and nothing is kept."""
-    response = post(body, content_encoding="gzip")
+    response = post(damage(compress(TRACES[PROTOBUF])), content_encoding=encoding)
     assert (response.status_code, status_of(response).code, kept(journal)) == (400, 3, [])
 
 
 def bodies_of(size: int) -> dict[str, tuple[bytes, dict[str, str]]]:
     zeros = bytes(size)
     return {"plain": (zeros, {}), "gzip bomb": (gzip.compress(zeros), {"content_encoding": "gzip"}),
-            "deflate bomb": (zlib.compress(zeros), {"content_encoding": "deflate"})}  # fmt: skip
+            "deflate bomb": (zlib.compress(zeros), {"content_encoding": "deflate"}),
+            "zstd bomb": (zstd.compress(zeros), {"content_encoding": "zstd"})}  # fmt: skip
 
 
 @BOTH
-@pytest.mark.parametrize("form", ["plain", "gzip bomb", "deflate bomb"])
+@pytest.mark.parametrize("form", ["plain", "gzip bomb", "deflate bomb", "zstd bomb"])
 def test_too_large_a_body_is_refused(post: Callable[..., httpx.Response], journal: Journal, content_type: str, form: str) -> None:
     """A body above the limit after decompression is 413 with the setting to change, however small it was before."""
     body, headers = bodies_of(MAX_BODY + 1)[form]
@@ -234,17 +236,18 @@ def test_too_large_a_body_is_refused(post: Callable[..., httpx.Response], journa
     assert (status_of(response).code, "ROTA_MAX_BODY" in status_of(response).message) == (8, True)
 
 
-@pytest.mark.parametrize("form", ["plain", "gzip bomb", "deflate bomb"])
+@pytest.mark.parametrize("form", ["plain", "gzip bomb", "deflate bomb", "zstd bomb"])
 def test_a_body_at_the_limit_is_read(post: Callable[..., httpx.Response], form: str) -> None:
     """Exactly the limit is not too much: these zeros are read to the end, and found to be no protobuf."""
     body, headers = bodies_of(MAX_BODY)[form]
     assert post(body, **headers).status_code == 400
 
 
-def test_a_bomb_is_given_up_at_the_limit(journal: Journal) -> None:
+@pytest.mark.parametrize(("encoding", "compress"), [(b"deflate", zlib.compress), (b"zstd", zstd.compress)])
+def test_a_bomb_is_given_up_at_the_limit(journal: Journal, encoding: bytes, compress: Callable[[bytes], bytes]) -> None:
     """Of a body that grows without end little more than the limit is ever held, and the rest is not read."""
     receiver = Receiver(journal, max_body=MAX_BODY)
-    bomb = zlib.compress(bytes(64 << 20))
+    bomb = compress(bytes(64 << 20))
     asked: list[int] = []
     answers: list[Any] = []
 
@@ -256,7 +259,7 @@ def test_a_bomb_is_given_up_at_the_limit(journal: Journal) -> None:
     async def send(message: Any) -> None:
         answers.append(message)
 
-    headers = [(b"content-type", PROTOBUF.encode()), (b"content-encoding", b"deflate")]
+    headers = [(b"content-type", PROTOBUF.encode()), (b"content-encoding", encoding)]
     asyncio.run(receiver({"path": "/v1/traces", "method": "POST", "headers": headers}, receive, send))
     assert answers[0]["status"] == 413
     assert len(asked) < 10
@@ -360,6 +363,20 @@ def test_a_large_request_lets_others_pass(journal: Journal, content_type: str) -
     assert order == ["small", "large"]
     assert {len(payload) for _, payload in kept(journal)} == {len(body), len(TRACES[content_type])}
     receiver.close()
+
+
+@pytest.mark.parametrize("where", ["path", "content type", "encoding", "body"])
+def test_answers_are_short_whatever_was_sent(post: Callable[..., httpx.Response], where: str) -> None:
+    """What an answer quotes of a request is cut: no answer has more than a few kilobytes."""
+    long = "x" * 60_000
+    response = {
+        "path": lambda: post(b"", JSON, f"/v1/{long}"),
+        "content type": lambda: post(b"", long),
+        "encoding": lambda: post(b"", content_encoding=long),
+        "body": lambda: post(b'{"resourceSpans":' + b'[{"scopeSpans":' * 10_000 + b"5", JSON),
+    }[where]()
+    assert 400 <= response.status_code < 500
+    assert len(response.content) < 5_000
 
 
 def test_json_in_and_out_is_utf8(post: Callable[..., httpx.Response], journal: Journal) -> None:

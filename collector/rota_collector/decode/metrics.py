@@ -6,7 +6,6 @@ are few beside spans, so they are read one by one.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -90,7 +89,7 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
         "kind": kind,
         "value": float(getattr(point, number)) if number else None,
         "count": None if kind in ("gauge", "sum") else point.count,
-        "sum": None if kind in ("gauge", "sum") else point.sum,
+        "sum": _sum(kind, point),
         "run_id": uuid_of(run_id).bytes if run_id else None,
         "workflow": told.get(names.WORKFLOW),
         "service": told.get(names.SERVICE_NAME),
@@ -98,6 +97,13 @@ def _row(metric: Any, kind: str, point: Any, inherited: dict[str, str], received
         "attributes": object_text(point.attributes),
         "point": _rest(metric, kind, point),
     }
+
+
+def _sum(kind: str, point: Any) -> float | None:
+    """Null where it is not told: a histogram of what may be negative has none."""
+    if kind in ("gauge", "sum") or (kind != "summary" and not point.HasField("sum")):
+        return None
+    return float(point.sum)
 
 
 def strings(message: Any) -> dict[str, str]:
@@ -113,10 +119,16 @@ def _short(text: str) -> str | None:
 def _rest(metric: Any, kind: str, point: Any) -> str | None:
     """What has no column, named as in OTLP-JSON."""
     rest = {name: value for name, value in MessageToDict(point).items() if name not in _COLUMNS_OF_POINT}
-    for exemplar in rest.get("exemplars", ()):
-        for name in ("traceId", "spanId"):
-            if name in exemplar:
-                exemplar[name] = base64.b64decode(exemplar[name]).hex()
+    for exemplar, message in zip(rest.get("exemplars", ()), getattr(point, "exemplars", ()), strict=True):
+        for name, text in (("traceId", message.trace_id.hex()), ("spanId", message.span_id.hex())):
+            if text:
+                exemplar[name] = text
+        if message.filtered_attributes:
+            exemplar["filteredAttributes"] = json.loads(object_text(message.filtered_attributes))
+    if metric.description:
+        rest["description"] = metric.description[:MOST_CHARACTERS]
+    if metric.metadata:
+        rest["metadata"] = json.loads(object_text(metric.metadata))
     data = getattr(metric, kind)
     if kind not in ("gauge", "summary"):
         rest["aggregationTemporality"] = data.aggregation_temporality

@@ -56,6 +56,8 @@ SCHEMA = pa.schema(
         ("resource", SHARED_JSON),
     ]
 )
+_NUMBERS_OF_EVENT = {"droppedAttributesCount": "dropped_attributes_count"}
+_NUMBERS_OF_LINK = {"flags": "flags", **_NUMBERS_OF_EVENT}
 _REQUESTS = Requests(ExportTraceServiceRequest, Signal.TRACES_JSON, ("resource_spans", "scope_spans", "spans"))
 
 
@@ -116,7 +118,7 @@ def _events(lists: pa.ListArray) -> pa.StringArray:
     texts = pc.binary_join_element_wise(
         '{"timeUnixNano":"', events.field("time_unix_nano").cast(pa.string()),
         '","name":', quoted(events.field("name")),
-        ',"attributes":', Attributes(events.field("attributes")).objects(), "}", "",
+        ',"attributes":', Attributes(events.field("attributes")).objects(), _rest(events, _NUMBERS_OF_EVENT), "}", "",
     )  # fmt: skip
     return _array(lists, texts)
 
@@ -127,9 +129,28 @@ def _links(lists: pa.ListArray) -> pa.StringArray:
     texts = pc.binary_join_element_wise(
         '{"traceId":"', _hex(links.field("trace_id")),
         '","spanId":"', _hex(links.field("span_id")),
-        '","attributes":', Attributes(links.field("attributes")).objects(), "}", "",
+        '","attributes":', Attributes(links.field("attributes")).objects(),
+        _trace_states(links), _rest(links, _NUMBERS_OF_LINK), "}", "",
     )  # fmt: skip
     return _array(lists, texts)
+
+
+def _rest(records: pa.StructArray, names: dict[str, str]) -> pa.StringArray | str:
+    """``,"name":number`` of each number that is not 0: hardly any is."""
+    texts: pa.StringArray | str = ""
+    for name, field in names.items():
+        numbers = records.field(field)
+        if pc.any(pc.not_equal(numbers, 0)).as_py():
+            text = pc.binary_join_element_wise(f',"{name}":', numbers.cast(pa.string()), "")
+            texts = pc.binary_join_element_wise(texts, pc.if_else(pc.equal(numbers, 0), "", text), "")
+    return texts
+
+
+def _trace_states(links: pa.StructArray) -> pa.StringArray | str:
+    texts = links.field("trace_state")
+    if not pc.any(pc.not_equal(texts, "")).as_py():
+        return ""
+    return pc.if_else(pc.equal(texts, ""), "", pc.binary_join_element_wise(',"traceState":', quoted(texts), ""))
 
 
 def _array(lists: pa.ListArray, texts: pa.StringArray) -> pa.StringArray:

@@ -20,6 +20,7 @@ from rota_collector.decode import Accepted
 from rota_collector.errors import CollectorError, Malformed, NoKey, Refused, TooOften
 
 RETRY_SECONDS = 5  # how long a client is asked to wait when nothing can be kept
+_LONGEST_MESSAGE = 1000  # it may quote what was sent; answers stay far below the 4 MiB that clients read
 # Codes of google.rpc.Status.
 INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE, UNAUTHENTICATED = 3, 7, 8, 12, 14, 16
 
@@ -54,7 +55,7 @@ def accepted(kind: Kind, outcome: Accepted, *, as_json: bool) -> bytes:
 
 def malformed(error: Malformed) -> Status:
     """Says where in the body the error is."""
-    violation = BadRequest.FieldViolation(field=error.field, description=str(error))
+    violation = BadRequest.FieldViolation(field=error.field[:_LONGEST_MESSAGE], description=str(error)[:_LONGEST_MESSAGE])
     return _status(INVALID_ARGUMENT, str(error), BadRequest(field_violations=[violation]))
 
 
@@ -81,7 +82,7 @@ def too_often(error: TooOften, code: int = RESOURCE_EXHAUSTED) -> Status:
 
 def refused(code: int, message: str) -> Status:
     """Sending the same again would not help."""
-    return Status(code=code, message=message)
+    return Status(code=code, message=message[:_LONGEST_MESSAGE])
 
 
 def encode(status: Status, *, as_json: bool) -> bytes:
@@ -96,7 +97,7 @@ def encode(status: Status, *, as_json: bool) -> bytes:
 def _status(code: int, message: str, detail: Message) -> Status:
     packed = AnyMessage()
     packed.Pack(detail)
-    return Status(code=code, message=message, details=[packed])
+    return Status(code=code, message=message[:_LONGEST_MESSAGE], details=[packed])
 
 
 def _json_detail(detail: Any) -> dict[str, Any]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from google.rpc.status_pb2 import Status
 
 from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 from rota_collector import __version__
-from rota_collector.decode import Accepted
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import JournalError, Malformed, Refused, StoreError
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers, bodies
 from rota_collector.receive.access import Gate, authorization_in, is_local
 from rota_collector.receive.answers import Kind
-from rota_collector.receive.checked import checked
+from rota_collector.receive.intake import Intake
 from rota_collector.receive.tally import HTTP, Tally
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -26,7 +23,6 @@ Headers = list[tuple[bytes, bytes]]
 
 _PROTOBUF, _JSON = b"application/x-protobuf", b"application/json"
 _NAME = (COLLECTOR_HEADER.lower().encode(), __version__.encode())  # in every answer
-_LARGE = 1 << 20  # from here on a body is validated in a thread, piece by piece, while others are served
 _PATHS = {f"/v1/{kind}": kind for kind in Kind}
 
 
@@ -55,11 +51,16 @@ class Receiver:
     """
 
     def __init__(
-        self, journal: Journal, *, max_body: int = 64 << 20, policy_versions: Callable[[], int] = lambda: 0,
-        tally: Tally | None = None, gate: Gate | None = None,
-    ) -> None:  # fmt: skip
-        self._journal, self._max_body, self._policy_versions, self._gate = journal, max_body, policy_versions, gate
-        self._validation = ThreadPoolExecutor(2, "rota-validate")
+        self,
+        journal: Journal,
+        *,
+        max_body: int = 64 << 20,
+        policy_versions: Callable[[], int] = lambda: 0,
+        tally: Tally | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        self._max_body, self._policy_versions, self._gate = max_body, policy_versions, gate
+        self._intake = Intake(journal, "rota-validate")
         self._tally = tally or Tally()
         self._formats = {
             (path, content_type): _Format(
@@ -86,7 +87,7 @@ class Receiver:
             _refuse_early(scope["method"], content_type, encoding, length, self._max_body)
             reach = self._admit(scope)
             payload = await bodies.read(receive, encoding, self._max_body)
-            outcome = await self._keep(form.signal, payload, reach)
+            outcome = await self._intake.keep(form.signal, payload, reach)
             self._tally.kept(form.kind, HTTP, outcome, len(payload))
             http_status, body = 200, answers.accepted(form.kind, outcome, as_json=form.as_json)
         except bodies.Disconnected:
@@ -108,16 +109,6 @@ class Receiver:
             return EVERYTHING
         return self._gate.admit(authorization_in(scope["headers"]), is_local=is_local(scope))
 
-    async def _keep(self, signal: Signal, payload: bytes | bytearray, reach: Reach) -> Accepted:
-        """Validates a whole body, then returns when what is within reach of it is on disk."""
-        if len(payload) < _LARGE:
-            what = checked(signal, payload, reach)
-        else:
-            what = await asyncio.get_running_loop().run_in_executor(self._validation, checked, signal, payload, reach)
-        if what.payload:  # an empty protobuf request is fine, and there is nothing to keep
-            await self._journal.append(what.signal, what.payload)
-        return what.outcome
-
     def _headers(self, headers: Headers, form: _Format | None, length: int, extra: Headers) -> Headers:
         headers = [*headers, (b"content-length", b"%d" % length), *extra]
         if form and form.kind is Kind.LOGS:
@@ -126,7 +117,7 @@ class Receiver:
 
     def close(self) -> None:
         """Ends the validation threads. The journal is closed by whoever opened it."""
-        self._validation.shutdown(wait=False, cancel_futures=True)
+        self._intake.close()
 
 
 def _about_body(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bytes, bytes]:
@@ -154,8 +145,8 @@ def _refuse_early(method: str, content_type: bytes, encoding: bytes, length: byt
     if encoding not in bodies.ENCODINGS:
         raise _Refusal(
             415,
-            answers.refused(answers.INVALID_ARGUMENT, f"send gzip, deflate or no encoding, not {encoding.decode('latin-1')}"),
-            (b"accept-encoding", b"gzip, deflate"),
+            answers.refused(answers.INVALID_ARGUMENT, f"send gzip, zstd, deflate or none, not {encoding.decode('latin-1')}"),
+            (b"accept-encoding", b"gzip, zstd, deflate"),
         )
     if length.isdigit() and int(length) > max_body:
         raise bodies.TooLarge

@@ -150,6 +150,7 @@ def test_compression_is_honoured(server, monkeypatch):
     server.answer = unpack
     Shipper().ship("logs", [state_line("running")])
     assert b"rota.run.state" in bodies[-1]
+    assert server.requests[-1][2]["Content-Encoding"] == "gzip"
 
 
 def test_no_proxy_stands_between_two_programs_of_one_machine(server, monkeypatch):

@@ -9,6 +9,13 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Exemplar,
+    ExponentialHistogramDataPoint,
+    HistogramDataPoint,
+    Metric,
+    NumberDataPoint,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from otlp_messages import RUN, T0, TRACE, attributes, log, logs, record, span, to_json, traces
 
@@ -99,6 +106,22 @@ def test_events_and_links_are_json(signal: Signal) -> None:
     ]
     assert first["links"] == [{"traceId": TRACE.hex(), "spanId": "0001020304050607", "attributes": {"why": "retry"}}]
     assert (second["events"], second["links"]) == (None, None)
+
+
+@BOTH
+def test_events_and_links_say_what_was_left_out(signal: Signal) -> None:
+    """Counts of dropped attributes, flags and trace states are there where they were sent."""
+    about = {"trace_id": TRACE, "span_id": bytes(range(8))}
+    one = span(
+        events=[Span.Event(name="a", dropped_attributes_count=2), Span.Event(name="b")],
+        links=[Span.Link(**about, trace_state='a="1"', flags=257), Span.Link(**about, dropped_attributes_count=2**32 - 1)],
+    )
+    (found,) = rows(to_rows.spans([record(traces(one), signal)]))
+    assert [event.get("droppedAttributesCount") for event in found["events"]] == [2, None]
+    rest = [
+        {key: value for key, value in link.items() if key not in ("traceId", "spanId", "attributes")} for link in found["links"]
+    ]
+    assert rest == [{"traceState": 'a="1"', "flags": 257}, {"droppedAttributesCount": 2**32 - 1}]
 
 
 @BOTH
@@ -318,6 +341,9 @@ def test_other_signals_are_not_decoded_for_run_events() -> None:
     assert to_rows.run_events(nonsense) == []
 
 
+METRICS = pytest.mark.parametrize("signal", [Signal.METRICS_PROTO, Signal.METRICS_JSON], ids=["protobuf", "json"])
+
+
 def metrics_request() -> ExportMetricsServiceRequest:
     request = ExportMetricsServiceRequest()
     above = request.resource_metrics.add()
@@ -342,13 +368,13 @@ def metrics_request() -> ExportMetricsServiceRequest:
     return request
 
 
-@pytest.mark.parametrize("signal", [Signal.METRICS_PROTO, Signal.METRICS_JSON], ids=["protobuf", "json"])
+@METRICS
 def test_points_of_every_shape_are_kept(signal: Signal) -> None:
     """Each point is a row with what all have in common; the rest of it is JSON, named as in OTLP-JSON."""
     found = {row["name"]: row for row in rows(to_rows.metrics([record(metrics_request(), signal, received_ns=7)]))}
     assert [(name, row["kind"], row["value"], row["count"], row["sum"]) for name, row in found.items()] == [
         ("cpu", "gauge", 0.5, None, None), ("rows", "sum", float(2**60), None, None), ("h", "histogram", None, 3, 1.5),
-        ("e", "exponential_histogram", None, 4, 0.0), ("s", "summary", None, 5, math.inf),
+        ("e", "exponential_histogram", None, 4, None), ("s", "summary", None, 5, math.inf),
     ]  # fmt: skip
     assert (found["cpu"]["unit"], found["cpu"]["attributes"], found["cpu"]["measured_at"]) == ("1", {"core": 1}, T0)
     assert {(row["run_id"], row["service"]) for row in found.values()} == {(uuid.UUID(RUN), "etl")}
@@ -359,6 +385,83 @@ def test_points_of_every_shape_are_kept(signal: Signal) -> None:
     assert found["e"]["point"]["positive"] == {"offset": -1, "bucketCounts": ["1", "3"]}
     assert found["s"]["point"]["quantileValues"] == [{"quantile": 0.5, "value": "NaN"}]
     assert found["s"]["measured_at"] == 7
+
+
+NESTED = {"list": [1, "two", [3.0, None], b"\x00"], "map": {"in": {"deeper": True}}, "big": 2**63 - 1}
+AS_JSON = {"list": [1, "two", [3.0, None], "AA=="], "map": {"in": {"deeper": True}}, "big": 2**63 - 1}
+
+
+@METRICS
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**63), 2**63 - 1, 0])
+def test_integers_keep_their_digits(signal: Signal, number: int) -> None:
+    """A sum or gauge of integers is exact to 64 bits in the point, where a double would round it; exemplars likewise."""
+    for kind in ("sum", "gauge"):
+        point = NumberDataPoint(as_int=number, exemplars=[Exemplar(as_int=number)])
+        found = one_point(Metric(name="n", **{kind: {"data_points": [point]}}), signal)
+        assert (found["point"]["asInt"], found["point"]["exemplars"][0]["asInt"]) == (str(number), str(number))
+        assert found["value"] == float(number)
+
+
+@METRICS
+def test_attributes_of_points_and_exemplars_keep_their_shape(signal: Signal) -> None:
+    """Lists, maps, bytes and nothing survive at every depth: in a point's attributes and in its exemplars'."""
+    exemplar = Exemplar(time_unix_nano=3, as_double=0.5, trace_id=TRACE, span_id=bytes(range(8)))
+    exemplar.filtered_attributes.extend(attributes(NESTED))
+    point = NumberDataPoint(as_double=1, attributes=attributes(NESTED), exemplars=[exemplar])
+    found = one_point(Metric(name="n", gauge={"data_points": [point]}), signal)
+    assert found["attributes"] == AS_JSON
+    assert found["point"]["exemplars"] == [
+        {
+            "filteredAttributes": AS_JSON,
+            "timeUnixNano": "3",
+            "asDouble": 0.5,
+            "traceId": TRACE.hex(),
+            "spanId": "0001020304050607",
+        }
+    ]
+
+
+@METRICS
+def test_an_exponential_histogram_is_kept_whole(signal: Signal) -> None:
+    """Scale, both halves with their offsets, zeros and their threshold, extremes, flags and start time are in the point."""
+    point = ExponentialHistogramDataPoint(
+        start_time_unix_nano=5, time_unix_nano=T0, count=2**63, sum=-1.5, scale=-10, zero_count=2**53 + 1, zero_threshold=0.25,
+        positive={"offset": -2**31, "bucket_counts": [0, 2**63]}, negative={"offset": 3, "bucket_counts": [1]},
+        min=-9, max=9, flags=1,
+    )  # fmt: skip
+    found = one_point(Metric(name="n", exponential_histogram={"data_points": [point], "aggregation_temporality": 1}), signal)
+    assert (found["count"], found["sum"]) == (2**63, -1.5)
+    assert found["point"] == {
+        "startTimeUnixNano": "5", "scale": -10, "zeroCount": str(2**53 + 1), "zeroThreshold": 0.25,
+        "positive": {"offset": -2**31, "bucketCounts": ["0", str(2**63)]}, "negative": {"offset": 3, "bucketCounts": ["1"]},
+        "min": -9.0, "max": 9.0, "flags": 1, "aggregationTemporality": 1,
+    }  # fmt: skip
+
+
+@METRICS
+def test_what_was_not_measured_is_not_zero(signal: Signal) -> None:
+    """A point without a recorded value and a histogram without a sum have none; a sum of 0 is 0."""
+    assert one_point(Metric(name="n", gauge={"data_points": [NumberDataPoint(flags=1)]}), signal)["value"] is None
+    for given, expected in ((HistogramDataPoint(count=1), None), (HistogramDataPoint(count=1, sum=0), 0.0)):
+        assert one_point(Metric(name="n", histogram={"data_points": [given]}), signal)["sum"] == expected
+
+
+@METRICS
+def test_what_a_metric_says_of_itself_is_kept(signal: Signal) -> None:
+    """Description and metadata are with the points."""
+    metric = Metric(
+        name="n", description="how many", metadata=attributes({"a": [1]}), gauge={"data_points": [NumberDataPoint(as_int=1)]}
+    )
+    point = one_point(metric, signal)["point"]
+    assert (point["description"], point["metadata"]) == ("how many", {"a": [1]})
+
+
+def one_point(metric: Metric, signal: Signal) -> dict[str, Any]:
+    """The row that the only point of a metric becomes."""
+    request = ExportMetricsServiceRequest()
+    request.resource_metrics.add().scope_metrics.add().metrics.append(metric)
+    (found,) = rows(to_rows.metrics([record(request, signal)]))
+    return found
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 
 from rota_collector import home, ports
 from rota_collector.clock import SystemClock
@@ -18,6 +20,7 @@ from rota_collector.receive.access import refuse_open_ports
 from rota_collector.store.control import Control
 from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
+from rota_collector.tls import Tls
 
 
 def test_without_settings_everything_is_on_loopback(monkeypatch):
@@ -55,6 +58,7 @@ def test_ipv6_loopback_is_loopback():
         ("ROTA_HTTP", "4318"), ("ROTA_HTTP", "127.0.0.1:"), ("ROTA_HTTP", "127.0.0.1:65536"), ("ROTA_HTTP", "127.0.0.1:x"),
         ("ROTA_API_RATE", "0"), ("ROTA_PING_RATE", "many"), ("ROTA_GRPC", "no"),
         ("ROTA_MAX_BODY", "64M"), ("ROTA_MAX_BODY", "0"), ("ROTA_MAX_BODY", "-1"),
+        ("ROTA_CONNECTIONS", "many"), ("ROTA_CORS_ORIGINS", "app.example.org"), ("ROTA_CORS_ORIGINS", "https://app.example.org/"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_named(name, value):
@@ -84,6 +88,65 @@ def test_listening_on_loopback_needs_none(tmp_path):
     """Nor a control database: a home may be new."""
     config = Config.read({"ROTA_HOME": str(tmp_path), "ROTA_GRPC": "[::1]:0"})
     refuse_open_ports(Keys(tmp_path / "control.sqlite", SystemClock()), ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
+
+
+@pytest.mark.parametrize("lonely", ["ROTA_TLS_CERTIFICATE", "ROTA_TLS_KEY", "ROTA_TLS_CLIENT_CA"])
+def test_tls_takes_a_certificate_and_its_key(lonely):
+    """One without the other is no TLS, and never silently none: the error names what is missing."""
+    with pytest.raises(ConfigError, match="ROTA_TLS_(KEY|CERTIFICATE) is not set"):
+        Config.read({lonely: "/some.pem"})
+
+
+@pytest.mark.parametrize("what", ["another's", "not there", "with a password", "no authority"])
+def test_a_certificate_that_cannot_be_used_is_refused(tmp_path, what):
+    """The error has the files and the reason, before anything is created; nobody is asked for a password."""
+    authority = Authority(tmp_path)
+    ours, other = authority.sign("ours"), authority.sign("other")
+    if what == "with a password":
+        subprocess.run(
+            ["openssl", "pkey", "-in", ours.key, "-aes256", "-passout", "pass:x", "-out", other.key],
+            check=True,
+            capture_output=True,
+        )
+    tls = {
+        "another's": Tls(ours.certificate, other.key),
+        "not there": Tls(ours.certificate, tmp_path / "none.pem"),
+        "with a password": Tls(ours.certificate, other.key),
+        "no authority": Tls(ours.certificate, ours.key, tmp_path / "none.pem"),
+    }[what]
+    with pytest.raises(ConfigError, match=f"{tls.certificate}.*{tls.key}"):
+        tls.context()
+
+
+def test_origins_are_compared_as_browsers_write_them():
+    """Without spaces, in lower case."""
+    read = Config.read({"ROTA_CORS_ORIGINS": "https://App.example.org, http://localhost:3000"})
+    assert read.cors_origins == {"https://app.example.org", "http://localhost:3000"}
+
+
+def test_a_unix_socket_is_for_its_owner_and_group(tmp_path):
+    """Nobody else on the machine may connect."""
+    path = tmp_path / "rota.sock"
+    ports.listen_local(path, "ROTA_HTTP_SOCKET").close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+def test_a_unix_socket_of_the_dead_is_taken_over(tmp_path):
+    """What a killed collector left there does not keep the next one from starting."""
+    path = tmp_path / "rota.sock"
+    ports.listen_local(path, "ROTA_HTTP_SOCKET").close()
+    with ports.listen_local(path, "ROTA_HTTP_SOCKET"), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+@pytest.mark.parametrize("what", ["a listener", "a file"])
+def test_a_unix_socket_of_others_is_left_alone(tmp_path, what):
+    """Where somebody listens, or what lies there is no socket, nothing is taken away, and the error names the setting."""
+    path = tmp_path / "rota.sock"
+    with ports.listen_local(path, "ROTA_HTTP_SOCKET") if what == "a listener" else path.open("w"):
+        with pytest.raises(PortBusy, match=f"{path}.*ROTA_HTTP_SOCKET"):
+            ports.listen_local(path, "ROTA_HTTP_SOCKET")
+        assert path.exists()
 
 
 def test_every_setting_is_read():

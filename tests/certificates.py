@@ -1,0 +1,47 @@
+"""An authority, and certificates from it, for tests of TLS."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """Signs certificates; everything lies in ``folder``."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder, self._name = folder, name
+        self._root = Pair(folder / f"{name}.pem", folder / f"{name}.key")
+        _openssl("req", "-x509", *_new_key(self._root.key), "-subj", f"/CN={name}", "-days", "2", "-out", self._root.certificate)
+
+    @property
+    def certificate(self) -> Path:
+        """What those trust who trust it."""
+        return self._root.certificate
+
+    def sign(self, name: str) -> Pair:
+        """A certificate for ``name``, which is also good for this machine by its usual names."""
+        pair = Pair(self._folder / f"{self._name}-{name}.pem", self._folder / f"{self._name}-{name}.key")
+        _openssl(
+            "req", "-x509", *_new_key(pair.key), "-subj", f"/CN={name}", "-days", "2", "-out", pair.certificate,
+            "-CA", self._root.certificate, "-CAkey", self._root.key, "-addext", "basicConstraints=critical,CA:FALSE",
+            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        )  # fmt: skip
+        return pair
+
+
+def _new_key(path: Path) -> tuple[str | Path, ...]:
+    return "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path
+
+
+def _openssl(*words: str | Path) -> None:
+    done = subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
