@@ -22,6 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_SPANS = 100_000  # of one run, as columns
 MOST_ITEMS = 10_000
+MOST_SQL_COLUMNS = 1_000_000  # rows of an answer as columns
 MOST_POINTS = 200  # of one series
 
 Item = dict[str, Any]
@@ -138,9 +139,14 @@ class Readings:
         return self._items("incident_history", [decode.uuid_of(incident_id)])
 
     def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
-        """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""
+        """Runs exactly one SELECT. Raises ``QueryError``."""
         with self.reader() as cursor:
             return sandbox.run(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
+
+    def sql_columns(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = MOST_SQL_COLUMNS) -> pa.Table:
+        """The same as columns. Raises ``QueryError``."""
+        with self.reader() as cursor:
+            return sandbox.columns(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
 
     def _rows(self, query: str, given: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
         with self.reader() as cursor:

@@ -249,6 +249,10 @@ SELECT hash, journal_offset FROM (SELECT * FROM requests ORDER BY journal_offset
 -- name: forget_requests
 DELETE FROM requests WHERE journal_offset < ?;
 
+-- name: held_bytes
+-- What DuckDB holds beside pages of tables, which it may drop whenever it needs their place.
+SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag <> 'BASE_TABLE';
+
 -- name: run_spans
 -- The spans of a run, in order of their start; with $span_id that one alone.
 SELECT
