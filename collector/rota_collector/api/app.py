@@ -22,6 +22,7 @@ from rota_collector.api import (
     run_parts,
     run_story,
     runs,
+    searches,
     slots,
     sql,
     workflows,
@@ -33,7 +34,22 @@ __all__ = ["Progress", "Stores", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
-_ROUTERS = (policies, quiet, counts, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, sql, access)
+_ROUTERS = (
+    policies,
+    quiet,
+    counts,
+    workflows,
+    run_parts,
+    run_story,
+    runs,
+    searches,
+    slots,
+    incidents,
+    channels,
+    keys,
+    sql,
+    access,
+)
 
 
 def create(stores: Stores, version: str) -> App:

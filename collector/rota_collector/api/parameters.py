@@ -21,6 +21,9 @@ Most = Annotated[
     Query(ge=1, le=100_000, description="items a page: of JSON 100 unless it is said, 1,000 at most; of Arrow 100,000"),
 ]
 Workflows = Annotated[str | None, Query(description="a name, or a pattern: `*` is any text, `?` any character")]
+Text = Annotated[str | None, Query(alias="q", max_length=200, description="in the body or the attributes, whatever its case")]
+Severity = Annotated[int, Query(ge=0, le=24, description="this one or a worse, as OTLP numbers them: 9 info, 13 warn, 17 error")]
+Untold = Annotated[bool, Query(description="without the records that tell of states, verdicts and incidents")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 
 
@@ -48,6 +51,11 @@ class Lasting(Acting):
         if end_ns is not None and end_ns <= from_ns:
             raise ApiError(422, "invalid", f"until={self.until} is over already", "send a time that is still to come, or seconds")
         return end_ns
+
+
+def name_or_pattern(workflow: str | None) -> tuple[str | None, str | None]:
+    """What ``Workflows`` means: (a name, None), or (None, a pattern)."""
+    return (None, workflow) if workflow and ("*" in workflow or "?" in workflow) else (workflow or None, None)
 
 
 def of_json(limit: int | None) -> int:

@@ -12,7 +12,7 @@ from rota.rules.fold import STATES, Run
 from rota_collector.api import access, arrow, models, shape
 from rota_collector.api.access import Asking
 from rota_collector.api.envelope import ApiError, answer
-from rota_collector.api.parameters import LONGEST_SECONDS, Acting, Cursor, Most, Workflows, ns, of_json
+from rota_collector.api.parameters import LONGEST_SECONDS, Acting, Cursor, Most, Workflows, name_or_pattern, ns, of_json
 from rota_collector.api.stores import Stores
 from rota_collector.store import events
 from rota_collector.store.columns import MOST_RUNS
@@ -68,7 +68,8 @@ def router(stores: Stores) -> APIRouter:
         fewer than asked for, even none, and `next` all the same. As Arrow, `next` is in the metadata of the schema.
         """
         shortest = None if min_seconds is None else round(min_seconds * 1e9)
-        filters = RunFilter(workflow, _states(state), tag, ns(since), ns(until), host, q or None, shortest, retried)
+        name, pattern = name_or_pattern(workflow)
+        filters = RunFilter(name, _states(state), tag, ns(since), ns(until), pattern, host, q or None, shortest, retried)
         if during and not arrow.is_wanted(accept):
             raise ApiError(422, "invalid", "during=1 is answered in Arrow only", f"send Accept: {arrow.MEDIA_TYPE}")
         if during:

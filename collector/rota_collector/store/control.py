@@ -128,8 +128,7 @@ class Control:
     def runs(self, filters: queries.RunFilter, page: str | None = None, limit: int = 100) -> queries.Page[Run]:
         """Runs, the last started first, one page of them; ``page`` is the ``next`` of the page before. Raises BadCursor."""
         with self.engine.begin() as connection:
-            found = run_lists.page(connection, queries.listed_columns, filters, page, limit)
-        return queries.Page([queries.to_run(row) for row in found.rows], found.next)
+            return run_lists.runs_page(connection, filters, page, limit)
 
     def run_columns(self, filters: queries.RunFilter, page: str | None = None, limit: int = columns.MOST_RUNS) -> pa.Table:
         """The same as columns; ``next`` is in the metadata of the schema."""

@@ -26,11 +26,12 @@ Item = TypeVar("Item")
 class RunFilter(NamedTuple):
     """Which runs; None: any. Times are Unix ns; a run's time is its start (its first event while that is unknown)."""
 
-    workflow: str | None = None  # its name, or a shell pattern with * and ?
+    workflow: str | None = None
     states: tuple[str, ...] = ()  # any of them; none: any at all
     tag: str | None = None
     since_ns: int | None = None  # inclusive
     until_ns: int | None = None  # exclusive
+    pattern: str | None = None  # of its name, with * and ?
     host: str | None = None
     text: str | None = None  # in the type or message of the error, or the reason, whatever its case
     min_duration_ns: int | None = None  # of runs that ended

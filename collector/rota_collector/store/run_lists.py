@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, false, func, or_, select, tuple_, union_all
 
-from rota_collector.store.control_queries import Rows, RunFilter, encode, page_parts
+from rota.rules.fold import Run
+from rota_collector.store.control_queries import Page, Rows, RunFilter, encode, listed_columns, page_parts, to_run
 from rota_collector.store.control_schema import is_telling, run_tags, runs, was_retried, workflows
 from rota_collector.store.dialect import glob
 
@@ -52,6 +53,12 @@ def page(connection: Connection, columns: Sequence[Any], filters: RunFilter, aft
     if end is not None:
         bounds.append(tuple_(*plan.key) >= tuple_(*end))
     return _page_of(_rows(connection, plan, columns, [*bounds, *plan.tried], limit + 1), limit, end)
+
+
+def runs_page(connection: Connection, filters: RunFilter, after: str | None, limit: int) -> Page[Run]:
+    """The runs that pass, the last listed first. Raises BadCursor."""
+    found = page(connection, listed_columns, filters, after, limit)
+    return Page([to_run(row) for row in found.rows], found.next)
 
 
 def those(connection: Connection, columns: Sequence[Any], filters: RunFilter, limit: int, *more: Condition) -> Sequence[Row[Any]]:
@@ -102,8 +109,8 @@ def _walks(connection: Connection, filters: RunFilter, tried: dict[str, Conditio
     walks: list[tuple[Condition, ...]] = [()]
     if named is not None:
         walks = [(runs.c.workflow == name,) for name in named]
-        tried.pop("workflow", None)
-        tried.pop("visible", None)
+        for each in ("workflow", "pattern", "visible"):
+            tried.pop(each, None)
     elif filters.host is not None:
         walks = [(runs.c.host == filters.host,)]
         tried.pop("host")
@@ -125,28 +132,29 @@ def _times(listed: Any, filters: RunFilter) -> list[Condition]:
 
 def _workflows(connection: Connection, filters: RunFilter) -> list[str] | None:
     """The workflows that are asked for by a pattern, or may be seen; None: too many to walk each on its own, or all."""
-    if filters.workflow is None and filters.visible is None:
-        return None
-    if filters.workflow is not None and not is_pattern(filters.workflow) and filters.visible is None:
-        return [filters.workflow]
-    query = select(workflows.c.name)
-    for patterns in ((filters.workflow,) if filters.workflow is not None else None, filters.visible):
-        if patterns is not None:
-            query = query.where(or_(false(), *(glob(workflows.c.name, pattern) for pattern in patterns)))
-    found = list(connection.execute(query.limit(_MOST_WALKS + 1)).scalars())
+    asked = [
+        patterns
+        for patterns in ((filters.pattern,) if filters.pattern is not None else None, filters.visible)
+        if patterns is not None
+    ]
+    if not asked:
+        return None if filters.workflow is None else [filters.workflow]
+    query = select(workflows.c.name).limit(_MOST_WALKS + 1)
+    if filters.workflow is not None:
+        query = query.where(workflows.c.name == filters.workflow)
+    for patterns in asked:
+        query = query.where(or_(false(), *(glob(workflows.c.name, pattern) for pattern in patterns)))
+    found = list(connection.execute(query).scalars())
     return found if len(found) <= _MOST_WALKS else None
-
-
-def is_pattern(workflow: str) -> bool:
-    """Whether it stands for several workflows."""
-    return "*" in workflow or "?" in workflow
 
 
 def _conditions(filters: RunFilter) -> list[tuple[str, Condition]]:
     """Each filter but tag and times on its own."""
     found: list[tuple[str, Condition]] = []
     if filters.workflow is not None:
-        found.append(("workflow", of_workflows([filters.workflow])))
+        found.append(("workflow", _tried(runs.c.workflow) == filters.workflow))
+    if filters.pattern is not None:
+        found.append(("pattern", of_workflows([filters.pattern])))
     if filters.visible is not None:
         found.append(("visible", of_workflows(filters.visible)))
     if filters.states:

@@ -149,7 +149,12 @@ def _functions(node: Any) -> Iterator[tuple[str, str]]:
             yield from _functions(item["children"] if in_from and key == "function" else item)
 
 
-class _Watch:
+def limited(cursor: duckdb.DuckDBPyConnection, seconds: float) -> contextlib.AbstractContextManager[None]:
+    """The same limits of time and memory for a query of our own. Raises ``QueryTimeout``, ``QueryTooLarge``."""
+    return _Watch(cursor, seconds)
+
+
+class _Watch(contextlib.AbstractContextManager[None]):
     """Interrupts what ``cursor`` runs inside the block when it takes too long or holds too much, again and again until it stops.
 
     Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, beside the pages of tables
