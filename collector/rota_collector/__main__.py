@@ -91,7 +91,7 @@ async def _serve(config: Config, listener: socket.socket, asked: asyncio.Event, 
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
     say(f"listening on http://{http}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
-    await _serve_until(asked, server, serving)
+    await _serve_until(asked, board, server, serving)
 
 
 def _asked_to_stop() -> asyncio.Event:
@@ -121,7 +121,7 @@ def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: Async
     return str(address._replace(port=receiver.port))
 
 
-async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asyncio.Task[None]) -> None:
+async def _serve_until(asked: asyncio.Event, board: Board, server: HttpServer, serving: asyncio.Task[None]) -> None:
     """Serve until asked to stop; then let requests under way finish, for a while."""
     waiting = asyncio.create_task(asked.wait())
     await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,6 +129,7 @@ async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asynci
         waiting.cancel()
         await serving
         raise StartError("the HTTP server ended by itself; its own words are above")
+    board[Cell.STOPPING] = 1  # answers without an end come to theirs
     server.stop()
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
 

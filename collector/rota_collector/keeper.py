@@ -22,7 +22,7 @@ from pathlib import Path
 import uvloop
 
 from rota_collector import __version__, decode
-from rota_collector.api.app import Stores, create
+from rota_collector.api.app import Stores, Tails, create
 from rota_collector.board import Board, Cell
 from rota_collector.clock import SystemClock
 from rota_collector.config import Config
@@ -111,7 +111,10 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     def submit(records: Sequence[str]) -> int:
         return link.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
+    tails = Tails(link, lambda: min(to_control.offset, to_telemetry.offset), lambda: bool(board[Cell.STOPPING]))
+    stores = Stores(
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, tails, config.home / "exports", submit
+    )
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     link.ready()

@@ -13,6 +13,7 @@ from rota_collector.api import (
     channels,
     counts,
     envelope,
+    export,
     health,
     incidents,
     keys,
@@ -25,12 +26,13 @@ from rota_collector.api import (
     searches,
     slots,
     sql,
+    tail,
     workflows,
 )
 from rota_collector.api.guard import App, Guard
-from rota_collector.api.stores import Progress, Stores
+from rota_collector.api.stores import Progress, Stores, Tails
 
-__all__ = ["Progress", "Stores", "create"]
+__all__ = ["Progress", "Stores", "Tails", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
@@ -48,6 +50,8 @@ _ROUTERS = (
     channels,
     keys,
     sql,
+    export,
+    tail,
     access,
 )
 

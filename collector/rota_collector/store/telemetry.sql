@@ -253,6 +253,19 @@ DELETE FROM requests WHERE journal_offset < ?;
 -- What DuckDB holds beside pages of tables, which it may drop whenever it needs their place.
 SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag <> 'BASE_TABLE';
 
+-- name: export
+-- The rows of a table in [since, until), as they are stored.
+SELECT * FROM {table}
+WHERE ($since_ns IS NULL OR {time} >= make_timestamp_ns($since_ns)) AND ($until_ns IS NULL OR {time} < make_timestamp_ns($until_ns))
+  AND ($workflow IS NULL OR workflow = $workflow) AND ($pattern IS NULL OR workflow GLOB $pattern);
+
+-- name: text_columns
+-- Columns of a table that leave the database as text.
+SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND data_type IN ('UUID', 'JSON') ORDER BY column_index;
+
+-- name: view_of_files
+CREATE VIEW {table} AS SELECT * REPLACE ({casts}) FROM read_parquet('{table}-*.parquet');
+
 -- name: run_spans
 -- The spans of a run, in order of their start; with $span_id that one alone.
 SELECT
