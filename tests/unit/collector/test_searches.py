@@ -28,10 +28,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
     telemetry = Telemetry.open(tmp_path_factory.mktemp("searches") / "telemetry.duckdb", threads=1)
     made = []
     for n in range(1, 121):
-        each = span(n, about={names.WORKFLOW: WORKFLOWS[n % 4], "said": f"Word{n % 10}"})
-        each.start_time_unix_nano = T0 + n // 4 * n // 4 * HOUR // 50
-        each.end_time_unix_nano = each.start_time_unix_nano + n * 10**6
-        each.status.code = 2 if n % 5 == 0 else 0
+        began = T0 + n // 4 * n // 4 * HOUR // 50
+        told = {
+            "start_time_unix_nano": began,
+            "end_time_unix_nano": began + n * 10**6,
+            "status": {"code": 2 if n % 5 == 0 else 0},
+        }
+        each = span(n, {names.WORKFLOW: WORKFLOWS[n % 4], "said": f"Word{n % 10}"}, **told)
         made.append(each)
     telemetry.apply([record(traces(*made), Signal.TRACES_PROTO)])
     yield telemetry
