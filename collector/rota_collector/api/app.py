@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from rota_collector.api import (
     access,
+    badges,
     channels,
     counts,
     envelope,
@@ -17,6 +18,7 @@ from rota_collector.api import (
     health,
     incidents,
     keys,
+    metrics,
     models,
     policies,
     quiet,
@@ -40,6 +42,7 @@ _ROUTERS = (
     policies,
     quiet,
     counts,
+    badges,
     workflows,
     run_parts,
     run_story,
@@ -69,6 +72,8 @@ def create(stores: Stores, version: str) -> App:
     )
     envelope.install(app)
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
+    app.include_router(badges.pictures(stores))  # their address is their key
+    app.include_router(metrics.router(stores, version), dependencies=[access.read])
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     return Guard(access.Door(app, stores.keys), version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,10 @@ class Progress(Protocol):
     @property
     def lag_bytes(self) -> int:
         """Bytes of the journal that the store does not have yet."""
+
+    @property
+    def lag_seconds(self) -> float:
+        """How old what it does not have yet may be."""
 
     def is_alive(self) -> bool:
         """Whether it still follows."""
@@ -77,6 +81,9 @@ class Stores:
     tails: Tails
     exports: Path  # a folder for what is being exported
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
+    home: Path | None = None  # whose files are measured
+    metrics_workflows: int = 2000  # so many have numbers of their own
+    numbers: Callable[[], Mapping[str, float]] = dict  # what receivers, journal, monitor and sender count, by series
 
     @cached_property
     def keys(self) -> Keys:

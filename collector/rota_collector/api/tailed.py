@@ -11,10 +11,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rota_collector import decode
 from rota_collector.api import shape
 from rota_collector.api.parameters import name_or_pattern
 from rota_collector.api.stores import Stores
+from rota_collector.decode import to_rows
 from rota_collector.journal import Record
 
 KINDS = frozenset(("runs", "logs", "spans"))
@@ -68,14 +68,14 @@ class Seen:
 def events(stores: Stores, wanted: Wanted, seen: Seen, records: Sequence[Record]) -> Iterator[Event]:
     """What is wanted of ``records``, which the stores have applied."""
     told = [record for record in records if record.signal.name.startswith("LOGS")]
-    changed = list(dict.fromkeys((event.run_id, event.workflow) for event in decode.run_events(told)))
+    changed = list(dict.fromkeys((event.run_id, event.workflow) for event in to_rows.run_events(told)))
     if "runs" in wanted.kinds:
         yield from _runs(stores, wanted, changed)
-    logs = decode.logs(told)
+    logs = to_rows.logs(told)
     if "logs" in wanted.kinds:
         yield from _rows(wanted, seen, logs, len(changed), "log")
     if "spans" in wanted.kinds:
-        spans = decode.spans([record for record in records if record.signal.name.startswith("TRACES")])
+        spans = to_rows.spans([record for record in records if record.signal.name.startswith("TRACES")])
         yield from _rows(wanted, seen, spans, len(changed) + logs.num_rows, "span")
 
 
@@ -92,7 +92,7 @@ def _rows(wanted: Wanted, seen: Seen, table: pa.Table, first: int, kind: str) ->
     names = [each for each in pc.unique(table.column("workflow")).to_pylist() if wanted.is_of(each)]
     numbered = numbered.filter(pc.is_in(table.column("workflow"), pa.array(names, pa.string())))
     if wanted.run_id is not None:
-        ids = pa.array([each.as_py() == decode.uuid_of(wanted.run_id) for each in numbered.column("run_id")], pa.bool_())
+        ids = pa.array([each.as_py() == to_rows.uuid_of(wanted.run_id) for each in numbered.column("run_id")], pa.bool_())
         numbered = numbered.filter(ids)
     alike: Counter[Any] = Counter()
     for batch in numbered.to_batches(max_chunksize=500):
