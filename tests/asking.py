@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import jsonschema
 
-from rota_collector.api.app import Stores, create
+from rota_collector.api.app import Stores, Tails, create
 from rota_collector.clock import ManualClock
 from rota_collector.decode import to_rows
 from rota_collector.journal import Record, Signal
@@ -59,6 +59,13 @@ class Progress:
         return self.alive
 
 
+class Nothing:
+    """A journal without records."""
+
+    def read(self, offset, max_bytes):
+        return []
+
+
 class Sender:
     """Sends nothing: what is sent, and how, is tested with real receivers."""
 
@@ -83,7 +90,10 @@ def new_stores(folder: Path, telemetry: Telemetry | None = None) -> Stores:
         control.apply(to_rows.run_events([record]), offset + 1)
         return offset
 
-    return Stores(control, telemetry or Telemetry(), *progress, clock, expectations, alerts, Sender(), submit)
+    tails = Tails(Nothing(), lambda: 0, lambda: False)
+    return Stores(
+        control, telemetry or Telemetry(), *progress, clock, expectations, alerts, Sender(), tails, folder / "exports", submit
+    )
 
 
 class Api:

@@ -118,7 +118,7 @@ async def _serve(
     url = f"{'https' if tls else 'http'}://{http}"
     say(f"listening on {url}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
     watching = asyncio.create_task(supervisor.follow(app, f"listening on {url}"))
-    await _serve_until(asked, server, serving)
+    await _serve_until(asked, board, server, serving)
     watching.cancel()
 
 
@@ -170,7 +170,7 @@ def _serve_grpc(
     return str(address._replace(port=receiver.port))
 
 
-async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asyncio.Task[None]) -> None:
+async def _serve_until(asked: asyncio.Event, board: Board, server: HttpServer, serving: asyncio.Task[None]) -> None:
     """Serve until asked to stop; then let requests under way finish, for a while."""
     waiting = asyncio.create_task(asked.wait())
     await asyncio.wait({waiting, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,6 +178,7 @@ async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asynci
         waiting.cancel()
         await serving
         raise StartError("the HTTP server ended by itself; its own words are above")
+    board[Cell.STOPPING] = 1  # answers without an end come to theirs
     server.stop()
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
 

@@ -18,6 +18,7 @@ class Cell(IntEnum):
     """What a number means. The front writes the first ones, the keeper the others."""
 
     DURABLE_END = 0  # of the journal, in bytes
+    STOPPING = 1  # 1: the front takes no more requests
     CONTROL_OFFSET = 8  # how far in the journal each store is
     TELEMETRY_OFFSET = 9
     POLICY_VERSIONS = 10  # that people stored; 0: nothing is asked of any run

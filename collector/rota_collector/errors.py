@@ -27,7 +27,9 @@ CollectorError
       ├── BadCursor          a page cursor that this collector did not make
       ├── QueryRefused       not exactly one SELECT, or it reaches outside the database
       ├── QueryFailed        the database could not run it
-      └── QueryTimeout       it ran longer than allowed
+      ├── QueryTimeout       it ran longer than allowed
+      ├── QueryTooLarge      it needs more memory, or temporary disk, than allowed
+      └── QueryBusy          as many as may are running already
 """
 
 from __future__ import annotations
@@ -151,3 +153,11 @@ class QueryFailed(QueryError):
 
 class QueryTimeout(QueryError):
     """The query ran longer than allowed and was interrupted."""
+
+
+class QueryTooLarge(QueryError):
+    """The query needs more memory, or temporary disk, than allowed and was ended."""
+
+
+class QueryBusy(QueryError):
+    """As many queries as may are running already. It may be sent again."""

@@ -22,7 +22,7 @@ from pathlib import Path
 import uvloop
 
 from rota_collector import __version__, counters, log
-from rota_collector.api.app import Stores, create
+from rota_collector.api.app import Stores, Tails, create
 from rota_collector.board import Board, Cell
 from rota_collector.clock import SystemClock
 from rota_collector.config import Config
@@ -116,12 +116,14 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     def submit(records: Sequence[str]) -> int:
         return link.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
+    tails = Tails(link, lambda: min(to_control.offset, to_telemetry.offset), lambda: bool(board[Cell.STOPPING]))
+
     def numbers() -> dict[str, float]:
         own = {"rota_journal_damaged_bytes": sum(link.damage.values()), **counters.of_process("keeper"), **log.counted("keeper")}
         return {**link.numbers(), **monitor.counters.read(), **sender.counters.read(), **own}
 
     stores = Stores(
-        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit,
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, tails, config.home / "exports", submit,
         config.home, config.metrics_workflows, numbers, Rates(config.api_rate, clock.monotonic),
     )  # fmt: skip
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)

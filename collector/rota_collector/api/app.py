@@ -15,6 +15,7 @@ from rota_collector.api import (
     channels,
     counts,
     envelope,
+    export,
     health,
     incidents,
     keys,
@@ -25,19 +26,22 @@ from rota_collector.api import (
     run_parts,
     run_story,
     runs,
+    searches,
     slots,
     sql,
+    tail,
     workflows,
 )
 from rota_collector.api.guard import App, Guard
-from rota_collector.api.stores import Progress, Stores
+from rota_collector.api.stores import Progress, Stores, Tails
 
-__all__ = ["Progress", "Stores", "create"]
+__all__ = ["Progress", "Stores", "Tails", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
 _ROUTERS = (
-    policies, quiet, counts, badges, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, audit, sql
+    policies, quiet, counts, badges, workflows, run_parts, run_story, runs, searches, slots, incidents, channels, keys, audit,
+    sql, export, tail,
 )  # fmt: skip
 
 

@@ -18,6 +18,11 @@ def is_wanted(accept: str) -> bool:
     return MEDIA_TYPE in accept
 
 
+def with_next(table: pa.Table, cursor: str | None) -> pa.Table:
+    """A page: the cursor of the one that follows is in the metadata of the schema, as ``next``; without one, that was all."""
+    return table.replace_schema_metadata(None if cursor is None else {"next": cursor})
+
+
 def answer(table: pa.Table) -> Response:
     """A table as an Arrow IPC stream."""
     sink = pa.BufferOutputStream()

@@ -11,13 +11,23 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from rota_collector import log
-from rota_collector.errors import BadCursor, JournalError, QueryError, QueryFailed, QueryRefused, QueryTimeout
+from rota_collector.errors import (
+    BadCursor,
+    JournalError,
+    QueryBusy,
+    QueryError,
+    QueryFailed,
+    QueryRefused,
+    QueryTimeout,
+    QueryTooLarge,
+)
 
 _QUERY_CODES = {
     BadCursor: "bad_cursor",
     QueryRefused: "query_refused",
     QueryFailed: "query_failed",
     QueryTimeout: "query_timeout",
+    QueryTooLarge: "query_too_large",
 }
 _STATUS_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 _DOCUMENT = "see /api/v1/openapi.json for what there is"
@@ -53,6 +63,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(QueryError)
     async def _query_error(_request: Request, error: QueryError) -> Response:
         return refusal(400, _QUERY_CODES.get(type(error), "query_error"), str(error))
+
+    @app.exception_handler(QueryBusy)
+    async def _busy(_request: Request, error: QueryBusy) -> Response:
+        response = refusal(503, "busy", str(error), "send it again")
+        response.headers["Retry-After"] = "5"
+        return response
 
     @app.exception_handler(JournalError)
     async def _not_kept(_request: Request, error: JournalError) -> Response:

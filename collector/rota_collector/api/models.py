@@ -96,6 +96,25 @@ class Log(BaseModel):
     span_id: str | None
 
 
+class FoundSpan(Span):
+    """A span of any run."""
+
+    status_message: str | None
+    run_id: str | None
+    workflow: str | None
+    service: str | None
+    host: str | None
+
+
+class FoundLog(Log):
+    """A log record of any run."""
+
+    run_id: str | None
+    workflow: str | None
+    service: str | None
+    host: str | None
+
+
 class Workflow(BaseModel):
     """A repeated process and how it is doing."""
 

@@ -11,10 +11,19 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from rota_collector.api.envelope import ApiError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_JSON, _ARROW = 1000, "application/vnd.apache.arrow.stream"
 _MOST_NS = 2**63 - 1
 LONGEST_SECONDS = 10 * 365 * 86_400.0
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
+Most = Annotated[
+    int | None,
+    Query(ge=1, le=100_000, description="items a page: of JSON 100 unless it is said, 1,000 at most; of Arrow 100,000"),
+]
+Workflows = Annotated[str | None, Query(description="a name, or a pattern: `*` is any text, `?` any character")]
+Text = Annotated[str | None, Query(alias="q", max_length=200, description="in the body or the attributes, whatever its case")]
+Severity = Annotated[int, Query(ge=0, le=24, description="this one or a worse, as OTLP numbers them: 9 info, 13 warn, 17 error")]
+Untold = Annotated[bool, Query(description="without the records that tell of states, verdicts and incidents")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 
 
@@ -42,6 +51,18 @@ class Lasting(Acting):
         if end_ns is not None and end_ns <= from_ns:
             raise ApiError(422, "invalid", f"until={self.until} is over already", "send a time that is still to come, or seconds")
         return end_ns
+
+
+def name_or_pattern(workflow: str | None) -> tuple[str | None, str | None]:
+    """What ``Workflows`` means: (a name, None), or (None, a pattern)."""
+    return (None, workflow) if workflow and ("*" in workflow or "?" in workflow) else (workflow or None, None)
+
+
+def of_json(limit: int | None) -> int:
+    """The size of a page of JSON. Raises ApiError when more was asked for than one holds."""
+    if limit is not None and limit > _MOST_JSON:
+        raise ApiError(422, "invalid", f"limit={limit} is more than a page of JSON holds: {_MOST_JSON}", f"send Accept: {_ARROW}")
+    return limit or 100
 
 
 def ns(at: datetime | None) -> int | None:

@@ -9,13 +9,11 @@ from fastapi import APIRouter, Query, Response
 from rota_collector.api import arrow, models, run_models, shape
 from rota_collector.api.access import Reads
 from rota_collector.api.envelope import ApiError, answer
+from rota_collector.api.parameters import Severity, Text, Untold
 from rota_collector.api.runs import find
 from rota_collector.api.stores import Stores
 from rota_collector.store.readings import MOST_ITEMS, LogFilter
 
-Text = Annotated[str | None, Query(alias="q", max_length=200, description="in the body or the attributes, whatever its case")]
-Severity = Annotated[int, Query(ge=0, le=24, description="this one or a worse, as OTLP numbers them: 9 info, 13 warn, 17 error")]
-Untold = Annotated[bool, Query(description="without the records that tell of states, verdicts and incidents")]
 Most = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="the last so many")]
 
 

@@ -12,10 +12,11 @@ from rota.rules.fold import STATES, Run
 from rota_collector.api import access, arrow, models, shape
 from rota_collector.api.access import Owning, Reads
 from rota_collector.api.envelope import ApiError, answer
-from rota_collector.api.parameters import Acting, Cursor, Limit, ns
+from rota_collector.api.parameters import LONGEST_SECONDS, Acting, Cursor, Most, Workflows, name_or_pattern, ns, of_json
 from rota_collector.api.stores import Stores
 from rota_collector.domain.reach import Reach
 from rota_collector.store import events
+from rota_collector.store.columns import MOST_RUNS
 from rota_collector.store.control import Control
 from rota_collector.store.control_queries import RunFilter
 
@@ -23,6 +24,9 @@ _SHORTEST_PREFIX = 4
 _APPLIED_SECONDS, _POLL_SECONDS = 3.0, 0.02
 
 States = Annotated[list[str] | None, Query(description="one or several: `state=failed&state=crashed`")]
+Text = Annotated[str | None, Query(max_length=200, description="in the type or message of the error, or the reason; in any case")]
+MinSeconds = Annotated[float | None, Query(ge=0, le=LONGEST_SECONDS, description="that ended, and took at least so long")]
+Retried = Annotated[bool, Query(description="of more than one attempt")]
 WithTasks = Annotated[bool, Query(description="0: without its tasks, which may be thousands")]
 During = Annotated[
     bool, Query(description="`since` and `until` are about the time in which runs were under way, not about their start")
@@ -48,23 +52,35 @@ def router(stores: Stores) -> APIRouter:
     @router.get("", response_model=models.Page[models.Run], responses=arrow.ALSO)
     def list_runs(
         reads: Reads,
-        workflow: str | None = None,
+        workflow: Workflows = None,
         state: States = None,
         tag: str | None = None,
         since: AwareDatetime | None = None,
         until: AwareDatetime | None = None,
+        host: str | None = None,
+        q: Text = None,
+        min_seconds: MinSeconds = None,
+        retried: Retried = False,
         during: During = False,
-        limit: Limit = 100,
+        limit: Most = None,
         cursor: Cursor = None,
         accept: arrow.Accept = "",
     ) -> Response:
-        """Runs, the last started first; `since` is inclusive, `until` is not. As Arrow: the last 100,000, and no pages."""
-        filters = RunFilter(workflow, _states(state), tag, ns(since), ns(until), reads)
-        if arrow.is_wanted(accept):
-            return arrow.answer(stores.control.run_columns(_complete(filters) if during else filters, during=during))
-        if during:
+        """Runs, the last started first; `since` is inclusive, `until` is not. A page looks at 10,000 runs at most: it may hold
+        fewer than asked for, even none, and `next` all the same. As Arrow, `next` is in the metadata of the schema.
+        """
+        shortest = None if min_seconds is None else round(min_seconds * 1e9)
+        name, pattern = name_or_pattern(workflow)
+        filters = RunFilter(
+            name, _states(state), tag, ns(since), ns(until), pattern, host, q or None, shortest, retried, reach=reads
+        )
+        if during and not arrow.is_wanted(accept):
             raise ApiError(422, "invalid", "during=1 is answered in Arrow only", f"send Accept: {arrow.MEDIA_TYPE}")
-        found = stores.control.runs(filters, cursor, limit)
+        if during:
+            return arrow.answer(stores.control.run_columns_during(_complete(filters)))
+        if arrow.is_wanted(accept):
+            return arrow.answer(stores.control.run_columns(filters, cursor, limit or MOST_RUNS))
+        found = stores.control.runs(filters, cursor, of_json(limit))
         return answer(shape.page(found._replace(items=stores.with_slots(found.items)), shape.run_item))
 
     @router.get("/{run_id}", response_model=models.RunDetail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from rota.rules.fold import Run
 from rota_collector.clock import Clock
 from rota_collector.domain.message import Message
 from rota_collector.domain.rate import NO_LIMIT, Rates
+from rota_collector.journal import Record
 from rota_collector.notify.outcome import Outcome
 from rota_collector.store.alerts import Alerts, Channel
 from rota_collector.store.audit import Audit
@@ -49,6 +51,24 @@ class Sender(Protocol):
         """Send a message past the outbox, once."""
 
 
+MOST_TAILS = 16
+
+
+class Source(Protocol):
+    """What is read of the journal."""
+
+    def read(self, offset: int, max_bytes: int) -> list[Record]:
+        """Records from ``offset`` on, about ``max_bytes`` of them."""
+
+
+class Tails:
+    """Who follows what is told. ``applied`` says up to where in the journal all stores are; when ``stopping``, all tails end."""
+
+    def __init__(self, journal: Source, applied: Callable[[], int], stopping: Callable[[], bool]) -> None:
+        self.journal, self.applied, self.stopping = journal, applied, stopping
+        self.places = threading.BoundedSemaphore(MOST_TAILS)
+
+
 @dataclass(frozen=True)
 class Stores:
     """What the endpoints read and write."""
@@ -61,6 +81,8 @@ class Stores:
     expectations: Expectations
     alerts: Alerts
     sender: Sender
+    tails: Tails
+    exports: Path  # a folder for what is being exported
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
     home: Path | None = None  # whose files are measured
     metrics_workflows: int = 2000  # so many have numbers of their own

@@ -6,18 +6,19 @@ Times are Unix ns (int64): whoever draws them wants numbers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from rota.rules.fold import NONTERMINAL
 from rota.rules.level import level
 from rota_collector.domain.reach import EVERYTHING, Reach
-from rota_collector.store.control_queries import RunFilter, filtered, walk
+from rota_collector.store import run_lists
+from rota_collector.store.control_queries import RunFilter
 from rota_collector.store.control_schema import runs, workflows
 from rota_collector.store.expectations_schema import policies
 from rota_collector.store.slots import NOTHING_AHEAD, Outlook
@@ -63,10 +64,14 @@ def all_workflows(connection: Connection, outlooks: Mapping[str, Outlook], reach
     return pa.table(columns)
 
 
-def some_runs(connection: Connection, filters: RunFilter, limit: int = MOST_RUNS) -> pa.Table:
-    """The runs that pass, the last started first. A run of which nobody knows the start has the time it was first heard of."""
-    query, listed = walk(select(*_RUN_COLUMNS), filters)
-    return _runs(connection, [filtered(query, filters, listed).order_by(listed.desc()).limit(limit)])
+def some_runs(connection: Connection, filters: RunFilter, after: str | None, limit: int) -> pa.Table:
+    """The runs that pass, the last started first. A run of which nobody knows the start has the time it was first heard of.
+
+    The schema's metadata have the cursor of the page that follows, ``next``; none: that was all. Raises BadCursor.
+    """
+    found = run_lists.page(connection, _RUN_COLUMNS, filters, after, limit)
+    table = _runs(found.rows)
+    return table if found.next is None else table.replace_schema_metadata({"next": found.next})
 
 
 def runs_during(connection: Connection, filters: RunFilter, limit: int = MOST_RUNS) -> pa.Table:
@@ -74,18 +79,23 @@ def runs_during(connection: Connection, filters: RunFilter, limit: int = MOST_RU
     whatever is still open.
     """
     assert filters.since_ns is not None
-    query, listed = walk(select(*_RUN_COLUMNS), filters)
-    earlier = filters._replace(since_ns=filters.since_ns - LONGEST_NS)
-    overlapping = filtered(query, earlier, listed).where(or_(runs.c.ended_ns >= filters.since_ns, runs.c.ended_ns.is_(None)))
-    long_open = filtered(query, earlier._replace(since_ns=None, until_ns=earlier.since_ns), listed)
-    queries = [overlapping.order_by(listed.desc()).limit(limit), long_open.where(runs.c.state.in_(NONTERMINAL)).limit(limit)]
-    return _runs(connection, queries)
+    since, earlier = filters.since_ns, filters.since_ns - LONGEST_NS
+    ends_in_it = or_(runs.c.ended_ns >= since, runs.c.ended_ns.is_(None))
+    rows = [
+        *run_lists.those(connection, _RUN_COLUMNS, filters._replace(since_ns=earlier), limit, ends_in_it),
+        *_open_before(connection, filters._replace(since_ns=None, until_ns=earlier), limit),
+    ]
+    return _runs(rows)
 
 
-def _runs(connection: Connection, queries: Iterable[Select[Any]]) -> pa.Table:
+def _open_before(connection: Connection, filters: RunFilter, limit: int) -> Sequence[Row[Any]]:
+    states = tuple(state for state in filters.states or NONTERMINAL if state in NONTERMINAL)
+    return run_lists.those(connection, _RUN_COLUMNS, filters._replace(states=states), limit) if states else []
+
+
+def _runs(rows: Iterable[Row[Any]]) -> pa.Table:
     names = [column.name for column in _RUN_COLUMNS]
-    rows = [row for query in queries for row in connection.execute(query)]
-    return pa.table(_typed(_by_name(names, rows), _RUNS))
+    return pa.table(_typed(_by_name([*names, "walk_ns", "walk_id"], rows), _RUNS))
 
 
 def _by_name(names: list[str], rows: Iterable[Any]) -> dict[str, Any]:

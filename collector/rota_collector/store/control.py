@@ -21,7 +21,7 @@ from rota.rules.fold import TERMINAL, Run, RunEvent, fold
 from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
-from rota_collector.store import audit, columns, counts, expectations_schema, rollups
+from rota_collector.store import audit, columns, counts, expectations_schema, rollups, run_lists
 from rota_collector.store import control_queries as queries
 from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, workflow_days
 from rota_collector.store.dialect import driver_sql, open_sqlite, upsert
@@ -130,12 +130,17 @@ class Control:
     def runs(self, filters: queries.RunFilter, page: str | None = None, limit: int = 100) -> queries.Page[Run]:
         """Runs, the last started first, one page of them; ``page`` is the ``next`` of the page before. Raises BadCursor."""
         with self.engine.begin() as connection:
-            return queries.runs_page(connection, filters, page, limit)
+            return run_lists.runs_page(connection, filters, page, limit)
 
-    def run_columns(self, filters: queries.RunFilter, *, during: bool = False) -> pa.Table:
-        """Runs, the last started first, as columns; with ``during`` those that were under way in the time of ``filters``."""
+    def run_columns(self, filters: queries.RunFilter, page: str | None = None, limit: int = columns.MOST_RUNS) -> pa.Table:
+        """The same as columns; ``next`` is in the metadata of the schema."""
         with self.engine.begin() as connection:
-            return columns.runs_during(connection, filters) if during else columns.some_runs(connection, filters)
+            return columns.some_runs(connection, filters, page, limit)
+
+    def run_columns_during(self, filters: queries.RunFilter) -> pa.Table:
+        """The runs that were under way in the time of ``filters``, as columns."""
+        with self.engine.begin() as connection:
+            return columns.runs_during(connection, filters)
 
     def run_counts(self, bounds: Sequence[int], workflow: str | None = None, reach: Reach = EVERYTHING) -> counts.Counts:
         """By state, the runs that began in each stretch between ``bounds`` (Unix ns)."""
@@ -178,6 +183,9 @@ class Control:
 def _prepare(connection: Connection) -> None:
     """Make the tables that are missing, those of expectations too: a rollup is of runs and slots."""
     metadata.create_all(connection)
+    for table in metadata.tables.values():
+        for index in table.indexes:  # of a file that an earlier version made
+            index.create(connection, checkfirst=True)
     expectations_schema.metadata.create_all(connection)
     audit.prepare(connection)
     if connection.execute(select(cursor)).first() is None:

@@ -12,12 +12,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Row, Select, func, null, select, tuple_
+from sqlalchemy import Connection, Row, Select, func, null, select
 
 from rota.rules.fold import Run
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import BadCursor
-from rota_collector.store.control_schema import run_tags, runs, workflow_days, workflows
+from rota_collector.store.control_schema import runs, workflow_days, workflows
 from rota_collector.store.within import within
 
 RATE_DAYS = 30
@@ -33,7 +33,19 @@ class RunFilter(NamedTuple):
     tag: str | None = None
     since_ns: int | None = None  # inclusive
     until_ns: int | None = None  # exclusive
-    reach: Reach = EVERYTHING
+    pattern: str | None = None  # of its name, with * and ?
+    host: str | None = None
+    text: str | None = None  # in the type or message of the error, or the reason, whatever its case
+    min_duration_ns: int | None = None  # of runs that ended
+    retried: bool = False  # of more than one attempt
+    reach: Reach = EVERYTHING  # the workflows that whoever asks may read
+
+
+class Rows(NamedTuple):
+    """Some rows of a list, and the cursor of the page after them (None: that was all)."""
+
+    rows: Sequence[Row[Any]]
+    next: str | None
 
 
 class Page(NamedTuple, Generic[Item]):
@@ -54,7 +66,7 @@ class Workflow(NamedTuple):
 
 
 # A list does not carry stacks; NULL stands in their place, so that rows keep the shape of Run.
-_listed_columns = [null().label(name) if name == "error_stack" else runs.c[name] for name in Run._fields]
+listed_columns = [null().label(name) if name == "error_stack" else runs.c[name] for name in Run._fields]
 
 
 def listed_ns(run: Run) -> int:
@@ -66,42 +78,6 @@ def to_run(row: Row[Any]) -> Run:
     """A row whose first columns are the fields of Run, as a Run."""
     run = Run._make(row[: len(Run._fields)])
     return run._replace(tags=tuple(json.loads(run.tags)))  # type: ignore[arg-type]  # in the row it is still JSON text
-
-
-def runs_page(connection: Connection, filters: RunFilter, page: str | None, limit: int) -> Page[Run]:
-    """One page of the runs that pass ``filters``, the last listed first."""
-    query, listed = walk(select(*_listed_columns), filters)
-    key = (listed, run_tags.c.run_id if filters.tag is not None else runs.c.run_id)
-    query = filtered(query, filters, listed)
-    if page is not None:
-        query = query.where(tuple_(*key) < tuple_(*page_parts(page, int, str)))
-    query = query.order_by(key[0].desc(), key[1].desc()).limit(limit + 1)
-    items = [to_run(row) for row in connection.execute(query)]
-    return page_of(items, limit, lambda run: (listed_ns(run), run.run_id))
-
-
-def walk(query: Select[Any], filters: RunFilter) -> tuple[Select[Any], Any]:
-    """``query`` on runs, with the column to order it by: a tag has an index of its own, in the same order."""
-    if filters.tag is None:
-        return query, runs.c.listed_ns
-    tagged = query.join(run_tags, run_tags.c.run_id == runs.c.run_id).where(run_tags.c.tag == filters.tag)
-    return tagged, run_tags.c.listed_ns
-
-
-def filtered(query: Select[Any], filters: RunFilter, listed: Any) -> Select[Any]:
-    """``query`` on runs, narrowed; ``listed`` is the column that is their time."""
-    if filters.workflow is not None:
-        query = query.where(runs.c.workflow == filters.workflow)
-    query = within(query, filters.reach, runs.c.workflow)
-    if len(filters.states) == 1:  # in this spelling the index on the state gives the order too
-        query = query.where(runs.c.state == filters.states[0])
-    elif filters.states:
-        query = query.where(runs.c.state.in_(filters.states))
-    if filters.since_ns is not None:
-        query = query.where(listed >= filters.since_ns)
-    if filters.until_ns is not None:
-        query = query.where(listed < filters.until_ns)
-    return query
 
 
 def ids_starting_with(connection: Connection, prefix: str, limit: int, reach: Reach = EVERYTHING) -> list[str]:
@@ -132,7 +108,7 @@ def workflow(connection: Connection, name: str, today: int) -> Workflow | None:
 def _workflows() -> Select[Any]:
     last_run = workflows.outerjoin(runs, runs.c.run_id == workflows.c.last_run_id)
     rollup = [workflows.c[name] for name in ("name", "outcomes", "usual_low_ns", "usual_high_ns")]
-    return select(*_listed_columns, *rollup).select_from(last_run)
+    return select(*listed_columns, *rollup).select_from(last_run)
 
 
 def _to_workflow(row: Row[Any], rates: dict[str, float]) -> Workflow:
@@ -154,15 +130,16 @@ def _rates(connection: Connection, names: Sequence[str], today: int) -> dict[str
 
 def page_of(items: list[Item], limit: int, key: Any) -> Page[Item]:
     """``limit`` of ``items`` (one more was read, if there is one) and the cursor after them; ``key(item)`` orders them."""
-    return Page(items[:limit], _encode(*key(items[limit - 1])) if len(items) > limit else None)
+    return Page(items[:limit], encode(*key(items[limit - 1])) if len(items) > limit else None)
 
 
-def _encode(*parts: object) -> str:
+def encode(*parts: object) -> str:
+    """A cursor that holds the key of a row."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 def page_parts(page: str, *types: type) -> list[Any]:
-    """The key in a cursor that ``page_of`` made. Raises BadCursor."""
+    """The key in a cursor that ``encode`` made. Raises BadCursor."""
     try:
         parts = json.loads(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
     except (ValueError, binascii.Error):

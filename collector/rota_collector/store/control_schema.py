@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, or_, text
 
 metadata = MetaData()
 
@@ -42,13 +42,20 @@ runs = Table(
     Column("error_type", Text),
     Column("error_message", Text),
     Column("error_stack", Text),  # last, as it is long: lists read the row's first page only
-    # One index an order that lists are read in. State and end at the end of the first two answer counts, timelines and
-    # rollups without a look at the rows.
-    Index("runs_listed", "listed_ns", "run_id", "state", "ended_ns"),
+    # One index an order that lists are read in. What stands behind the order in the first two answers counts, timelines,
+    # rollups and filters without a look at the rows.
+    Index("runs_listed", "listed_ns", "run_id", "state", "ended_ns", "workflow"),
     Index("runs_workflow", "workflow", "listed_ns", "run_id", "state", "ended_ns"),
     Index("runs_state", "state", "listed_ns", "run_id"),
     Index("runs_workflow_state", "workflow", "state", "listed_ns", "run_id"),
+    Index("runs_host", "host", "listed_ns", "run_id"),
 )
+
+# What few runs are has an index of those few. Their conditions are spelled here once: a partial index answers no other spelling.
+was_retried = runs.c.attempt > text("1")
+is_telling = or_(runs.c.error_message.is_not(None), runs.c.error_type.is_not(None), runs.c.reason.is_not(None))
+Index("runs_retried", runs.c.listed_ns, runs.c.run_id, sqlite_where=was_retried, postgresql_where=was_retried)
+Index("runs_telling", runs.c.listed_ns, runs.c.run_id, sqlite_where=is_telling, postgresql_where=is_telling)
 
 run_tags = Table(
     "run_tags",

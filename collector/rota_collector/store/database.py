@@ -49,6 +49,7 @@ def _config(memory_limit: str, threads: int | None) -> dict[str, str | bool | in
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
         "memory_limit": memory_limit,
+        "max_temp_directory_size": "1GB",  # of queries that spill; the disk is the journal's
         "checkpoint_threshold": "128MB",  # with less, row groups are written again and again before they are full
         "lock_configuration": "true",
     }

@@ -77,6 +77,11 @@ def least(*values: Any) -> Function[Any]:
     return func.min(*values)
 
 
+def glob(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
+    """Whether a column matches a shell pattern of ``*`` and ``?``; brackets are letters like others."""
+    return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))
+
+
 def json_array(column: ColumnElement[Any]) -> Function[Any]:
     """The values of a column as one JSON array, in the order in which the rows come."""
     return func.json_group_array(column)

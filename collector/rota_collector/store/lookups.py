@@ -6,6 +6,7 @@ from sqlalchemy import Engine, select
 
 from rota.rules.fold import Run
 from rota_collector.store import control_queries as queries
+from rota_collector.store import run_lists
 from rota_collector.store.control_schema import cursor, runs, workflows
 
 _columns = [runs.c[name] for name in Run._fields]
@@ -37,4 +38,4 @@ class Lookups:
         """The runs of a workflow that run, the last started first."""
         filters = queries.RunFilter(workflow=workflow, states=("running",))
         with self._engine.begin() as connection:
-            return queries.runs_page(connection, filters, None, limit).items
+            return run_lists.runs_page(connection, filters, None, limit).items

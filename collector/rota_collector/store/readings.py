@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 
 from rota_collector.decode import to_rows
-from rota_collector.store import sandbox
+from rota_collector.store import sandbox, searches
 from rota_collector.store.sandbox import Rows
+from rota_collector.store.searches import Search
 from rota_collector.store.sql import queries
 
 _SQL = queries("telemetry.sql")
@@ -22,6 +23,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_SPANS = 100_000  # of one run, as columns
 MOST_ITEMS = 10_000
+MOST_SQL_COLUMNS = 1_000_000  # rows of an answer as columns
+_SEARCH_SECONDS = 10.0
 MOST_POINTS = 200  # of one series
 
 Item = dict[str, Any]
@@ -122,6 +125,30 @@ class Readings:
         """When something was last heard of a run (Unix ns); 0: never."""
         return int(self._rows("last_sign", [to_rows.uuid_of(run_id)])[0][0])
 
+    # -- any runs -----------------------------------------------------------------------------------------------------
+
+    def logs(
+        self, search: Search, after: str | None, limit: int, *, severity: int = 0, told: bool = False
+    ) -> tuple[pa.Table, str | None]:
+        """A page of log records, the last first, and the cursor of the next. ``severity`` and ``told`` as in ``LogFilter``."""
+        return self._found("found_logs", "at_ns", search, after, limit, severity=severity, told=told)
+
+    def spans(
+        self, search: Search, after: str | None, limit: int, *, failed: bool = False, min_duration_ns: int | None = None
+    ) -> tuple[pa.Table, str | None]:
+        """A page of spans, the last begun first, and the cursor of the next."""
+        return self._found("found_spans", "started_ns", search, after, limit, failed=failed, min_duration_ns=min_duration_ns)
+
+    def _found(
+        self, query: str, time: str, search: Search, after: str | None, limit: int, **more: Any
+    ) -> tuple[pa.Table, str | None]:
+        with self.reader() as cursor, sandbox.limited(cursor, _SEARCH_SECONDS):
+
+            def read(given: Mapping[str, Any]) -> pa.Table:
+                return cursor.execute(_SQL[query], {**given, **more}).to_arrow_table()
+
+            return searches.page(read, time, search, after, limit)
+
     # -- others -------------------------------------------------------------------------------------------------------
 
     def signals(self, run_ids: Sequence[str], since_ns: int) -> Counter[str]:
@@ -138,9 +165,14 @@ class Readings:
         return self._items("incident_history", [to_rows.uuid_of(incident_id)])
 
     def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
-        """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""
+        """Runs exactly one SELECT. Raises ``QueryError``."""
         with self.reader() as cursor:
             return sandbox.run(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
+
+    def sql_columns(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = MOST_SQL_COLUMNS) -> pa.Table:
+        """The same as columns. Raises ``QueryError``."""
+        with self.reader() as cursor:
+            return sandbox.columns(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
 
     def _rows(self, query: str, given: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
         with self.reader() as cursor:
@@ -151,6 +183,11 @@ class Readings:
             found = cursor.execute(_SQL[query], given)
             columns = [column[0] for column in found.description or ()]
             return [dict(map(_item, columns, row)) for row in found.fetchall()]
+
+
+def items(table: pa.Table) -> list[Item]:
+    """The rows of a table as the API shows them."""
+    return [dict(map(_item, row.keys(), row.values())) for row in table.to_pylist()]
 
 
 def _item(column: str, value: Any) -> tuple[str, Any]:

@@ -249,6 +249,23 @@ SELECT hash, journal_offset FROM requests ORDER BY journal_offset;
 -- name: forget_requests
 DELETE FROM requests WHERE journal_offset < ?;
 
+-- name: held_bytes
+-- What DuckDB holds beside pages of tables, which it may drop whenever it needs their place.
+SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag <> 'BASE_TABLE';
+
+-- name: export
+-- The rows of a table in [since, until), as they are stored.
+SELECT * FROM {table}
+WHERE ($since_ns IS NULL OR {time} >= make_timestamp_ns($since_ns)) AND ($until_ns IS NULL OR {time} < make_timestamp_ns($until_ns))
+  AND ($workflow IS NULL OR workflow = $workflow) AND ($pattern IS NULL OR workflow GLOB $pattern);
+
+-- name: text_columns
+-- Columns of a table that leave the database as text.
+SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND data_type IN ('UUID', 'JSON') ORDER BY column_index;
+
+-- name: view_of_files
+CREATE VIEW {table} AS SELECT * REPLACE ({casts}) FROM read_parquet('{table}-*.parquet');
+
 -- name: run_spans
 -- The spans of a run, in order of their start; with $span_id that one alone.
 SELECT
@@ -315,6 +332,63 @@ SELECT * FROM (
 )
 ORDER BY at_ns;
 
+-- name: found_logs
+-- Log records of any runs in [since, until), the last first; rows of one time in a fixed order, so that pages can be cut there.
+SELECT
+    epoch_ns(logged_at) AS at_ns,
+    coalesce(severity_text, ['trace', 'debug', 'info', 'warn', 'error', 'fatal'][(severity + 3) // 4]) AS severity,
+    event_name,
+    body,
+    attributes,
+    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
+    format('{:016x}', span_id) AS span_id,
+    run_id :: VARCHAR AS run_id,
+    workflow,
+    service,
+    host
+FROM logs
+WHERE logged_at >= make_timestamp_ns($since_ns) AND logged_at < make_timestamp_ns($until_ns)
+  AND ($workflow IS NULL OR workflow = $workflow)
+  AND ($pattern IS NULL OR workflow GLOB $pattern)
+  AND ($visible IS NULL OR len(list_filter($visible :: VARCHAR[], lambda each: workflow GLOB each)) > 0)
+  AND severity >= $severity
+  AND (NOT $told OR event_name IS NULL OR event_name NOT IN
+       ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
+  AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
+ORDER BY logged_at DESC, span_id, event_id, body, attributes
+LIMIT $limit OFFSET $skip;
+
+-- name: found_spans
+-- The same of spans.
+SELECT
+    epoch_ns(started_at) AS started_ns,
+    epoch_ns(started_at) + duration_ns AS ended_ns,
+    duration_ns / 1e9 AS duration_seconds,
+    name,
+    ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'][kind + 1] AS kind,
+    ['unset', 'ok', 'error'][status + 1] AS status,
+    status_message,
+    attributes,
+    scope,
+    replace(trace_id :: VARCHAR, '-', '') AS trace_id,
+    format('{:016x}', span_id) AS span_id,
+    format('{:016x}', parent_span_id) AS parent_span_id,
+    run_id :: VARCHAR AS run_id,
+    workflow,
+    service,
+    host
+FROM spans
+WHERE started_at >= make_timestamp_ns($since_ns) AND started_at < make_timestamp_ns($until_ns)
+  AND ($workflow IS NULL OR workflow = $workflow)
+  AND ($pattern IS NULL OR workflow GLOB $pattern)
+  AND ($visible IS NULL OR len(list_filter($visible :: VARCHAR[], lambda each: workflow GLOB each)) > 0)
+  AND (NOT $failed OR status = 2)
+  AND ($min_duration_ns IS NULL OR duration_ns >= $min_duration_ns)
+  AND ($text IS NULL OR contains(lower(name), lower($text)) OR contains(lower(status_message), lower($text))
+       OR contains(lower(attributes), lower($text)))
+ORDER BY started_at DESC, span_id, trace_id
+LIMIT $limit OFFSET $skip;
+
 -- name: run_attributes
 -- What the states of a run say beside the state: of each resource and record, the last first.
 SELECT resource, attributes
@@ -339,15 +413,23 @@ LIMIT 1000;
 
 -- name: run_facts
 -- The numbers that the tasks of a run recorded, added up. A recorded fact has a plain name; names with dots are of conventions.
-SELECT task AS name, fact.key AS fact, sum(TRY_CAST(fact.value AS DOUBLE)) AS total
-FROM (
-    SELECT task, unnest(map_entries(TRY_CAST(attributes AS MAP(VARCHAR, JSON)))) AS fact
+-- Of flat attributes, which nearly all are, they are cut out of the text: inside a JSON string each quote has a backslash.
+WITH told AS (
+    SELECT task, attributes, contains(attributes[2:], '{') AS is_nested
     FROM spans
-    WHERE run_id = ? :: UUID AND task IS NOT NULL AND regexp_matches(attributes, '"[A-Za-z_][A-Za-z0-9_]*":-?[0-9]')
+    WHERE run_id = $1 :: UUID AND task IS NOT NULL
+), facts AS (
+    SELECT task, split_part(pair, '"', 2) AS fact, TRY_CAST(split_part(pair, ':', 2) AS DOUBLE) AS value
+    FROM (
+        SELECT task, unnest(regexp_extract_all(attributes, '"[A-Za-z_][A-Za-z0-9_]*":-?[0-9][0-9.eE+-]*')) AS pair
+        FROM told WHERE NOT is_nested
+    )
+    UNION ALL
+    SELECT task, fact.key, TRY_CAST(fact.value AS DOUBLE)
+    FROM (SELECT task, unnest(map_entries(TRY_CAST(attributes AS MAP(VARCHAR, JSON)))) AS fact FROM told WHERE is_nested)
+    WHERE regexp_full_match(fact.key, '[A-Za-z_][A-Za-z0-9_]*') AND json_type(fact.value) IN ('UBIGINT', 'BIGINT', 'DOUBLE')
 )
-WHERE NOT contains(fact.key, '.') AND json_type(fact.value) IN ('UBIGINT', 'BIGINT', 'DOUBLE')
-GROUP BY task, fact.key
-LIMIT 1000;
+SELECT task AS name, fact, sum(value) AS total FROM facts GROUP BY task, fact LIMIT 1000;
 
 -- name: run_history
 -- All that was told and decided about a run, in order of its time.

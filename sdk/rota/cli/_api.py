@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,7 +16,7 @@ from rota.wire.names import COLLECTOR_HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Any, Iterable, Iterator
 
     Item = dict[str, Any]
 
@@ -50,8 +52,8 @@ def of_workflow(name: str, below: str = "") -> str:
 
 
 def _with(path: str, parameters: Item) -> str:
-    given = {name: str(value) for name, value in parameters.items() if value is not None}
-    return "/api/v1" + path + ("?" + urllib.parse.urlencode(given) if given else "")
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return "/api/v1" + path + ("?" + urllib.parse.urlencode(given, doseq=True) if given else "")
 
 
 def items(path: str, limit: int | None = None, **parameters: object) -> Iterator[Item]:
@@ -64,6 +66,57 @@ def items(path: str, limit: int | None = None, **parameters: object) -> Iterator
         cursor = page["next"]
         if cursor is None:
             return
+
+
+def stream(path: str, **parameters: object) -> Iterator[tuple[str, Item]]:
+    """The server-sent events at ``path`` as (name, content), until the collector is gone for good. A connection that breaks is
+    made anew, and goes on behind the last event.
+
+    Raises:
+        CollectorError: it refused, or could not be reached.
+    """
+    last = ""
+    while True:
+        try:
+            with open_url(
+                _config.endpoint() + _with(path, parameters), headers={"Last-Event-ID": last} if last else {}
+            ) as answer:
+                for event_id, name, data in _events(answer):
+                    last = event_id or last
+                    if name:
+                        yield name, json.loads(data)
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code != 503 or not last:
+                    raise _refusal(error, _config.endpoint()) from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if not last:
+                raise unreachable(_config.endpoint(), error) from None
+        time.sleep(1)
+
+
+def post_stream(path: str, content: Item, silence_seconds: float) -> Any:
+    """The open answer, as a file, to ``content``; what is None in it is left out. Raises CollectorError."""
+    given = {name: value for name, value in content.items() if value is not None}
+    try:
+        return open_url(_config.endpoint() + _with(path, {}), json.dumps(given).encode(), silence_seconds)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refusal(error, _config.endpoint()) from None
+    except (OSError, ValueError) as error:
+        raise unreachable(_config.endpoint(), error) from None
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[tuple[str, str, str]]:
+    """(id, name, data) of each event; name and data are empty where there is an id alone."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(": ")
+        if name or value:
+            fields[name] = value
+        else:
+            yield fields.get("id", ""), fields.get("event", ""), fields.get("data", "")
+            fields = {}
 
 
 def find_run(word: str) -> Item:
@@ -83,12 +136,12 @@ def find_run(word: str) -> Item:
 
 def open_url(
     url: str, body: bytes | None = None, timeout_seconds: float = TIMEOUT_SECONDS, *, content_type: str = "application/json",
-    method: str | None = None,
+    method: str | None = None, headers: dict[str, str] | None = None,
 ) -> Any:  # fmt: skip
     """``urlopen`` with the headers of the environment, and no proxy on the way to this machine. Raises OSError, ValueError."""
     if not url.startswith(("http://", "https://")):
         raise ValueError("not an http:// or https:// address")
-    request = urllib.request.Request(url, body, _config.headers(), method=method)
+    request = urllib.request.Request(url, body, {**_config.headers(), **(headers or {})}, method=method)
     if body is not None:
         request.add_header("Content-Type", content_type)
     opener = urllib.request.build_opener()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from rota.cli import _api, _text, _typed
 from rota.errors import UsageError
 
@@ -17,11 +19,18 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of ``rota runs``."""
-    parser.add_argument("workflow", nargs="?", metavar="WORKFLOW", help="only runs of this workflow")
-    parser.add_argument("--state", help="only runs in this state: running, succeeded, failed, crashed, …")
+    parser.add_argument("workflow", nargs="?", metavar="WORKFLOW", help="only runs of this workflow; `*` and `?` match several")
+    parser.add_argument(
+        "--state", action="append", help="only runs in this state: running, succeeded, failed, crashed, …; several"
+    )
     parser.add_argument("--tag", help="only runs with this tag")
     parser.add_argument("--since", metavar="WHEN", help="started at or after: 90m, 12h, 7d ago, or a time as 2026-01-31T02:00Z")
     parser.add_argument("--until", metavar="WHEN", help="started before")
+    parser.add_argument("--host", help="only runs on this host")
+    parser.add_argument("--grep", metavar="TEXT", help="only runs with this text in their error or reason, in any case")
+    parser.add_argument("--longer", metavar="DURATION", help="only runs that took at least so long: 90s, 15m, 2h")
+    parser.add_argument("--retried", action="store_true", help="only runs of more than one attempt")
+    parser.add_argument("--follow", action="store_true", help="print runs as they change, until Ctrl-C; of a workflow, or all")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default 20)")
     parser.add_argument("--json", action="store_true", help="print the API's items")
 
@@ -29,7 +38,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print the runs that pass the filters."""
     since, until = moment(args.since), moment(args.until)
-    filters = {"workflow": args.workflow, "state": args.state, "tag": args.tag, "since": since, "until": until}
+    if args.follow:
+        return _follow(args)
+    filters = {
+        "workflow": args.workflow, "state": args.state, "tag": args.tag, "since": since, "until": until, "host": args.host,
+        "q": args.grep, "min_seconds": _typed.seconds_of(args.longer), "retried": args.retried or None,
+    }  # fmt: skip
     found = list(_api.items("/runs", args.limit, **filters))
     if args.json:
         _text.json_items(found)
@@ -37,6 +51,22 @@ def run(args: Namespace) -> int:
         print("no such run" if any(filters.values()) else "no run yet")
     else:
         print_runs(found)
+    return 0
+
+
+def _follow(args: Namespace) -> int:
+    """Print each run as often as it changes."""
+    try:
+        for name, item in _api.stream("/tail", kinds="runs", workflow=args.workflow):
+            if name != "run" or (args.state and item["state"] not in args.state):
+                continue
+            if args.json:
+                print(json.dumps(item), flush=True)
+            else:
+                state = _text.clean(item["state"] + (" (%s)" % item["reason"] if item["reason"] else ""))
+                print(item["id"][:SHORT_ID], _text.clean(item["workflow"]), state, _text.took(item), flush=True)
+    except KeyboardInterrupt:
+        pass
     return 0
 
 

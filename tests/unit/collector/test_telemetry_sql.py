@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from otlp_messages import record, span, traces
 
-from rota_collector.errors import QueryError, QueryFailed, QueryRefused, QueryTimeout
+from rota_collector.errors import QueryBusy, QueryError, QueryFailed, QueryRefused, QueryTimeout, QueryTooLarge
 from rota_collector.journal import Signal
+from rota_collector.store import sandbox
 from rota_collector.store.sandbox import Rows
 from rota_collector.store.telemetry import Telemetry
 
@@ -73,6 +76,23 @@ def test_a_select_is_answered(store: Telemetry, query: str, rows: list[tuple[obj
         "SELECT write_log('x')", "SELECT list_transform([1], lambda x: write_log('x'))",
         "SELECT setseed(0.5)", "SELECT sleep_ms(1)",
         "SELECT length(repeat('x', 2000000000))", "SELECT lpad('x', 2000000000, 'y')",
+        "SELECT list_sum(range(1, 500000000))", "SELECT len(generate_series(1, 500000000))",
+        "SELECT format('{:>1000000000}', 'x')",
+        "SELECT printf('%1000000000d', 1)", "FROM range(len(range(1, 500000000)))", "SELECT unnest(range(1000000000))",
+        "SELECT current_setting('temp_directory')", "SELECT * FROM duckdb_memory()", "SELECT * FROM duckdb_temporary_files()",
+        "SELECT * FROM pragma_database_size()", "SELECT * FROM pragma_storage_info('spans')",
+        "SELECT * FROM which_secret('x', 's3')",
+        "SELECT * FROM read_ndjson('/etc/passwd')", "SELECT * FROM read_duckdb('/tmp/x.duckdb')",
+        "SELECT * FROM seq_scan('spans')",
+        "SELECT * FROM query($$DROP TABLE spans$$)", "SELECT /* ; */ 1; -- \nDROP TABLE spans", "SELECT 1;;DROP TABLE spans",
+        "/* SELECT */ DROP TABLE spans", "SHOW TABLES; SELECT 1", "DESCRIBE spans; DROP TABLE spans",
+        "\ufeffDROP TABLE spans", "SELECT * FROM \u200bread_text('/etc/passwd')", "SELECT * FROM \"read_text\"('/etc/passwd')",
+        "SELECT * FROM READ_TEXT('/etc/passwd')", "SELECT * FROM system.main.read_text('/etc/passwd')",
+        "CREATE MACRO m() AS TABLE FROM read_text('/etc/passwd'); FROM m()", "CREATE OR REPLACE VIEW runs AS SELECT 1",
+        "CREATE SECRET s (TYPE s3)", "COMMENT ON TABLE spans IS 'x'", "SET VARIABLE x = 1", "COPY (SELECT 1) TO '/dev/stdout'",
+        "UPDATE EXTENSIONS", "CALL query('SELECT 1')", "EXPLAIN SELECT 1",
+        "MERGE INTO spans USING logs ON true WHEN MATCHED THEN DELETE",
+        f"SELECT '{'x' * 100_001}'",
     ],
 )  # fmt: skip
 def test_everything_else_is_refused(store: Telemetry, query: str) -> None:
@@ -87,12 +107,17 @@ def test_everything_else_is_refused(store: Telemetry, query: str) -> None:
     [
         "SELECT * FROM '/etc/passwd'", "SELECT getenv('HOME')", "SELECT * FROM store", "SELECT * FROM nothing", "SELEC 1",
         "WITH x AS (DELETE FROM spans RETURNING *) SELECT * FROM x", "SELECT * FROM (DELETE FROM spans RETURNING *)",
+        "SELECT 1 \u037e DROP TABLE spans", "SELECT $1", "SELECT ?", "SELECT $name",
+        "SELECT " + "-" * 2 + "1",
+        "SELECT * FROM " + "(SELECT * FROM " * 2_000 + "spans" + ")" * 2_000, "SELECT " + "NOT " * 20_000 + "true",
+        "SELECT * FROM 'https://example.org/x.parquet'", "SELECT * FROM 's3://bucket/x'", "SELECT * FROM '/proc/self/environ'",
+        "FROM store.main.spans", "SELECT getvariable('x') FROM nothing",
         "SELECT 1 INTO OUTFILE '/tmp/stolen'", "SELECT 'x'::INTEGER", "SELECT error('own')", "SELECT \x00",
     ],
 )  # fmt: skip
 def test_what_does_not_run_says_why(store: Telemetry, query: str) -> None:
     """A query that names no table, no function or no sense fails with DuckDB's words; variables of the process are no tables."""
-    with pytest.raises(QueryFailed, match=r"\w{3}"):
+    with pytest.raises((QueryFailed, QueryRefused), match=r"\w{3}"):
         store.sql(query)
     assert store.sql("SELECT count(*) FROM spans").rows == [(10,)]
 
@@ -120,6 +145,70 @@ def test_memory_is_limited(store: Telemetry) -> None:
     with pytest.raises(QueryError):
         store.sql("SELECT list(range) FROM range(200000000)", timeout_seconds=20)
     assert store.sql("SELECT 1").rows == [(1,)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT quantile_cont(a.range * b.range, 0.5) FROM range(100000) a, range(100000) b",  # not counted by DuckDB
+        "SELECT list(a.range) FROM range(100000) a, range(100000) b",
+        "WITH RECURSIVE r(s) AS (SELECT 'xxxxxxxxxx' UNION ALL SELECT s || s FROM r WHERE length(s) < 1e10) SELECT max(s) FROM r",
+    ],
+)
+def test_a_query_holds_no_more_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    """It is ended long before the memory is gone that all have together, and who writes meanwhile does not notice."""
+    monkeypatch.setattr(sandbox, "MOST_BYTES", 100 << 20)
+    store = Telemetry.open(tmp_path / "telemetry.duckdb", memory_limit="400MB", threads=1)
+    done, written = threading.Event(), 0
+
+    def write() -> int:
+        count = 0
+        while not done.is_set():
+            spans = (span(count * 100 + n) for n in range(1, 101))
+            store.apply([record(traces(*spans), Signal.TRACES_PROTO, offset=store.offset())])
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(write)
+        with pytest.raises(QueryTooLarge, match="memory"):
+            store.sql(query, timeout_seconds=60)
+        done.set()
+        written = writing.result()
+    assert written > 0
+    assert store.sql("SELECT count(*) FROM spans").rows == [(100 * written,)]
+    store.close()
+
+
+def test_few_queries_run_at_once(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes when as many as may are running is told to come again."""
+    monkeypatch.setattr(sandbox, "_WAIT_SECONDS", 0.05)
+    slow = "SELECT sum(a.range + b.range) FROM range(1000000) a, range(1000000) b"
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(store.sql, slow, timeout_seconds=1) for _ in range(2)]
+        with pytest.raises(QueryBusy):
+            until_raised(lambda: store.sql("SELECT 1"))
+        for each in running:
+            assert isinstance(each.exception(), QueryTimeout)
+    assert store.sql("SELECT 1").rows == [(1,)]
+
+
+def until_raised(ask: Callable[[], object]) -> None:
+    """Ask again and again: the two take a moment to begin."""
+    while True:
+        ask()
+
+
+def test_rows_come_as_columns_too(store: Telemetry) -> None:
+    """As Arrow, with the same limits; that there are more is in the metadata."""
+    table = store.sql_columns("SELECT name, kind FROM spans ORDER BY started_at", max_rows=3)
+    assert (table.column_names, table.num_rows, table.schema.metadata) == (["name", "kind"], 3, {b"truncated": b"1"})
+    assert store.sql_columns("SELECT name FROM spans").schema.metadata is None
+    assert store.sql_columns("SELECT name FROM spans WHERE false").num_rows == 0
+    with pytest.raises(QueryRefused):
+        store.sql_columns("DROP TABLE spans")
+    with pytest.raises(QueryTimeout):
+        store.sql_columns("FROM range(100000000000) ORDER BY random()", timeout_seconds=0.2)
 
 
 def test_an_interrupt_hits_only_its_query(store: Telemetry) -> None:

@@ -55,6 +55,10 @@ TABLE = """
     all    read    GET /channels
     listed read    GET /alerts
     all    read    POST /sql
+    all    read    POST /export
+    all    read    GET /logs
+    all    read    GET /spans
+    all    read    GET /tail
     own    operate POST /workflows/{name}/pause
     own    operate POST /workflows/{name}/resume
     own    operate POST /runs/{run_id}/outcome
