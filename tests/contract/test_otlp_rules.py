@@ -21,8 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceS
 from otlp_messages import TRACE, log, logs, record, span, to_json, traces
 
 from rota_collector import decode
-from rota_collector.decode import to_rows
 from rota_collector.clock import ManualClock
+from rota_collector.decode import to_rows
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.otlp import Receiver
 
