@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import grpc
 import grpc.aio
+import uvloop
 from google.rpc.status_pb2 import Status
 
 from rota.wire.names import COLLECTOR_HEADER
@@ -62,7 +63,7 @@ class Receiver:
         self._intake, self._tally, self._gate = Intake(journal, "rota-grpc-validate"), tally or Tally(), gate
         self._address, self._tls = address, tls
         self._options = list({**_OPTIONS, "grpc.max_receive_message_length": max_body}.items())
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rota-grpc", daemon=True)
         self._thread.start()
         try:
