@@ -9,7 +9,11 @@ from pathlib import Path
 import duckdb
 
 from rota_collector import _files
-from rota_collector.errors import StoreError, StoreLocked
+from rota_collector.errors import StoreError, StoreLocked, StoreNewer
+from rota_collector.store import migrations
+from rota_collector.store.sql import queries
+
+_SQL = queries("telemetry.sql")
 
 
 def open_or_renew(
@@ -17,7 +21,8 @@ def open_or_renew(
 ) -> tuple[duckdb.DuckDBPyConnection, Path | None]:
     """The open database, and where a file was moved that could not be opened.
 
-    Raises ``StoreLocked`` when another process has it open, ``StoreError`` when it can be neither opened nor made.
+    Raises ``StoreLocked`` when another process has it open, ``StoreNewer`` when a newer DuckDB wrote it, ``StoreError`` when
+    it can be neither opened nor made.
     """
     config = _config(memory_limit, threads)
     try:
@@ -27,6 +32,8 @@ def open_or_renew(
     except (duckdb.Error, OSError) as error:
         if "lock on file" in str(error):
             raise StoreLocked(f"another process has {path} open; stop it, or set another ROTA_HOME") from error
+        if "database file with version number" in str(error):  # nothing is wrong with it
+            raise StoreNewer(f"{path} was written by a newer DuckDB; install that version of rota again: {error}") from error
         if isinstance(error, OSError) or not path.exists() or not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(f"cannot open {path}: {error}") from error
     aside = _set_aside(path)
@@ -35,6 +42,28 @@ def open_or_renew(
         return duckdb.connect(path, config=config), aside
     except (duckdb.Error, OSError) as error:
         raise StoreError(f"cannot make {path} anew: {error}; the old file is {aside}") from error
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Bring an open telemetry database to the newest schema, in one transaction. Raises StoreNewer when it is beyond that."""
+    missing = migrations.due("telemetry", _version(connection), path)
+    if not missing:
+        return
+    connection.begin()
+    try:
+        for step in missing:
+            connection.execute(step.statements)
+        connection.execute(_SQL["note_version"].format(version=missing[-1].version))
+        connection.commit()
+    except duckdb.Error:
+        connection.rollback()
+        raise
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> int:
+    if not connection.execute(_SQL["has_version"]).fetchall()[0][0]:
+        return 1
+    return int(connection.execute(_SQL["version"]).fetchall()[0][0])
 
 
 def _config(memory_limit: str, threads: int | None) -> dict[str, str | bool | int | float | list[str]]:
@@ -61,6 +90,7 @@ def _create(path: Path, schema: str) -> None:
         leftover.unlink(missing_ok=True)
     with duckdb.connect(beside) as connection:
         connection.execute(schema)
+        connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.rename(path)

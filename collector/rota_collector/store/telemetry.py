@@ -52,10 +52,14 @@ class Telemetry(Readings):
         """
         connection, set_aside = database.open_or_renew(path, _SQL["schema"], memory_limit, threads)
         try:
+            database.migrate(connection, path)
             connection.execute(_SQL["views"])
         except duckdb.Error as error:
             connection.close()
-            raise StoreError(f"cannot make the views of {path}: {error}") from error
+            raise StoreError(f"cannot bring {path} up to date: {error}") from error
+        except StoreError:
+            connection.close()
+            raise
         return cls(connection, set_aside)
 
     def offset(self) -> int:

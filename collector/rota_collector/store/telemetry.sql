@@ -3,6 +3,7 @@
 -- they compress and compare well; times are TIMESTAMP_NS in UTC; attributes are JSON, with what is asked often promoted.
 
 -- name: schema
+-- The newest; what leads to it from older ones is in migrations/telemetry.
 CREATE TABLE spans (
     trace_id UUID NOT NULL,
     span_id UBIGINT NOT NULL,            -- its hex digits are the id's
@@ -27,7 +28,8 @@ CREATE TABLE spans (
     scope VARCHAR,
     scope_version VARCHAR,
     scope_attributes JSON,
-    resource JSON NOT NULL
+    resource JSON NOT NULL,
+    calls UINTEGER                       -- how many calls it stands for; NULL: it is one
 );
 
 CREATE TABLE logs (
@@ -101,6 +103,17 @@ INSERT INTO progress VALUES (0);
 
 -- Hashes of the latest requests, to leave out those that were sent again.
 CREATE TABLE requests (hash UUID NOT NULL, journal_offset UBIGINT NOT NULL);
+
+-- name: has_version
+SELECT count(*) > 0 FROM duckdb_tables() WHERE table_name = 'schema_version';
+
+-- name: note_version
+CREATE TABLE IF NOT EXISTS schema_version (version UINTEGER NOT NULL);
+DELETE FROM schema_version;
+INSERT INTO schema_version VALUES ({version});
+
+-- name: version
+SELECT version FROM schema_version;
 
 -- name: views
 -- Made anew at each start, so that an older file shows what this version can tell.
@@ -273,17 +286,17 @@ LIMIT $limit;
 -- name: span_columns
 -- The shape of a run, for drawing: each span without its attributes, and each task that has only begun, in order of their
 -- start. When there are more than fit, those that failed come first, then the longest: what holds the others together.
-SELECT span_id, parent_span_id, name, kind, is_task, started_ns, duration_ns, is_failed, total
+SELECT span_id, parent_span_id, name, kind, is_task, started_ns, duration_ns, is_failed, calls, total
 FROM (
     SELECT *, count(*) OVER () AS total
     FROM (
         SELECT span_id, parent_span_id, name, kind, task IS NOT NULL AS is_task, epoch_ns(started_at) AS started_ns,
-               duration_ns, status = 2 AS is_failed
+               duration_ns, status = 2 AS is_failed, calls
         FROM spans
         WHERE run_id = $run_id :: UUID
         UNION ALL
         SELECT span_id, try_cast('0x' || (attributes ->> 'rota.task.parent.id') AS UBIGINT), task, 1, true, epoch_ns(logged_at),
-               NULL, false
+               NULL, false, NULL
         FROM logs
         WHERE run_id = $run_id :: UUID AND event_name = 'rota.task.state'
           AND span_id NOT IN (SELECT span_id FROM spans WHERE run_id = $run_id :: UUID)
