@@ -30,9 +30,10 @@ from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.fatal import FATAL
 from rota_collector.store.telemetry import Telemetry
-from rota_collector.watch.followers import Follower
+from rota_collector.watch.followers import EXIT_STATUS_FATAL, Follower
 from rota_collector.watch.monitor import Monitor
 from rota_collector.watch.outbox import Sender
+from rota_collector.watch.retention import Retention
 from rota_collector.watch.tick import Tools
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
@@ -91,6 +92,18 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     for follower in (to_telemetry, to_control):
         follower.start()
     alerts = Alerts(control.engine)
+    retention = Retention(
+        config.home,
+        telemetry,
+        control.engine,
+        config.keep,
+        config.disk_reserve,
+        lambda: (telemetry.offset(), control.offset()),
+        clock,
+        lambda: os._exit(EXIT_STATUS_FATAL),
+    )
+    opened.callback(retention.stop, CATCH_UP_SECONDS)
+    retention.start()
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
     _start_monitor(Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ import duckdb
 
 from rota_collector import _files
 from rota_collector.errors import StoreError, StoreLocked, StoreNewer
-from rota_collector.store import migrations
+from rota_collector.store import copies, migrations
+from rota_collector.store.clone import clone
 from rota_collector.store.sql import queries
 
 _SQL = queries("telemetry.sql")
@@ -26,8 +28,9 @@ def open_or_renew(
     """
     config = _config(memory_limit, threads)
     try:
+        _take_compacted(path)
         if not path.exists():
-            _create(path, schema)
+            _begin(path, schema)
         return duckdb.connect(path, config=config), None
     except (duckdb.Error, OSError) as error:
         if "lock on file" in str(error):
@@ -38,7 +41,7 @@ def open_or_renew(
             raise StoreError(f"cannot open {path}: {error}") from error
     aside = _set_aside(path)
     try:
-        _create(path, schema)
+        _begin(path, schema)
         return duckdb.connect(path, config=config), aside
     except (duckdb.Error, OSError) as error:
         raise StoreError(f"cannot make {path} anew: {error}; the old file is {aside}") from error
@@ -75,7 +78,7 @@ def _config(memory_limit: str, threads: int | None) -> dict[str, str | bool | in
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
         "memory_limit": memory_limit,
-        "checkpoint_threshold": "128MB",  # with less, row groups are written again and again before they are full
+        "checkpoint_threshold": "1TB",  # never by itself: see store.upkeep
         "lock_configuration": "true",
     }
     if threads:
@@ -83,18 +86,62 @@ def _config(memory_limit: str, threads: int | None) -> dict[str, str | bool | in
     return config
 
 
+def remove(path: Path) -> None:
+    """A database file and its write-ahead log, the log first: without it a file is as it was, and whole."""
+    for file in (_wal(path), path):
+        file.unlink(missing_ok=True)
+
+
+def replace(path: Path, beside: Path) -> None:
+    """Put a database that is whole and closed in the place of another."""
+    _wal(path).unlink(missing_ok=True)
+    beside.rename(path)
+    _files.sync_directory(path.parent)
+
+
+def compacted(path: Path) -> Path:
+    """Where a database written anew waits to take the place of ``path``, at the next start."""
+    return path.with_name(path.name + ".compacted")
+
+
+def _take_compacted(path: Path) -> None:
+    if not compacted(path).exists():
+        return
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as DuckDB does
+        except OSError as error:
+            raise StoreLocked(f"another process has {path} open; stop it, or set another ROTA_HOME") from error
+        replace(path, compacted(path))
+
+
+def _begin(path: Path, schema: str) -> None:
+    """From the last verified copy; where there is none, or it is broken too, with nothing."""
+    copy = copies.latest(path.parent / "copies")
+    if copy is not None:
+        beside = path.with_name(path.name + ".new")
+        remove(beside)
+        clone(copy.directory / copies.TELEMETRY, beside)
+        try:
+            duckdb.connect(beside, read_only=True).close()
+            replace(path, beside)
+        except duckdb.Error:
+            remove(beside)
+        else:
+            return
+    _create(path, schema)
+
+
 def _create(path: Path, schema: str) -> None:
     """A kill during the creation of a database leaves a file that nothing opens; so it gets its name when it is whole."""
     beside = path.with_name(path.name + ".new")
-    for leftover in (beside, _wal(beside)):
-        leftover.unlink(missing_ok=True)
+    remove(beside)
     with duckdb.connect(beside) as connection:
         connection.execute(schema)
         connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))
     with beside.open("rb") as file:
         os.fsync(file.fileno())
-    beside.rename(path)
-    _files.sync_directory(path.parent)
+    replace(path, beside)
 
 
 def _set_aside(path: Path) -> Path:

@@ -262,6 +262,42 @@ SELECT hash, journal_offset FROM (SELECT * FROM requests ORDER BY journal_offset
 -- name: forget_requests
 DELETE FROM requests WHERE journal_offset < ?;
 
+-- name: path
+SELECT path FROM duckdb_databases() WHERE database_name = current_database();
+
+-- name: count
+SELECT count(*) FROM {table};
+
+-- name: read_all
+-- All rows, and every value of them.
+SELECT count(*), bit_xor(hash(each)) FROM {table} AS each;
+
+-- name: oldest
+SELECT epoch_ns(min({time})) FROM {table} WHERE {rows};
+
+-- name: delete_before
+DELETE FROM {table} WHERE {time} < make_timestamp_ns({before_ns}) AND ({rows});
+
+-- name: database_size
+SELECT block_size, total_blocks, free_blocks FROM pragma_database_size() WHERE database_name = current_database();
+
+-- name: copy_table
+DELETE FROM {table};
+INSERT INTO {table} BY NAME SELECT * FROM source.{table};
+
+-- name: count_source
+SELECT count(*) FROM source.{table};
+
+-- name: time_shares
+-- The times before which these shares of the rows lie.
+SELECT approx_quantile(epoch_ns({time}), ? :: FLOAT[]) FROM source.{table};
+
+-- name: copy_stretch
+INSERT INTO {table} BY NAME SELECT * FROM source.{table}
+WHERE ($first :: BIGINT IS NULL OR {time} >= make_timestamp_ns($first :: BIGINT))
+  AND ($last :: BIGINT IS NULL OR {time} < make_timestamp_ns($last :: BIGINT))
+ORDER BY workflow, {time};
+
 -- name: run_spans
 -- The spans of a run, in order of their start; with $span_id that one alone.
 SELECT
