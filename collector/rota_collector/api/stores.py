@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -31,6 +31,12 @@ class Progress(Protocol):
         """Whether it still follows."""
 
 
+class Retaining(Protocol):
+    """Who forgets what is old."""
+
+    trouble: str | None
+
+
 class Sender(Protocol):
     """Who sends alerts."""
 
@@ -54,6 +60,8 @@ class Stores:
     alerts: Alerts
     sender: Sender
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
+    retention: Retaining | None = None
+    damage: Mapping[int, int] = field(default_factory=dict)  # where the journal could not be read -> how many bytes
 
     @cached_property
     def keys(self) -> Keys:
