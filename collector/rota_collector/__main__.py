@@ -13,7 +13,6 @@ import socket
 import sys
 from collections.abc import MutableMapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import uvloop

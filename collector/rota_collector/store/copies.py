@@ -52,9 +52,7 @@ def latest(copies: Path) -> Copy | None:
 
 
 def make(home: Path, telemetry: Telemetry, stopping: threading.Event, reserve: int = 0) -> Copy:
-    """Copy both stores while they are used, read the copy back, and remove the ones before. ``reserve`` bytes of the disk stay
-    free. Raises CopyFailed.
-    """
+    """Copy both stores while they are used; read the copy back. ``reserve`` bytes of the disk stay free. Raises CopyFailed."""
     copies = home / "copies"
     with contextlib.suppress(FileExistsError):
         copies.mkdir(mode=0o700)
@@ -73,10 +71,15 @@ def make(home: Path, telemetry: Telemetry, stopping: threading.Event, reserve: i
         raise CopyFailed(f"cannot make a copy in {copies}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    for older in copies.iterdir():
-        if older.name.isdecimal() and older.name < named.name:
-            shutil.rmtree(older)
     return copy._replace(directory=named)
+
+
+def remove_older(home: Path) -> None:
+    """Remove all but the latest copy."""
+    copy = latest(home / "copies")
+    for older in copy.directory.parent.iterdir() if copy else ():
+        if older.name.isdecimal() and copy and older.name < copy.directory.name:
+            shutil.rmtree(older)
 
 
 def _refuse_without_room(home: Path, reserve: int) -> None:

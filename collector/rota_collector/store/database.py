@@ -107,12 +107,17 @@ def compacted(path: Path) -> Path:
 def _take_compacted(path: Path) -> None:
     if not compacted(path).exists():
         return
+    if path.exists():
+        _refuse_if_open(path)
+    replace(path, compacted(path))
+
+
+def _refuse_if_open(path: Path) -> None:
     with path.open("r+b") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as DuckDB does
         except OSError as error:
             raise StoreLocked(f"another process has {path} open; stop it, or set another ROTA_HOME") from error
-        replace(path, compacted(path))
 
 
 def _begin(path: Path, schema: str) -> None:

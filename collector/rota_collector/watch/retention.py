@@ -123,14 +123,18 @@ class Retention(threading.Thread):
             self._copy()
 
     def _copy(self) -> copies.Copy:
-        with home.holding_journal(self._home):
-            return copies.make(self._home, self._telemetry, self._stopping, self._reserve)
+        copy = copies.make(self._home, self._telemetry, self._stopping, self._reserve)
+        self._delete(())
+        return copy
 
     def _delete(self, deletable: Sequence[Segment]) -> None:
+        """Also the copies that a newer one replaces; nothing while somebody makes a backup of it."""
         with home.holding_journal(self._home, to_delete=True) as is_mine:
-            for segment in deletable if is_mine else ():
-                _files.segment_path(self._home / "journal", segment.first).unlink()
-            _files.sync_directory(self._home / "journal")
+            if is_mine:
+                copies.remove_older(self._home)
+                for segment in deletable:
+                    _files.segment_path(self._home / "journal", segment.first).unlink()
+                _files.sync_directory(self._home / "journal")
 
     def _complain(self, trouble: str, wait_seconds: float) -> None:
         if not self._stopping.is_set():

@@ -87,6 +87,7 @@ def test_only_the_latest_copy_is_kept(store: Telemetry, tmp_path: Path) -> None:
     for number in range(3):
         store.apply([spans_record(number)])
         copies.make(tmp_path, store, NEVER)
+        copies.remove_older(tmp_path)
     assert [path.name for path in (tmp_path / "copies").iterdir()] == [f"{3:020d}"]
 
 
