@@ -62,11 +62,11 @@ def backup(directory: Path, target: Path) -> str:
     beside.mkdir(mode=0o700, parents=True)
     with home.holding_journal(directory):
         first = _copy_stores(directory, beside)
-        count = _copy_journal(directory / JOURNAL, beside / JOURNAL, first)
+        _copy_journal(directory / JOURNAL, beside / JOURNAL, first)
     _files.sync_directory(beside)
     beside.rename(target)
     _files.sync_directory(target.parent)
-    return f"backed up {directory} to {target}: {_size(target)} bytes, {count} segments of the journal from offset {first} on"
+    return f"backed up {directory} to {target}: {_size(target)} bytes, with the journal from offset {first} on"
 
 
 def _copy_stores(directory: Path, target: Path) -> int:
@@ -82,13 +82,12 @@ def _copy_stores(directory: Path, target: Path) -> int:
     return min(control, copy.offset)
 
 
-def _copy_journal(journal: Path, target: Path, first: int) -> int:
+def _copy_journal(journal: Path, target: Path, first: int) -> None:
     target.mkdir(mode=0o700)
-    needed = [segment for segment in segments(journal) if segment.end > first]
-    for segment in needed:
-        clone(_files.segment_path(journal, segment.first), _files.segment_path(target, segment.first))
+    for segment in segments(journal):
+        if segment.end > first:
+            clone(_files.segment_path(journal, segment.first), _files.segment_path(target, segment.first))
     _files.sync_directory(target)
-    return len(needed)
 
 
 def _size(directory: Path) -> int:

@@ -97,7 +97,7 @@ def test_restoring_keeps_what_was_there(written, tmp_path):
     assert len(collector.start().applied().all_runs()) == writer.acknowledged
 
 
-def test_telemetry_is_rebuilt_from_the_journal(written, tmp_path):
+def test_telemetry_is_rebuilt_from_the_journal_and_written_anew(written):
     """With the same rows, and not while a collector uses it; control state stays as it is, so nothing alerts again."""
     collector, writer = written
     writer.reached(20)
@@ -109,10 +109,11 @@ def test_telemetry_is_rebuilt_from_the_journal(written, tmp_path):
     said = rota(collector.home, "rebuild")
     assert f"from {2 * writer.acknowledged} requests" in said
     assert (collector.home / "control.sqlite").read_bytes() == control
+    assert "bytes before" in rota(collector.home, "vacuum")
     assert runs_and_spans(collector.start().applied()) == before
 
 
-def test_a_journal_that_begins_later_is_rebuilt_from_the_copy_or_not_at_all(written, tmp_path):
+def test_a_journal_that_begins_later_is_rebuilt_from_the_copy_or_not_at_all(written):
     """Without a copy that holds what is gone, nothing is changed."""
     collector, writer = written
     writer.reached(5)
@@ -124,17 +125,6 @@ def test_a_journal_that_begins_later_is_rebuilt_from_the_copy_or_not_at_all(writ
     before = (collector.home / "telemetry.duckdb").read_bytes()
     assert "no copy holds" in rota(collector.home, "rebuild", status=1)
     assert (collector.home / "telemetry.duckdb").read_bytes() == before
-
-
-def test_vacuum_without_a_collector(written):
-    """The file is written anew with all its rows."""
-    collector, writer = written
-    writer.reached(5)
-    writer.stop()
-    before = runs_and_spans(collector.applied())
-    collector.stop()
-    assert "bytes before" in rota(collector.home, "vacuum")
-    assert runs_and_spans(collector.start().applied()) == before
 
 
 def test_vacuum_beside_a_collector(written):

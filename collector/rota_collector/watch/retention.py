@@ -19,7 +19,7 @@ from rota_collector.domain.retention import Segment, is_worth_compacting, judge,
 from rota_collector.store import copies, database, forgetting
 from rota_collector.store.telemetry import Telemetry
 
-STEP_SECONDS = 10.0
+STEP_SECONDS = 2.0
 _FORGET_SECONDS = 600.0  # between two looks for what is too old
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 60.0, 3600.0  # before something that failed is tried again
 _SIZED = ("spans", "logs", "metrics")  # what goes when telemetry is too large
