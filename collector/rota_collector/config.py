@@ -46,6 +46,9 @@ SETTINGS = (
     Setting("ROTA_KEEP_JOURNAL", "off", "How long segments of the journal are kept at most; `off`: as long as its size allows."),
     Setting("ROTA_DISK_RESERVE", "256MB", "With less free on the journal's disk, requests are answered 503 until there is more."),
     Setting("ROTA_MOST_LAG", "8GB", "When a store is so much of the journal behind, requests are answered 503 until it is not."),
+    Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
+    Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
+    Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _SIZE = re.compile(r"(\d+) ?(|B|[kMGT]B)", re.IGNORECASE)
@@ -92,6 +95,9 @@ class Config:
     keep: Keep = KEEP_ALL
     disk_reserve: int = 0  # bytes; so is most_lag
     most_lag: int = 1 << 62
+    metrics_workflows: int = 2000
+    log: str = "text"
+    log_level: str = "info"
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -109,6 +115,9 @@ class Config:
             _keep(values),
             _size("ROTA_DISK_RESERVE", values["ROTA_DISK_RESERVE"]),
             _size("ROTA_MOST_LAG", values["ROTA_MOST_LAG"]),
+            metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
+            log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
+            log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
         )
 
 
@@ -164,6 +173,18 @@ def _bytes(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise ConfigError(f"{name}={value!r} is not a number of bytes above 0. Example: {name}={_DEFAULTS[name]}")
     return int(value)
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise ConfigError(f"{name}={value!r} is not a number from 0. Example: {name}={_DEFAULTS[name]}")
+    return int(value)
+
+
+def _one_of(words: tuple[str, ...], name: str, value: str) -> str:
+    if value not in words:
+        raise ConfigError(f"{name}={value!r} is none of {', '.join(words)}. Example: {name}={_DEFAULTS[name]}")
+    return value
 
 
 def _dashboard_url(environ: Mapping[str, str]) -> str:

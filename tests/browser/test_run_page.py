@@ -111,7 +111,6 @@ def test_a_row_counts_the_calls_that_its_spans_stand_for(collector, fresh, page:
     expect(labels.filter(has_text="etl.nightly")).not_to_contain_text("×")
     page.locator(".waterfall canvas.bars").hover(position={"x": 20, "y": 36})
     expect(page.locator(".waterfall .tip")).to_contain_text("SELECT orders: 812 calls, 10 ms")
-    page.screenshot(path="/tmp/c/wf.png")
 
 
 def test_cpu_and_memory_are_drawn_where_they_were_measured(looked: Looked, page: Page) -> None:

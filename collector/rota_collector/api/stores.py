@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from rota.rules.fold import Run
@@ -26,6 +27,10 @@ class Progress(Protocol):
     @property
     def lag_bytes(self) -> int:
         """Bytes of the journal that the store does not have yet."""
+
+    @property
+    def lag_seconds(self) -> float:
+        """How old what it does not have yet may be."""
 
     def is_alive(self) -> bool:
         """Whether it still follows."""
@@ -62,6 +67,9 @@ class Stores:
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
     retention: Retaining | None = None
     damage: Mapping[int, int] = field(default_factory=dict)  # where the journal could not be read -> how many bytes
+    home: Path | None = None  # whose files are measured
+    metrics_workflows: int = 2000  # so many have numbers of their own
+    numbers: Callable[[], Mapping[str, float]] = dict  # what receivers, journal, monitor and sender count, by series
 
     @cached_property
     def keys(self) -> Keys:

@@ -17,6 +17,9 @@ from rota_collector.store.sql import queries
 
 _SQL = queries("telemetry.sql")
 
+# Of a new file: what compresses best is not written for old DuckDBs.
+STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "latest"}
+
 
 def open_or_renew(
     path: Path, schema: str, memory_limit: str, threads: int | None
@@ -141,7 +144,7 @@ def _create(path: Path, schema: str) -> None:
     """A kill during the creation of a database leaves a file that nothing opens; so it gets its name when it is whole."""
     beside = path.with_name(path.name + ".new")
     remove(beside)
-    with duckdb.connect(beside) as connection:
+    with duckdb.connect(beside, config=STORAGE) as connection:
         connection.execute(schema)
         connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))
     with beside.open("rb") as file:

@@ -1,6 +1,8 @@
-"""``rota collector``: the server, in the foreground; and what is done to its home as a whole."""
+"""``rota collector``: the server, in the foreground; ``install``: as a service; ``backup`` and others: its home as a whole."""
 
 from __future__ import annotations
+
+import os
 
 from rota.cli import _parts
 
@@ -8,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-HELP = "run the collector in the foreground (settings: ROTA_HOME, ROTA_HTTP, ROTA_GRPC); back up, restore, rebuild its home"
-_DOES = (
+HELP = "run the collector in the foreground (settings: ROTA_HOME, ROTA_HTTP, ROTA_GRPC); install it; back up its home"
+_OF_HOME = (
     ("backup", "copy all that was acknowledged into a new directory; the collector may run"),
     ("restore", "make ROTA_HOME what was backed up; what is there is kept beside"),
     ("rebuild", "make telemetry.duckdb again from the journal; nothing alerts again"),
@@ -19,16 +21,35 @@ _NEED_DIRECTORY = ("backup", "restore")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Nothing runs it: the environment configures it."""
-    does = parser.add_subparsers(dest="do", metavar="[backup|restore|rebuild|vacuum]")
-    for name, words in _DOES:
-        one = does.add_parser(name, help=words, description=words)
+    """The actions of ``rota collector``."""
+    names = ", ".join(["install", "uninstall", *(name for name, _ in _OF_HOME)])
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", help=names + " (default: run here)")
+    install = actions.add_parser(
+        "install", help="make it a service of systemd or launchd, for this machine as root, else for this user"
+    )
+    install.add_argument("--print", action="store_true", help="only print the unit")
+    install.add_argument(
+        "--run-as", metavar="USER", default="", help="as root: whose rights it has (root's, without root's powers)"
+    )
+    remove = actions.add_parser("uninstall", help="stop the service and remove it; what it kept stays")
+    for action in (install, remove):
+        action.add_argument("--user", action="store_true", help="for this user, though it is root")
+    for name, words in _OF_HOME:
+        action = actions.add_parser(name, help=words)
         if name in _NEED_DIRECTORY:
-            one.add_argument("directory", metavar="DIR")
+            action.add_argument("directory", metavar="DIR")
 
 
 def run(args: Namespace) -> int:
-    """Become the collector, or what looks after its home."""
-    if args.do is None:
+    """Become the collector, or what looks after its home; or make it a service (exit status 0, or 1 as InstallError)."""
+    if not args.action:
         return _parts.become("collector")
-    return _parts.look_after_home({"do": args.do, "directory": getattr(args, "directory", None)})
+    if args.action not in ("install", "uninstall"):
+        return _parts.look_after_home({"do": args.action, "directory": getattr(args, "directory", None)})
+    from rota.cli import _collector_install
+
+    is_system = os.geteuid() == 0 and not args.user
+    if args.action == "uninstall":
+        return _collector_install.uninstall(is_system)
+    action = _collector_install.show if args.print else _collector_install.install
+    return action(is_system, args.run_as if is_system else "")
