@@ -132,7 +132,7 @@ def test_vacuum_beside_a_collector(written):
     collector, writer = written
     writer.reached(5)
     assert "asked the running collector" in rota(collector.home, "vacuum")
-    until(lambda: "written anew" in collector.stderr, "the collector to do it", 60)
+    until(lambda: "written anew" in collector.stderr, "the collector to do it", 180)
     writer.reached(writer.acknowledged + 20)
     writer.stop()
     assert copies.latest(collector.home / "copies") is not None

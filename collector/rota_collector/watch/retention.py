@@ -5,7 +5,6 @@ Nothing waits for it. What fails is said, told by ``/readyz``, and tried again: 
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from rota_collector import _files, home
 from rota_collector.clock import Clock
 from rota_collector.config import Keep
 from rota_collector.domain.retention import Segment, is_worth_compacting, judge, size_cutoff
+from rota_collector.log import say
 from rota_collector.store import copies, database, forgetting
 from rota_collector.store.telemetry import Telemetry
 
@@ -139,8 +139,7 @@ class Retention(threading.Thread):
     def _complain(self, trouble: str, wait_seconds: float) -> None:
         if not self._stopping.is_set():
             self.trouble = trouble
-            sys.stderr.write(f"rota collector: retention: trying again in {wait_seconds:g} s: {trouble}\n")
-            sys.stderr.flush()
+            say(f"retention: trying again in {wait_seconds:g} s: {trouble}", "warn", "retention")
 
 
 def segments(journal: Path) -> list[Segment]:
