@@ -148,7 +148,7 @@ _RUNS: dict[str, tuple[pa.DataType, Any]] = {
 _SPANS: dict[str, tuple[pa.DataType, Any]] = {
     "span_id": (pa.uint64(), 1), "parent_span_id": (pa.uint64(), None), "name": (pa.string(), "load"), "kind": (pa.int32(), 1),
     "is_task": (pa.bool_(), True), "started_ns": (pa.int64(), ns(NIGHT)), "duration_ns": (pa.int64(), 10**9),
-    "is_failed": (pa.bool_(), False), "total": (pa.int64(), None),
+    "is_failed": (pa.bool_(), False), "calls": (pa.uint32(), None), "total": (pa.int64(), None),
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from rota_collector.proxy import Proxy
 from rota_collector.receive import access, grpc, otlp, pings
 from rota_collector.receive.cors import Cors
 from rota_collector.receive.tally import Tally
+from rota_collector.room import Room
 from rota_collector.server import DRAIN_SECONDS, App, HttpServer
 from rota_collector.store.dialect import open_sqlite
 from rota_collector.store.keys import Keys
@@ -82,7 +83,7 @@ async def _serve(
     opened: AsyncExitStack,
 ) -> None:  # fmt: skip
     clock, board, bell = SystemClock(), Board(), Bell()
-    journal = _open_journal(config.home, clock, PublishedExtent(board, bell), opened)
+    journal = _open_journal(config, clock, board, bell, opened)
     recorded = journal.durable_end
     api = ports.listen_privately(config.home / "keeper.sock")
     opened.callback((config.home / "keeper.sock").unlink, missing_ok=True)
@@ -141,11 +142,13 @@ def _asked_to_stop(supervisor: Supervisor) -> asyncio.Event:
     return asked
 
 
-def _open_journal(directory: Path, clock: Clock, extent: PublishedExtent, opened: AsyncExitStack) -> Journal:
-    journal = Journal(directory / "journal", clock=clock, extent=extent)
+def _open_journal(config: Config, clock: Clock, board: Board, bell: Bell, opened: AsyncExitStack) -> Journal:
+    directory = config.home / "journal"
+    room = Room(config.home, config.disk_reserve, config.most_lag, board.lag_bytes, clock)
+    journal = Journal(directory, clock=clock, extent=PublishedExtent(board, bell), why_full=room.why_none)
     opened.callback(journal.close)
     if journal.torn_bytes:
-        say(f"moved {journal.torn_bytes} bytes of an unfinished write to {directory / 'journal' / 'quarantine'}")
+        say(f"moved {journal.torn_bytes} bytes of an unfinished write to {directory / 'quarantine'}")
     return journal
 
 

@@ -71,9 +71,14 @@ def remove_unfinished(directory: Path) -> None:
         unfinished.unlink()
 
 
+def segment_path(directory: Path, first: int) -> Path:
+    """Where the segment is that begins at this offset."""
+    return directory / f"{first:020d}{_SUFFIX}"
+
+
 def create_segment(directory: Path, first: int) -> int:
     """An empty segment that is there under its name, durably; replaces one of the same name."""
-    path = directory / f"{first:020d}{_SUFFIX}"
+    path = segment_path(directory, first)
     beside = path.with_name(path.name + ".new")
     fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

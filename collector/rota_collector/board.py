@@ -37,6 +37,10 @@ class Board:
     def __setitem__(self, cell: Cell, number: int) -> None:
         self._cells[cell] = number
 
+    def lag_bytes(self) -> int:
+        """How much of the journal the store that is furthest behind does not have yet."""
+        return max(0, self[Cell.DURABLE_END] - min(self[Cell.CONTROL_OFFSET], self[Cell.TELEMETRY_OFFSET]))
+
 
 def _new_page() -> int:
     with tempfile.TemporaryFile() as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,11 +43,28 @@ SETTINGS = (
     Setting("ROTA_API_RATE", "100", f"Requests a second that a key may make of the API; {_BURST}"),
     Setting("ROTA_PING_RATE", "off", f"Pings a second with one key; {_BURST}"),
     Setting("ROTA_INGEST_RATE", "off", f"Requests of telemetry a second with one key; {_BURST}"),
+    Setting(
+        "ROTA_KEEP_RUNS", "400d", "How long runs, their slots, closed incidents and what was told of them are kept; or `off`."
+    ),
+    Setting("ROTA_KEEP_SPANS", "90d", "How long spans are kept; `off`: for ever."),
+    Setting("ROTA_KEEP_LOGS", "90d", "How long log records are kept; `off`: for ever."),
+    Setting("ROTA_KEEP_METRICS", "90d", "How long metrics are kept; `off`: for ever."),
+    Setting("ROTA_TELEMETRY_SIZE", "off", "When `telemetry.duckdb` holds more, the oldest spans, logs and metrics go: `50GB`."),
+    Setting(
+        "ROTA_JOURNAL_SIZE",
+        "4GB",
+        "When the journal holds more, its oldest part goes, once a verified copy holds it; `off`: never.",
+    ),
+    Setting("ROTA_KEEP_JOURNAL", "off", "How long segments of the journal are kept at most; `off`: as long as its size allows."),
+    Setting("ROTA_DISK_RESERVE", "256MB", "With less free on the journal's disk, requests are answered 503 until there is more."),
+    Setting("ROTA_MOST_LAG", "8GB", "When a store is so much of the journal behind, requests are answered 503 until it is not."),
     Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
     Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
     Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
+_SIZE = re.compile(r"(\d+) ?(|B|[kMGT]B)", re.IGNORECASE)
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
@@ -59,6 +76,21 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Keep(NamedTuple):
+    """How long (ns) and how much (bytes) is kept; None: without end."""
+
+    spans_ns: int | None
+    logs_ns: int | None
+    metrics_ns: int | None
+    runs_ns: int | None
+    telemetry_bytes: int | None
+    journal_ns: int | None
+    journal_bytes: int | None
+
+
+KEEP_ALL = Keep(None, None, None, None, None, None, None)
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,9 @@ class Config:
     tls: Tls | None = None
     cors_origins: frozenset[str] = frozenset()
     connections: int = 10_000
+    keep: Keep = KEEP_ALL
+    disk_reserve: int = 0  # bytes; so is most_lag
+    most_lag: int = 1 << 62
     metrics_workflows: int = 2000
     log: str = "text"
     log_level: str = "info"
@@ -103,10 +138,32 @@ class Config:
             tls=_tls(values),
             cors_origins=_origins(values["ROTA_CORS_ORIGINS"]),
             connections=_number("ROTA_CONNECTIONS", values["ROTA_CONNECTIONS"], "connections"),
+            keep=_keep(values),
+            disk_reserve=_size("ROTA_DISK_RESERVE", values["ROTA_DISK_RESERVE"]),
+            most_lag=_size("ROTA_MOST_LAG", values["ROTA_MOST_LAG"]),
             metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
             log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
             log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
         )
+
+
+def _keep(values: Mapping[str, str]) -> Keep:
+    ages = ("ROTA_KEEP_SPANS", "ROTA_KEEP_LOGS", "ROTA_KEEP_METRICS", "ROTA_KEEP_RUNS", "ROTA_KEEP_JOURNAL")
+    sizes = ("ROTA_TELEMETRY_SIZE", "ROTA_JOURNAL_SIZE")
+    spans, logs, metrics, runs, journal = (_unless_off(_duration_ns, name, values[name]) for name in ages)
+    telemetry_bytes, journal_bytes = (_unless_off(_size, name, values[name]) for name in sizes)
+    return Keep(spans, logs, metrics, runs, telemetry_bytes, journal, journal_bytes)
+
+
+def _unless_off(read: Callable[[str, str], int], name: str, value: str) -> int | None:
+    return None if value.lower() == "off" else read(name, value)
+
+
+def _size(name: str, value: str) -> int:
+    written = _SIZE.fullmatch(value.strip())
+    if written is None:
+        raise ConfigError(f"{name}={value!r} is no size. Write it like 500MB, 20GB or 2TB. Example: {name}={_DEFAULTS[name]}")
+    return int(written[1]) * _UNITS[written[2].upper()]
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -12,7 +12,9 @@ CollectorError
  │    └── JournalLocked      another process writes this journal
  ├── Malformed               a body that is not what its content type says
  ├── StoreError              a database of the collector
- │    └── StoreLocked        another process has the database open
+ │    ├── StoreLocked        another process has the database open
+ │    ├── StoreNewer         a newer version of rota wrote it
+ │    └── CopyFailed         a copy of it could not be made, or is not what it should be
  ├── ChannelError            an alert or its channel
  │    ├── ChannelExists      there is a channel of that name already
  │    └── ChannelRefused     its address cannot be used
@@ -89,6 +91,14 @@ class StoreError(CollectorError):
 
 class StoreLocked(StoreError):
     """Another process has the database open."""
+
+
+class StoreNewer(StoreError):
+    """A newer version of rota wrote the database. It is left as it is."""
+
+
+class CopyFailed(StoreError):
+    """A copy of the databases could not be made, or does not hold what it should. There is none, then."""
 
 
 class ChannelError(CollectorError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from rota_collector.errors import HomeLocked, StartError
 
-LOCK, ADDRESSES = "collector.lock", "collector.json"
+LOCK, ADDRESSES, IN_USE, VACUUM = "collector.lock", "collector.json", "journal.in-use", "vacuum.wanted"
 
 
 def refuse_if_taken(home: Path) -> None:
@@ -52,6 +54,21 @@ def _lock(fd: int, home: Path) -> None:
             f"a collector already runs in {home} (pid {pid}). Stop it, or give this one a home and ports of its own: "
             "ROTA_HOME, ROTA_HTTP, ROTA_GRPC"
         ) from None
+
+
+@contextlib.contextmanager
+def holding_journal(home: Path, *, to_delete: bool = False) -> Iterator[bool]:
+    """While this lasts no segment and no copy goes that is there now (``to_delete``: nobody else holds them; False when
+    somebody does).
+    """
+    fd = os.open(home / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB if to_delete else fcntl.LOCK_SH)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(fd)
 
 
 def publish(home: Path, http: str, grpc: str | None) -> None:

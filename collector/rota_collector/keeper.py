@@ -24,7 +24,7 @@ import uvloop
 from rota_collector import __version__, counters, log
 from rota_collector.api.app import Stores, Tails, create
 from rota_collector.board import Board, Cell
-from rota_collector.clock import SystemClock
+from rota_collector.clock import Clock, SystemClock
 from rota_collector.config import Config
 from rota_collector.decode import to_rows
 from rota_collector.domain.rate import Rates
@@ -43,6 +43,7 @@ from rota_collector.store.telemetry import Telemetry
 from rota_collector.watch.followers import Follower
 from rota_collector.watch.monitor import Monitor
 from rota_collector.watch.outbox import Sender
+from rota_collector.watch.retention import Retention
 from rota_collector.watch.tick import Tools
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
@@ -108,6 +109,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     for follower in (to_telemetry, to_control):
         follower.start()
     alerts = Alerts(control.engine)
+    retention = _start_retention(config, telemetry, control, clock, opened)
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
     monitor = Monitor(tools, link, lambda: to_control.offset, clock, config.settle_ns, sender.wake)
@@ -124,7 +126,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
 
     stores = Stores(
         control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, tails, config.home / "exports", submit,
-        config.home, config.metrics_workflows, numbers, Rates(config.api_rate, clock.monotonic),
+        retention, link.damage, config.home, config.metrics_workflows, numbers, Rates(config.api_rate, clock.monotonic),
     )  # fmt: skip
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
@@ -148,6 +150,22 @@ def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
     if telemetry.set_aside is not None:
         say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
     return telemetry
+
+
+def _start_retention(config: Config, telemetry: Telemetry, control: Control, clock: Clock, opened: ExitStack) -> Retention:
+    def cursors() -> tuple[int, int]:
+        return telemetry.offset(), control.offset()
+
+    retention = Retention(config.home, telemetry, control.engine, config.keep, config.disk_reserve, cursors, clock, _end)
+    opened.callback(retention.stop, CATCH_UP_SECONDS)
+    retention.start()
+    return retention
+
+
+def _end() -> None:
+    """For the front to start the next one: what was under way is done again from the journal."""
+    say("telemetry.duckdb was written anew; opening it")
+    os._exit(0)
 
 
 def _start_sender(alerts: Alerts, config: Config, clock: SystemClock, opened: ExitStack) -> Sender:

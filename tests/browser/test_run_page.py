@@ -95,6 +95,24 @@ def test_each_ending_has_its_words(looked: Looked, page: Page) -> None:
         expect(page.locator(".wrong")).to_contain_text(words)
 
 
+def test_a_row_counts_the_calls_that_its_spans_stand_for(collector, fresh, page: Page) -> None:
+    """One span of 812 calls is ×812; many folded into a row add up, those that say nothing as one each."""
+    spans = [otlp.task(1, 0, "etl.nightly"), otlp.task(1, 1, "SELECT orders", parent=None)]
+    spans += [otlp.task(1, number, "INSERT orders") for number in range(2, 22)]
+    for number, calls in ((1, 812), (2, 1000), (3, 500)):
+        spans[number]["attributes"] += otlp.pair_list({"rota.calls.count": calls})
+    collector.send(*otlp.whole_run(1))
+    collector.send_spans(*spans)
+    collector.applied()
+    page.goto(f"{fresh()}/run?id={otlp.run_id(1)}")
+    labels = page.locator(".waterfall .label")
+    expect(labels.filter(has_text="SELECT orders")).to_contain_text("×812")
+    expect(labels.filter(has_text="INSERT orders")).to_contain_text("×1,518")
+    expect(labels.filter(has_text="etl.nightly")).not_to_contain_text("×")
+    page.locator(".waterfall canvas.bars").hover(position={"x": 20, "y": 36})
+    expect(page.locator(".waterfall .tip")).to_contain_text("SELECT orders: 812 calls, 10 ms")
+
+
 def test_cpu_and_memory_are_drawn_where_they_were_measured(looked: Looked, page: Page) -> None:
     """Series of a run that has some."""
     runs = looked.collector.item("/runs", limit=400)["items"]

@@ -156,6 +156,8 @@ class Ready(BaseModel):
 
     telemetry_lag_bytes: int
     control_lag_bytes: int
+    skipped_bytes: int  # of the journal, that could not be read since the stores were opened
+    retention: str | None  # why nothing can be forgotten now; the journal is kept until it can
     trouble: str | None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -39,6 +39,12 @@ class Progress(Protocol):
 
     def is_alive(self) -> bool:
         """Whether it still follows."""
+
+
+class Retaining(Protocol):
+    """Who forgets what is old."""
+
+    trouble: str | None
 
 
 class Sender(Protocol):
@@ -84,6 +90,8 @@ class Stores:
     tails: Tails
     exports: Path  # a folder for what is being exported
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
+    retention: Retaining | None = None
+    damage: Mapping[int, int] = field(default_factory=dict)  # where the journal could not be read -> how many bytes
     home: Path | None = None  # whose files are measured
     metrics_workflows: int = 2000  # so many have numbers of their own
     numbers: Callable[[], Mapping[str, float]] = dict  # what receivers, journal, monitor and sender count, by series

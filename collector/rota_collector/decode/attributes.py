@@ -50,14 +50,21 @@ class Attributes:
 
     def first(self, name: str) -> pa.StringArray:
         """The string value of the first attribute of that name in each list, or null."""
+        return self._first(name, "string_value", pa.string())
+
+    def first_integer(self, name: str) -> pa.Int64Array:
+        """The integer value of the first attribute of that name in each list, or null."""
+        return self._first(name, "int_value", pa.int64())
+
+    def _first(self, name: str, field: str, kind: pa.DataType) -> pa.Array:
         index = pc.index(self._keys.dictionary, name).as_py()
         if index < 0:
-            return pa.nulls(len(self._lists), pa.string())
+            return pa.nulls(len(self._lists), kind)
         mask = pc.equal(self._keys.indices, index)
         rows = pc.list_parent_indices(self._lists).filter(mask)
-        texts = _child(self._entries.field("value"), "string_value").filter(mask)
+        values = _child(self._entries.field("value"), field).filter(mask)
         every = pa.arange(0, len(self._lists)).cast(rows.type)
-        return texts if rows.equals(every) else texts.take(pc.index_in(every, value_set=rows))
+        return values if rows.equals(every) else values.take(pc.index_in(every, value_set=rows))
 
 
 _ENDS = pa.array(["", '"', "}", '"}'])

@@ -54,6 +54,7 @@ SCHEMA = pa.schema(
         ("scope_version", pa.string()),
         ("scope_attributes", SHARED_JSON),
         ("resource", SHARED_JSON),
+        ("calls", pa.uint32()),
     ]
 )
 _NUMBERS_OF_EVENT = {"droppedAttributesCount": "dropped_attributes_count"}
@@ -96,6 +97,7 @@ def _table(rows: Rows) -> pa.Table:
         "scope_version": nonempty(rows.scope_version),
         "scope_attributes": rows.scope_attributes,
         "resource": rows.resource,
+        "calls": _count(about.first_integer(names.CALLS_COUNT)),
     }
     return pa.table(columns, schema=SCHEMA)
 
@@ -104,6 +106,12 @@ def _duration(started_ns: pa.Int64Array, ended: pa.UInt64Array) -> pa.Int64Array
     """Null when the end is not told."""
     ended_ns = nanoseconds(ended)
     return pc.if_else(pc.equal(ended_ns, 0), None, pc.subtract(ended_ns, started_ns))
+
+
+def _count(numbers: pa.Int64Array) -> pa.UInt32Array:
+    """Null when it is not told, or no count."""
+    there = pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, 1 << 32))
+    return pc.if_else(there, numbers, None).cast(pa.uint32())
 
 
 def _dropped(spans: pa.StructArray) -> pa.UInt32Array:

@@ -38,7 +38,8 @@ class Journal:
     """Append-only log of requests in ``directory``. One process writes it; its threads may read it.
 
     Opening verifies the last segment: bytes after the last whole record (a write that a crash cut short, never
-    acknowledged) are moved into ``quarantine/``; ``torn_bytes`` says how many. ``extent`` tells others how far it is.
+    acknowledged) are moved into ``quarantine/``; ``torn_bytes`` says how many. ``extent`` tells others how far it is;
+    ``why_full`` may refuse what is to be appended, and says why.
 
     Raises ``JournalLocked`` when another process has it open, ``JournalFailed`` when the directory cannot be used.
     """
@@ -51,9 +52,10 @@ class Journal:
         segment_bytes: int = 64 << 20,
         waiting_bytes: int = 256 << 20,
         extent: Extent | None = None,
+        why_full: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._directory, self._clock, self._extent = directory, clock, extent or Extent()
-        self._segment_bytes, self._waiting_limit = segment_bytes, waiting_bytes
+        self._segment_bytes, self._waiting_limit, self._why_full = segment_bytes, waiting_bytes, why_full
         self._reader = Reader(directory, self._extent)
         self.torn_bytes = 0
         self._fd = -1  # the segment that is written; -1 after a failure that leaves its state unknown
@@ -112,6 +114,8 @@ class Journal:
         self._lock_fd = -1
 
     def _enqueue(self, waiting: _Waiting) -> None:
+        if (why := self._why_full()) is not None:
+            raise JournalFull(f"cannot append to the journal: {why}")
         with self._lock:
             if self._closed:
                 raise JournalClosed("cannot append to the journal: the collector is stopping")

@@ -29,6 +29,7 @@ SPANS = Table("spans", "started_at", ("trace_id", "span_id"))
 LOGS = Table("logs", "logged_at", ("event_id",))
 METRICS = Table("metrics", "measured_at")
 RUN_EVENTS = Table("run_events", "happened_at", ("event_id",))
+TABLES = (SPANS, LOGS, METRICS, RUN_EVENTS)
 
 _RUN_EVENTS = pa.schema(
     [

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
-from sqlalchemy import Connection, Engine, bindparam, delete, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
 from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
-from rota_collector.store import audit, columns, counts, expectations_schema, rollups, run_lists
+from rota_collector.store import audit, columns, counts, expectations_schema, migrations, rollups, run_lists
 from rota_collector.store import control_queries as queries
-from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, workflow_days
-from rota_collector.store.dialect import driver_sql, open_sqlite, upsert
+from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, schema_version, workflow_days
+from rota_collector.store.dialect import driver_sql, open_sqlite, run_script, upsert
 from rota_collector.store.slots import Outlook
 
 NS_A_DAY = 86_400 * 10**9
@@ -81,7 +81,7 @@ class Control:
         self.observer: Observer | None = None
         try:
             with self._writer.begin() as connection:
-                _prepare(connection)
+                _prepare(connection, path)
         except DBAPIError as error:
             raise StoreError(
                 f"cannot open {path}: {error.orig}. Free or repair what it names; a damaged file may be moved away, "
@@ -180,12 +180,21 @@ class Control:
         self.engine.dispose()
 
 
-def _prepare(connection: Connection) -> None:
-    """Make the tables that are missing, those of expectations too: a rollup is of runs and slots."""
+def _prepare(connection: Connection, path: Path) -> None:
+    """Bring the tables of an older version up to date; make those that are missing, those of expectations too: a rollup is
+    of runs and slots.
+    """
+    tables = set(inspect(connection).get_table_names())
+    if cursor.name in tables:
+        version = connection.execute(select(schema_version)).scalar_one() if schema_version.name in tables else 1
+        for step in migrations.due("control", version, path):
+            run_script(connection, step.statements)
     metadata.create_all(connection)
     for table in metadata.tables.values():
         for index in table.indexes:  # of a file that an earlier version made
             index.create(connection, checkfirst=True)
+    connection.execute(delete(schema_version))
+    connection.execute(schema_version.insert().values(version=migrations.newest("control")))
     expectations_schema.metadata.create_all(connection)
     audit.prepare(connection)
     if connection.execute(select(cursor)).first() is None:

@@ -14,6 +14,9 @@ cursor = Table(
     Column("offset", BigInteger, nullable=False),
 )
 
+# One row: the version of all tables of this store.
+schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
+
 # Every run: the fields of rota.rules.fold.Run, and `listed_ns`, the time it is listed under: when it started, or, as
 # long as nobody knows that, when it was first heard of. Times are Unix ns. Tags are a JSON array.
 runs = Table(

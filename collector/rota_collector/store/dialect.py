@@ -42,6 +42,12 @@ def open_sqlite(path: Path) -> Engine:
     return engine
 
 
+def run_script(connection: Connection, statements: str) -> None:
+    """Several statements, in the transaction that is open: a step of a migration."""
+    for statement in filter(str.strip, statements.split(";\n")):  # the driver's own executescript would commit
+        connection.exec_driver_sql(statement)
+
+
 class DriverSql(NamedTuple):
     """A statement as the driver takes it, and the names of its positional parameters."""
 

@@ -22,8 +22,8 @@ from rota_collector.decode import to_rows
 from rota_collector.errors import StoreError
 from rota_collector.journal import Record
 from rota_collector.store import batch, database
-from rota_collector.store.readings import Readings
 from rota_collector.store.sql import queries
+from rota_collector.store.upkeep import Upkeep
 
 _SQL = queries("telemetry.sql")
 _RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
@@ -32,13 +32,12 @@ _CHUNK_BYTES = 8 << 20
 T = TypeVar("T")
 
 
-class Telemetry(Readings):
+class Telemetry(Upkeep):
     """The open database. One thread applies; any thread may read."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, set_aside: Path | None = None) -> None:
         super().__init__(connection)
-        self.set_aside = set_aside  # where a file that could not be opened was moved; this one begins at offset 0
-        self._writer = connection.cursor()
+        self.set_aside = set_aside  # where a file was moved that could not be opened; the journal fills this one
         self._offset = int(_one(self._writer.execute(_SQL["offset"])))
         recent = self._writer.execute(_SQL["recent_requests"]).fetchall()
         self._recent: dict[bytes, int] = {identity.bytes: offset for identity, offset in recent}
@@ -47,15 +46,20 @@ class Telemetry(Readings):
     def open(cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Telemetry:
         """Opens the database; makes it beside and renames it when it is not there.
 
-        A file that DuckDB cannot open is moved aside with its write-ahead log, and a new one begins at offset 0: the
-        journal fills it again. Raises ``StoreLocked`` when another process has it open, ``StoreError`` when it cannot be used.
+        A file that DuckDB cannot open is moved aside with its write-ahead log. The last verified copy takes its place, or a new
+        one that begins at offset 0, and the journal fills it again. Raises ``StoreLocked`` when another process has it open,
+        ``StoreNewer`` when a newer version wrote it, ``StoreError`` when it cannot be used.
         """
         connection, set_aside = database.open_or_renew(path, _SQL["schema"], memory_limit, threads)
         try:
+            database.migrate(connection, path)
             connection.execute(_SQL["views"])
         except duckdb.Error as error:
             connection.close()
-            raise StoreError(f"cannot make the views of {path}: {error}") from error
+            raise StoreError(f"cannot bring {path} up to date: {error}") from error
+        except StoreError:
+            connection.close()
+            raise
         return cls(connection, set_aside)
 
     def offset(self) -> int:
@@ -74,6 +78,11 @@ class Telemetry(Readings):
         ``duckdb.FatalException`` means that the handle is dead: the process must end and open the file anew. After any
         other error nothing has changed, and the same records may be applied again.
         """
+        with self._turn:
+            self._apply(records)
+        self.checkpoint()
+
+    def _apply(self, records: Sequence[Record]) -> None:
         records = [record for record in records if record.offset >= self._offset]
         if not records:
             return

@@ -4,6 +4,7 @@
 -- Long texts are compressed with zstd: half of what DuckDB would choose by itself.
 
 -- name: schema
+-- The newest; what leads to it from older ones is in migrations/telemetry.
 CREATE TABLE spans (
     trace_id UUID NOT NULL,
     span_id UBIGINT NOT NULL,            -- its hex digits are the id's
@@ -28,7 +29,8 @@ CREATE TABLE spans (
     scope VARCHAR,
     scope_version VARCHAR,
     scope_attributes JSON,
-    resource JSON NOT NULL
+    resource JSON NOT NULL,
+    calls UINTEGER                       -- how many calls it stands for; NULL: it is one
 );
 
 CREATE TABLE logs (
@@ -102,6 +104,17 @@ INSERT INTO progress VALUES (0);
 
 -- Hashes of the latest requests, to leave out those that were sent again.
 CREATE TABLE requests (hash UUID NOT NULL, journal_offset UBIGINT NOT NULL);
+
+-- name: has_version
+SELECT count(*) > 0 FROM duckdb_tables() WHERE table_name = 'schema_version';
+
+-- name: note_version
+CREATE TABLE IF NOT EXISTS schema_version (version UINTEGER NOT NULL);
+DELETE FROM schema_version;
+INSERT INTO schema_version VALUES ({version});
+
+-- name: version
+SELECT version FROM schema_version;
 
 -- name: views
 -- Made anew at each start, so that an older file shows what this version can tell.
@@ -265,6 +278,41 @@ SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND dat
 
 -- name: view_of_files
 CREATE VIEW {table} AS SELECT * REPLACE ({casts}) FROM read_parquet('{table}-*.parquet');
+-- name: path
+SELECT path FROM duckdb_databases() WHERE database_name = current_database();
+
+-- name: count
+SELECT count(*) FROM {table};
+
+-- name: read_all
+-- All rows, and every value of them.
+SELECT count(*), bit_xor(hash(each)) FROM {table} AS each;
+
+-- name: oldest
+SELECT epoch_ns(min({time})) FROM {table} WHERE {rows};
+
+-- name: delete_before
+DELETE FROM {table} WHERE {time} < make_timestamp_ns({before_ns}) AND ({rows});
+
+-- name: database_size
+SELECT block_size, total_blocks, free_blocks FROM pragma_database_size() WHERE database_name = current_database();
+
+-- name: copy_table
+DELETE FROM {table};
+INSERT INTO {table} BY NAME SELECT * FROM source.{table};
+
+-- name: count_source
+SELECT count(*) FROM source.{table};
+
+-- name: time_shares
+-- The times before which these shares of the rows lie.
+SELECT approx_quantile(epoch_ns({time}), ? :: FLOAT[]) FROM source.{table};
+
+-- name: copy_stretch
+INSERT INTO {table} BY NAME SELECT * FROM source.{table}
+WHERE ($first :: BIGINT IS NULL OR {time} >= make_timestamp_ns($first :: BIGINT))
+  AND ($last :: BIGINT IS NULL OR {time} < make_timestamp_ns($last :: BIGINT))
+ORDER BY {order}, {time};
 
 -- name: run_spans
 -- The spans of a run, in order of their start; with $span_id that one alone.
@@ -290,17 +338,17 @@ LIMIT $limit;
 -- name: span_columns
 -- The shape of a run, for drawing: each span without its attributes, and each task that has only begun, in order of their
 -- start. When there are more than fit, those that failed come first, then the longest: what holds the others together.
-SELECT span_id, parent_span_id, name, kind, is_task, started_ns, duration_ns, is_failed, total
+SELECT span_id, parent_span_id, name, kind, is_task, started_ns, duration_ns, is_failed, calls, total
 FROM (
     SELECT *, count(*) OVER () AS total
     FROM (
         SELECT span_id, parent_span_id, name, kind, task IS NOT NULL AS is_task, epoch_ns(started_at) AS started_ns,
-               duration_ns, status = 2 AS is_failed
+               duration_ns, status = 2 AS is_failed, calls
         FROM spans
         WHERE run_id = $run_id :: UUID
         UNION ALL
         SELECT span_id, try_cast('0x' || (attributes ->> 'rota.task.parent.id') AS UBIGINT), task, 1, true, epoch_ns(logged_at),
-               NULL, false
+               NULL, false, NULL
         FROM logs
         WHERE run_id = $run_id :: UUID AND event_name = 'rota.task.state'
           AND span_id NOT IN (SELECT span_id FROM spans WHERE run_id = $run_id :: UUID)

@@ -2,8 +2,8 @@
 
 Layout, little-endian: length of the header (uint32), the header (JSON, padded with blanks so that what follows lies at a
 multiple of 8), then one array each of ``start`` (float64, ms since the first), ``id`` (uint64), ``length`` (float32, ms;
-NaN: it runs), ``parent`` (int32, a row or -1), ``name`` (uint32, into the header's ``names``), ``flags`` (uint8: 1 failed,
-2 a task, 4 a call of another system).
+NaN: it runs), ``parent`` (int32, a row or -1), ``name`` (uint32, into the header's ``names``), ``calls`` (uint32: how many it
+stands for), ``flags`` (uint8: 1 failed, 2 a task, 4 a call of another system).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def packed(spans: pa.Table, run_id: str, now_ms: float | None) -> bytes:
         (pc.cast(spans.column("duration_ns"), pa.float64()).to_numpy() / 1e6).astype("<f4"),
         _parents(spans).astype("<i4"),
         encoded.indices.to_numpy().astype("<u4"),
+        pc.fill_null(spans.column("calls"), 1).to_numpy().astype("<u4"),
         _flags(spans),
     )
     header = {

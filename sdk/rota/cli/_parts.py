@@ -14,7 +14,7 @@ from rota.errors import RotaError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterator, Mapping
+    from typing import Callable, Iterator, Mapping, NoReturn
 
 # What each part needs beyond the standard library. Looked for, not imported.
 NEEDS = {
@@ -92,8 +92,18 @@ def become(part: str) -> int:
 def ask_offline(asked: Mapping[str, object]) -> int:
     """Replace this process by the part of the collector that answers without one running; what it prints is the answer."""
     require("offline")
+    _become_module("offline", asked)
+
+
+def look_after_home(asked: Mapping[str, object]) -> int:
+    """Replace this process by the part of the collector that backs up, restores and rebuilds."""
+    require("collector")
+    _become_module("upkeep", asked)
+
+
+def _become_module(name: str, asked: Mapping[str, object]) -> NoReturn:
     python = command("collector")[:-1]
-    os.execv(python[0], [*python, "rota_collector.offline", json.dumps(asked)])
+    os.execv(python[0], [*python, "rota_collector." + name, json.dumps(asked)])
 
 
 class Parts:

@@ -1,4 +1,4 @@
-"""``rota collector``: the server, in the foreground; ``install``: as a service."""
+"""``rota collector``: the server, in the foreground; ``install``: as a service; ``backup`` and others: its home as a whole."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-HELP = "run the collector in the foreground (settings: ROTA_HOME, ROTA_HTTP, ROTA_GRPC)"
+HELP = "run the collector in the foreground (settings: ROTA_HOME, ROTA_HTTP, ROTA_GRPC); install it; back up its home"
+_OF_HOME = (
+    ("backup", "copy all that was acknowledged into a new directory; the collector may run"),
+    ("restore", "make ROTA_HOME what was backed up; what is there is kept beside"),
+    ("rebuild", "make telemetry.duckdb again from the journal; nothing alerts again"),
+    ("vacuum", "write telemetry.duckdb anew without what was forgotten; a running collector does it in the background"),
+)
+_NEED_DIRECTORY = ("backup", "restore")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The actions of ``rota collector``."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", help="install or uninstall (default: run here)")
+    names = ", ".join(["install", "uninstall", *(name for name, _ in _OF_HOME)])
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", help=names + " (default: run here)")
     install = actions.add_parser(
         "install", help="make it a service of systemd or launchd, for this machine as root, else for this user"
     )
@@ -26,12 +34,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     remove = actions.add_parser("uninstall", help="stop the service and remove it; what it kept stays")
     for action in (install, remove):
         action.add_argument("--user", action="store_true", help="for this user, though it is root")
+    for name, words in _OF_HOME:
+        action = actions.add_parser(name, help=words)
+        if name in _NEED_DIRECTORY:
+            action.add_argument("directory", metavar="DIR")
 
 
 def run(args: Namespace) -> int:
-    """Become the collector; or make it a service (exit status 0, or 1 as InstallError)."""
+    """Become the collector, or what looks after its home; or make it a service (exit status 0, or 1 as InstallError)."""
     if not args.action:
         return _parts.become("collector")
+    if args.action not in ("install", "uninstall"):
+        return _parts.look_after_home({"do": args.action, "directory": getattr(args, "directory", None)})
     from rota.cli import _collector_install
 
     is_system = os.geteuid() == 0 and not args.user

@@ -15,7 +15,7 @@ import rota_dashboard
 from rota_dashboard.shape import waterfall
 from rota_dashboard.shape.waterfall import ELSEWHERE, FAILED, TASK, breakages
 
-LAYOUT = {"start": "<f8", "id": "<u8", "length": "<f4", "parent": "<i4", "name": "<u4", "flags": "u1"}
+LAYOUT = {"start": "<f8", "id": "<u8", "length": "<f4", "parent": "<i4", "name": "<u4", "calls": "<u4", "flags": "u1"}
 MS = 10**6
 START = ns(NIGHT) or 0
 
@@ -40,9 +40,14 @@ def test_one_span_is_one_of_everything():
     """Its start is the origin, its id keeps all 64 bits, its length is in ms."""
     found = block(a_span(2**64 - 1, duration_ns=1_500_000))
     assert {name: array.tolist() for name, array in found.arrays.items()} == {
-        "start": [0.0], "id": [2**64 - 1], "length": [1.5], "parent": [-1], "name": [0], "flags": [TASK]
+        "start": [0.0], "id": [2**64 - 1], "length": [1.5], "parent": [-1], "name": [0], "calls": [1], "flags": [TASK]
     }  # fmt: skip
     assert (found.header["names"], found.header["total"], found.header["origin"]) == (["load"], 1, START / MS)
+
+
+def test_a_span_may_stand_for_many_calls():
+    """It counts as one when it does not say."""
+    assert block(a_span(1), a_span(2, calls=2_500_000_000), a_span(3, calls=0)).arrays["calls"].tolist() == [1, 2_500_000_000, 0]
 
 
 def test_starts_are_ms_since_the_first():
@@ -144,7 +149,7 @@ def test_the_browser_reads_the_arrays_in_the_order_in_which_they_are_written():
         "<u4": "Uint32Array",
         "u1": "Uint8Array",
     }
-    assert f"[{', '.join(kinds[kind] for kind in LAYOUT.values())}].map(take)" in source
+    assert f"const kinds = [{', '.join(kinds[kind] for kind in LAYOUT.values())}];" in source
     found = re.search(r"const FAILED = (\d+), ELSEWHERE = (\d+)", source)
     assert found is not None
     assert (int(found[1]), int(found[2])) == (FAILED, ELSEWHERE)

@@ -14,7 +14,8 @@ export function unpack(given) {
     at += n * kind.BYTES_PER_ELEMENT;
     return array;
   };
-  const [start, id, took, parent, name, flags] = [Float64Array, BigUint64Array, Float32Array, Int32Array, Uint32Array, Uint8Array].map(take);
+  const kinds = [Float64Array, BigUint64Array, Float32Array, Int32Array, Uint32Array, Uint32Array, Uint8Array];
+  const [start, id, took, parent, name, calls, flags] = kinds.map(take);
   const now = header.now === null ? null : header.now - header.origin;
   const endOf = (i) => (Number.isNaN(took[i]) ? Math.max(start[i], now ?? start[i]) : start[i] + took[i]);
   let end = 1, failed = 0; // prettier-ignore
@@ -26,6 +27,7 @@ export function unpack(given) {
     run: header.run, count: n, total: header.total, start, parent, end, failed, endOf,
     nameOf: (i) => header.names[name[i]],
     nameNumber: name,
+    callsOf: (i) => calls[i],
     idOf: (i) => id[i].toString(16).padStart(16, "0"),
     failedAt: (i) => (flags[i] & FAILED) > 0,
     elsewhere: (i) => (flags[i] & ELSEWHERE) > 0,
@@ -130,15 +132,16 @@ class Tree {
   /** `open` holds what differs from the usual: a row of one is open, of many shut. */
   row(members, depth, key, open, isOpenUsually, hasChildren = this.first[members[0]] >= 0) {
     const { spans } = this;
-    let failed = 0, total = 0, below = 0; // prettier-ignore
+    let failed = 0, total = 0, below = 0, calls = 0; // prettier-ignore
     for (const i of members) {
       failed += spans.failedAt(i) ? 1 : 0;
       below |= this.below[i];
       total += spans.tookOf(i);
+      calls += spans.callsOf(i);
     }
     const one = members.length === 1;
     const canOpen = !one || this.first[members[0]] >= 0;
     const isOpen = canOpen && open.has(key) !== (isOpenUsually && hasChildren);
-    return { members, depth, key, name: spans.nameOf(members[0]), failed, failedBelow: below > 0, total, canOpen, isOpen };
+    return { members, depth, key, name: spans.nameOf(members[0]), failed, failedBelow: below > 0, total, calls, canOpen, isOpen };
   }
 }

@@ -165,7 +165,7 @@ function name(state, row, i) {
     },
     h("i", { class: folds ? (row.isOpen ? "open" : "shut") : "" }),
     h("span", { class: "cut" }, row.name),
-    many > 1 && h("small", {}, `×${count(many)}`),
+    row.calls > 1 && h("small", {}, `×${count(row.calls)}`),
     many > 1 && failed > 0 && h("small", {}, `${count(failed)} failed`),
   ); // prettier-ignore
 }
@@ -213,9 +213,10 @@ function hover(event, state) {
   if (!row) return;
   const { spans } = state;
   const starts = row.members.length > 1 ? Math.min(...ends(row.members, (i) => spans.start[i])) : spans.start[row.members[0]];
+  const calls = row.calls > row.members.length ? `${plural(row.calls, "call")}, ` : "";
   const says = row.members.length > 1
-    ? `${row.name}: ${plural(row.members.length, "span")}, ${length(row.total / 1000)} in all${row.failed ? `, ${count(row.failed)} failed` : ""}`
-    : `${row.name}: ${length((spans.endOf(row.members[0]) - spans.start[row.members[0]]) / 1000)}, after ${length(starts / 1000)}${row.failed ? ", failed" : ""}`; // prettier-ignore
+    ? `${row.name}: ${calls}${plural(row.members.length, "span")}, ${length(row.total / 1000)} in all${row.failed ? `, ${count(row.failed)} failed` : ""}`
+    : `${row.name}: ${calls}${length((spans.endOf(row.members[0]) - spans.start[row.members[0]]) / 1000)}, after ${length(starts / 1000)}${row.failed ? ", failed" : ""}`; // prettier-ignore
   state.tip.textContent = visible(says);
   const box = state.tip.parentElement.getBoundingClientRect();
   state.tip.style.left = `${Math.min(event.clientX - box.left + 12, box.width - 260)}px`;
