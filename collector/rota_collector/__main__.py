@@ -30,7 +30,9 @@ from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.fatal import FATAL
 from rota_collector.store.telemetry import Telemetry
+from rota_collector.watch import targets
 from rota_collector.watch.followers import Follower
+from rota_collector.watch.forward import Forwarding
 from rota_collector.watch.monitor import Monitor
 from rota_collector.watch.outbox import Sender
 from rota_collector.watch.tick import Tools
@@ -38,6 +40,7 @@ from rota_collector.watch.tick import Tools
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
 COLLECT = (50_000, 50, 100)  # objects between garbage collections: what is kept of 100,000 policies is not looked through often
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
+STOP_FORWARDING_SECONDS = 1.0  # for a request under way; what is not answered by then is sent again
 CATCH_UP_SECONDS = 5.0  # for the followers after that; what is left waits in the journal
 
 
@@ -90,6 +93,7 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     opened.callback(_stop_followers, journal, [to_telemetry, to_control])
     for follower in (to_telemetry, to_control):
         follower.start()
+    forwarding = _start_forwarding(config, journal, clock, opened)
     alerts = Alerts(control.engine)
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
@@ -102,7 +106,9 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
     def submit(records: Sequence[str]) -> int:
         return journal.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
+    stores = Stores(
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit, forwarding.progress
+    )
     pinged = pings.Receiver(journal, stores.keys, control, clock)
     api = create(stores, __version__)
     http = str(ports.bound(listener))
@@ -136,6 +142,14 @@ def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
     if telemetry.set_aside is not None:
         say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
     return telemetry
+
+
+def _start_forwarding(config: Config, journal: Journal, clock: SystemClock, opened: ExitStack) -> Forwarding:
+    named = targets.read(config.forward, config.forward_headers)
+    forwarding = Forwarding(named, journal, config.home / "forward", clock, say)
+    opened.callback(forwarding.stop, STOP_FORWARDING_SECONDS)
+    forwarding.start()
+    return forwarding
 
 
 def _start_sender(alerts: Alerts, config: Config, clock: SystemClock, opened: ExitStack) -> Sender:

@@ -30,6 +30,12 @@ SETTINGS = (
     Setting(
         "ROTA_SETTLE", "2m", "After the collector was down: how long news from then may come before what is missing is missed."
     ),
+    Setting(
+        "ROTA_FORWARD",
+        "",
+        "Where all telemetry goes on to: the base address of an OTLP/HTTP receiver, or the path of a TOML file with several.",
+    ),
+    Setting("ROTA_FORWARD_HEADERS", "", "Headers for the address in `ROTA_FORWARD`: `key=value,key=value`, percent-encoded."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -56,6 +62,8 @@ class Config:
     dashboard_url: str = "http://127.0.0.1:8501"
     allow_private: bool = False  # addresses, for channels
     settle_ns: int = 120 * 10**9
+    forward: str = ""
+    forward_headers: str = ""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -70,6 +78,8 @@ class Config:
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
+            values["ROTA_FORWARD"],
+            values["ROTA_FORWARD_HEADERS"],
         )
 
 

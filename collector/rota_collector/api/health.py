@@ -24,7 +24,8 @@ def router(stores: Stores) -> APIRouter:
         both = {"telemetry": stores.telemetry_progress, "control": stores.control_progress}
         lags = {f"{name}_lag_bytes": progress.lag_bytes for name, progress in both.items()}
         troubles = [f"{name}: {_trouble(progress)}" for name, progress in both.items() if _trouble(progress)]
-        return answer({**lags, "trouble": "; ".join(troubles) or None}, 503 if troubles else 200)
+        told = {**lags, "trouble": "; ".join(troubles) or None, "forward": stores.forwarded()}
+        return answer(told, 503 if troubles else 200)
 
     return router
 

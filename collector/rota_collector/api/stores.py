@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from rota.rules.fold import Run
 from rota_collector.clock import Clock
@@ -54,6 +54,7 @@ class Stores:
     alerts: Alerts
     sender: Sender
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
+    forwarded: Callable[[], Mapping[str, Any]] = dict  # by target, how it follows the journal
 
     @cached_property
     def keys(self) -> Keys:

@@ -1,0 +1,97 @@
+"""Forwarding, from a real collector to real and to scripted receivers."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import otlp
+import pytest
+from collectors import CollectorProcess, until
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from otlp_receiver import Receiver, Reply, receiver
+
+NewCollector = Callable[..., CollectorProcess]
+
+
+@pytest.fixture
+def backend() -> Iterator[Receiver]:
+    with receiver() as found:
+        found.answer = lambda path, body: Reply(is_rota=False, body=b"")
+        yield found
+
+
+def texts(body: bytes) -> list[str]:
+    """The bodies of the log records in one request."""
+    logs = ExportLogsServiceRequest.FromString(gzip.decompress(body))
+    scopes = [scope for resource in logs.resource_logs for scope in resource.scope_logs]
+    return [log.body.string_value for scope in scopes for log in scope.log_records]
+
+
+def delivered(backend: Receiver) -> list[str]:
+    return [text for path, body in backend.delivered if path == "/v1/logs" for text in texts(body)]
+
+
+def forwarded(collector: CollectorProcess, target: str = "default") -> dict[str, Any]:
+    found: dict[str, Any] = collector.get("/readyz").json()["forward"][target]
+    return found
+
+
+def drained(collector: CollectorProcess, target: str = "default") -> dict[str, Any]:
+    until(lambda: forwarded(collector, target)["lag_bytes"] == 0, "everything to be forwarded")
+    return forwarded(collector, target)
+
+
+def test_everything_reaches_another_collector(new_collector: NewCollector) -> None:
+    """Runs, spans and logs that one collector took are in the next one as they were sent, JSON or not."""
+    far = new_collector().start()
+    near = new_collector(ROTA_FORWARD=far.url).start()
+    near.send(*otlp.whole_run(0), *otlp.whole_run(1, "failed", error_type="ValueError"), otlp.log(0, "hello"))
+    near.send_spans(otlp.task(0, 1, "load"))
+    assert drained(near)["refused_requests"] == 0
+    far.applied()
+    for collector in (near.applied(), far):
+        states = {run["id"]: run["state"] for run in collector.all_runs()}
+        assert states == {otlp.run_id(0): "succeeded", otlp.run_id(1): "failed"}
+        assert [task["name"] for task in collector.item(f"/runs/{otlp.run_id(0)}")["tasks"]] == ["load"]
+
+
+def test_a_kill_loses_nothing(new_collector: NewCollector, backend: Receiver) -> None:
+    """kill -9 at any moment: the backend has everything that was acknowledged, what was under way perhaps twice."""
+    near = new_collector(ROTA_FORWARD=backend.url).start()
+    sent = 0
+    for kill in range(2):
+        for _ in range(25):
+            near.send(otlp.log(0, f"line {sent}"))
+            sent += 1
+        until(lambda kill=kill: len(backend.delivered) > kill, "something to be under way")
+        near.kill()
+        near.start()
+    drained(near)
+    assert set(delivered(backend)) == {f"line {n}" for n in range(sent)}
+
+
+def test_a_silent_backend_does_not_hold_up_the_end(new_collector: NewCollector, backend: Receiver) -> None:
+    """A collector stops in time although a backend never answers, and sends again at the next start what was under way."""
+    released = threading.Event()
+    backend.answer = lambda path, body: Reply() if released.wait(20) else Reply()
+    near = new_collector(ROTA_FORWARD=backend.url).start()
+    near.send(otlp.log(0, "under way"))
+    until(lambda: backend.asked, "a request to be under way")
+    assert near.stop() == 0
+    released.set()
+    near.start()
+    drained(near)
+    assert set(delivered(backend)) == {"under way"}
+
+
+def test_a_bad_setting_stops_the_start(new_collector: NewCollector) -> None:
+    """A target that cannot be is said before anything is received."""
+    near = new_collector(ROTA_FORWARD="otel.example")
+    assert near.spawn().wait(30) == 1
+    assert "ROTA_FORWARD='otel.example'" in near.stderr
+    with contextlib.suppress(OSError):
+        assert not (near.home / "collector.json").exists()
