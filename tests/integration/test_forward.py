@@ -77,7 +77,12 @@ def test_a_kill_loses_nothing(new_collector: NewCollector, backend: Receiver) ->
 def test_a_silent_backend_does_not_hold_up_the_end(new_collector: NewCollector, backend: Receiver) -> None:
     """A collector stops in time although a backend never answers, and sends again at the next start what was under way."""
     released = threading.Event()
-    backend.answer = lambda path, body: Reply() if released.wait(20) else Reply()
+
+    def late(path: str, body: bytes) -> Reply:
+        released.wait(20)
+        return Reply(is_rota=False, body=b"")
+
+    backend.answer = late
     near = new_collector(ROTA_FORWARD=backend.url).start()
     near.send(otlp.log(0, "under way"))
     until(lambda: backend.asked, "a request to be under way")

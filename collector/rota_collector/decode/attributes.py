@@ -38,6 +38,10 @@ class Attributes:
         pairs = pc.binary_join_element_wise(keys, *_parts(self._entries.field("value")), "")
         return pc.binary_join_element_wise("{", joined(self._lists, pairs), "}", "")
 
+    def has(self, name: str) -> bool:
+        """Whether any of the lists has an attribute of that name."""
+        return bool(pc.index(self._keys.dictionary, name).as_py() >= 0)
+
     def first(self, name: str) -> pa.StringArray:
         """The string value of the first attribute of that name in each list, or null."""
         index = pc.index(self._keys.dictionary, name).as_py()

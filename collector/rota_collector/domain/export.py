@@ -1,7 +1,7 @@
 """What the answer of an OTLP backend means for what was sent to it. Pure.
 
 The rules are those of the OTLP specification ("Failures", "Throttling"), which the official exporters follow, with one
-exception: 401, 403, 404 and redirects speak of how the target is set up and not of what was sent, so nothing is given up for them.
+exception: 401, 403, 404 and redirects speak of how the target is set up and not of what was sent: nothing is given up for them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 NO_ANSWER = 0  # as a status: no connection, or it broke
-_AGAIN = (NO_ANSWER, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)  # fmt: skip
+_AGAIN = (
+    NO_ANSWER,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
 _SET_UP_WRONGLY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED)
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 60.0
 _LONGEST_ASKED_SECONDS = 600.0  # what a Retry-After may ask for
