@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from rota_collector.config import Address, Config
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal, Record, Signal
 from rota_collector.notify.worker import Worker
-from rota_collector.receive import grpc, otlp, pings
+from rota_collector.receive import grpc, lineage, otlp, pings, sentry
 from rota_collector.server import App, HttpServer
 from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
@@ -110,9 +112,13 @@ async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> 
         control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit, forwarding.progress
     )
     pinged = pings.Receiver(journal, stores.keys, control, clock)
+    doors = {
+        sentry.PATH: sentry.door(journal, stores.keys, clock, config.max_body, Counter()),
+        lineage.PATH: lineage.door(journal, stores.keys, clock, config.max_body),
+    }
     api = create(stores, __version__)
     http = str(ports.bound(listener))
-    server = HttpServer(_route(receiver, pinged, api), listener, DRAIN_SECONDS)
+    server = HttpServer(_route(receiver, pinged, doors, api), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
@@ -191,13 +197,16 @@ async def _serve_until(asked: asyncio.Event, server: HttpServer, serving: asynci
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
 
 
-def _route(receiver: App, pinged: App, api: App) -> App:
-    """Requests under /v1 are telemetry, under /ping pings; everything else is the API's."""
+def _route(receiver: App, pinged: App, doors: Mapping[re.Pattern[str], App], api: App) -> App:
+    """Requests under /v1 are telemetry, under /ping pings, some come from other people's clients; the rest is the API's."""
 
     async def route(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"]
-        app = receiver if path.startswith("/v1/") else pinged if path.startswith("/ping/") else api
+        app = receiver if path.startswith("/v1/") else pinged if path.startswith("/ping/") else _door(path) or api
         await app(scope, receive, send)
+
+    def _door(path: str) -> App | None:
+        return next((door for pattern, door in doors.items() if pattern.fullmatch(path)), None)
 
     return route
 
