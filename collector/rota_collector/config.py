@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rota.rules.durations import seconds
+from rota_collector import targets
 from rota_collector.errors import ConfigError
+from rota_collector.targets import Target
 
 
 class Setting(NamedTuple):
@@ -62,8 +64,7 @@ class Config:
     dashboard_url: str = "http://127.0.0.1:8501"
     allow_private: bool = False  # addresses, for channels
     settle_ns: int = 120 * 10**9
-    forward: str = ""
-    forward_headers: str = ""
+    forward: tuple[Target, ...] = ()
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -78,8 +79,7 @@ class Config:
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
-            values["ROTA_FORWARD"],
-            values["ROTA_FORWARD_HEADERS"],
+            targets.read(values["ROTA_FORWARD"], values["ROTA_FORWARD_HEADERS"], environ),
         )
 
 

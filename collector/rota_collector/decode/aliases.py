@@ -57,7 +57,9 @@ def _system(source: str, table: Mapping[str, Any]) -> System:
 
 def _run_span(entry: Mapping[str, Any]) -> RunSpan:
     """Raises TypeError for a key that there is not."""
-    given: dict[str, Any] = {"values" if key == "is" else key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    given: dict[str, Any] = {
+        "values" if key == "is" else key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+    }
     return RunSpan(**given)
 
 

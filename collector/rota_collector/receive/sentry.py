@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from rota.wire import events, names
@@ -27,9 +26,12 @@ _KEY = re.compile(r"sentry_key\s*=\s*([^,\s]+)")
 _SCOPE = events.scope(__version__, {})
 
 
-def door(journal: Journal, keys: Keys, clock: Clock, max_body: int, ignored: Counter[str]) -> Door:
-    """The ASGI application. What is not kept is counted in ``ignored``, by its type."""
-    return Door(journal, keys, clock, max_body, _key_of, _understanding(ignored))
+_ignored: Counter[str] = Counter()  # what came and was not kept, by its type
+
+
+def door(journal: Journal, keys: Keys, clock: Clock, max_body: int) -> Door:
+    """The ASGI application."""
+    return Door(journal, keys, clock, max_body, _key_of, _understand)
 
 
 def _key_of(request: Request) -> str:
@@ -42,18 +44,15 @@ def _key_of(request: Request) -> str:
     return in_address[0] if in_address else checkin.public_key_in(request.body)
 
 
-def _understanding(ignored: Counter[str]) -> Callable[[Request, Asker], Said]:
-    def understand(request: Request, asker: Asker) -> Said:
-        found = list(checkin.items(request.body))
-        told = [checkin.check_in(item.payload) for item in found if item.type == CHECK_IN]
-        for each in told:
-            asker.check(each.workflow)
-        others = Counter(item.type for item in found if item.type != CHECK_IN)
-        ignored.update(others)
-        requests = [(Signal.LOGS_JSON, _line(each, asker, request.at_ns)) for each in told]
-        return Said(requests, {"ignored": dict(others)} if others else {})
-
-    return understand
+def _understand(request: Request, asker: Asker) -> Said:
+    found = list(checkin.items(request.body))
+    told = [checkin.check_in(item.payload) for item in found if item.type == CHECK_IN]
+    for each in told:
+        asker.check(each.workflow)
+    others = Counter(item.type for item in found if item.type != CHECK_IN)
+    _ignored.update(others)
+    requests = [(Signal.LOGS_JSON, _line(each, asker, request.at_ns)) for each in told]
+    return Said(requests, {"ignored": dict(others)} if others else {})
 
 
 def _line(said: CheckIn, asker: Asker, at_ns: int) -> str:

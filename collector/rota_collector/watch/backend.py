@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from rota_collector import __version__
 from rota_collector.domain.export import NO_ANSWER, Answer, Verdict, verdict
-from rota_collector.watch.targets import Target
+from rota_collector.targets import Target
 
 _RESPONSES: dict[str, tuple[Any, str]] = {
     "traces": (ExportTraceServiceResponse, "rejected_spans"),

@@ -21,10 +21,10 @@ from rota_collector.decode.pieces import pieces
 from rota_collector.domain.export import Answer, Verdict, verdict, wait_seconds
 from rota_collector.errors import Malformed
 from rota_collector.journal import Record
+from rota_collector.targets import Target
 from rota_collector.watch.backend import Backend
 from rota_collector.watch.cursor import CursorFile
 from rota_collector.watch.followers import Source
-from rota_collector.watch.targets import Target
 
 REQUEST_BYTES = 2 << 20  # before compression; receivers take 4 MiB and more
 GATHER_SECONDS = 0.2  # how long the first small request waits for others: what costs most of a request is its way

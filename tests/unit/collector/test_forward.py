@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from otlp_receiver import Receiver, Reply, receiver
 
+from rota_collector import targets
 from rota_collector.clock import SystemClock
 from rota_collector.journal import Journal, Signal
-from rota_collector.watch import targets
 from rota_collector.watch.forward import Forwarding
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from rota_collector.errors import ConfigError
-from rota_collector.watch.targets import Target, read
+from rota_collector.targets import Target, read
 
 
 def test_nothing_is_forwarded_unasked() -> None:
     """Without the setting there is no target."""
-    assert read("", "") == []
+    assert read("", "") == ()
 
 
 def test_an_address_is_a_target() -> None:

@@ -33,12 +33,12 @@ class Target(NamedTuple):
     client_key: str | None = None
 
 
-def read(forward: str, headers: str, environ: Mapping[str, str] = os.environ) -> list[Target]:
+def read(forward: str, headers: str, environ: Mapping[str, str] = os.environ) -> tuple[Target, ...]:
     """The targets that the settings ``ROTA_FORWARD`` and ``ROTA_FORWARD_HEADERS`` name. Raises ConfigError."""
     if not forward:
-        return []
+        return ()
     if forward.startswith(("http://", "https://")):
-        return [Target("default", _endpoint("ROTA_FORWARD", forward), _headers(headers))]
+        return (Target("default", _endpoint("ROTA_FORWARD", forward), _headers(headers)),)
     return _of_file(Path(forward), environ)
 
 
@@ -53,7 +53,7 @@ def _headers(text: str) -> dict[str, str]:
     return found
 
 
-def _of_file(path: Path, environ: Mapping[str, str]) -> list[Target]:
+def _of_file(path: Path, environ: Mapping[str, str]) -> tuple[Target, ...]:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -62,7 +62,7 @@ def _of_file(path: Path, environ: Mapping[str, str]) -> list[Target]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}") from error
-    return [_target(f"{path}: [{name}]", name, table, environ) for name, table in tables.items()]
+    return tuple(_target(f"{path}: [{name}]", name, table, environ) for name, table in tables.items())
 
 
 def _target(where: str, name: str, table: Any, environ: Mapping[str, str]) -> Target:
