@@ -88,7 +88,7 @@ async def _serve(config: Config, listener: socket.socket, asked: asyncio.Event, 
     keys = Keys(engine)
     pinged = pings.Receiver(journal, keys, Lookups(engine), clock, recorded)
     doors = {
-        sentry.PATH: sentry.door(journal, keys, clock, config.max_body),
+        sentry.PATH: sentry.door(journal, keys, clock, config.max_body, say),
         lineage.PATH: lineage.door(journal, keys, clock, config.max_body),
     }
     http = str(ports.bound(listener))

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import otlp
 import pytest
-from collectors import CollectorProcess, until
+from bench import environments
+from collectors import CollectorProcess, clean_environment, until
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from otlp_receiver import Receiver, Reply, receiver
+from servers import free_ports
 
 NewCollector = Callable[..., CollectorProcess]
 
@@ -100,3 +105,40 @@ def test_a_bad_setting_stops_the_start(new_collector: NewCollector) -> None:
     assert "ROTA_FORWARD='otel.example'" in near.stderr
     with contextlib.suppress(OSError):
         assert not (near.home / "collector.json").exists()
+
+
+def test_a_receiver_that_nobody_here_wrote_takes_it(new_collector: NewCollector, tmp_path: Path) -> None:
+    """rotel (bench/peers/rotel.txt) takes what is forwarded, and its own exporter brings it to another collector."""
+    far = new_collector().start()
+    with rotel(tmp_path, far) as url:
+        near = new_collector(ROTA_FORWARD=url).start()
+        near.send(*otlp.whole_run(0))
+        near.send_spans(otlp.task(0, 1, "load"))
+        assert drained(near)["refused_requests"] == 0
+        until(lambda: far.get(f"/api/v1/runs/{otlp.run_id(0)}/tasks").json().get("items"), "rotel to send it on")
+    assert far.applied().all_runs()[0]["state"] == "succeeded"
+
+
+@contextlib.contextmanager
+def rotel(folder: Path, to: CollectorProcess) -> Iterator[str]:
+    """A rotel that sends to a collector; its address."""
+    agent = Path(environments.peer("rotel")).parents[1] / "lib"
+    [program] = agent.glob("python*/site-packages/rotel/rotel-agent")
+    grpc, http = free_ports(2)
+    command = [
+        str(program), "start", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}",
+        "--exporter", "otlp", "--otlp-exporter-protocol", "http", "--otlp-exporter-endpoint", to.url,
+    ]  # fmt: skip
+    with open(folder / "rotel.log", "wb") as log:
+        process = subprocess.Popen(command, env=clean_environment(), stdout=log, stderr=log)
+    try:
+        until(lambda: accepts(http), "rotel to listen")
+        yield f"http://127.0.0.1:{http}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0

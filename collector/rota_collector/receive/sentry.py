@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from rota.wire import events, names
@@ -23,15 +24,13 @@ from rota_collector.store.keys import Keys
 SOURCE = "sentry"
 PATH = re.compile(r"/api/[0-9]+/envelope/?")
 _KEY = re.compile(r"sentry_key\s*=\s*([^,\s]+)")
+_OTHERS = ("event", "transaction", "session", "sessions", "client_report", "log", "trace_metric", "statsd", "profile")
 _SCOPE = events.scope(__version__, {})
 
 
-_ignored: Counter[str] = Counter()  # what came and was not kept, by its type
-
-
-def door(journal: Journal, keys: Keys, clock: Clock, max_body: int) -> Door:
-    """The ASGI application."""
-    return Door(journal, keys, clock, max_body, _key_of, _understand)
+def door(journal: Journal, keys: Keys, clock: Clock, max_body: int, say: Callable[[str], None]) -> Door:
+    """The ASGI application. ``say``: for whoever watches the collector, once for each type of what is not kept."""
+    return Door(journal, keys, clock, max_body, _key_of, _Understanding(say))
 
 
 def _key_of(request: Request) -> str:
@@ -44,15 +43,28 @@ def _key_of(request: Request) -> str:
     return in_address[0] if in_address else checkin.public_key_in(request.body)
 
 
-def _understand(request: Request, asker: Asker) -> Said:
-    found = list(checkin.items(request.body))
-    told = [checkin.check_in(item.payload) for item in found if item.type == CHECK_IN]
-    for each in told:
-        asker.check(each.workflow)
-    others = Counter(item.type for item in found if item.type != CHECK_IN)
-    _ignored.update(others)
-    requests = [(Signal.LOGS_JSON, _line(each, asker, request.at_ns)) for each in told]
-    return Said(requests, {"ignored": dict(others)} if others else {})
+class _Understanding:
+    """Envelopes → run events; ``ignored`` counts what came and was not kept, by its type."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.ignored: Counter[str] = Counter()
+
+    def __call__(self, request: Request, asker: Asker) -> Said:
+        found = list(checkin.items(request.body))
+        told = [checkin.check_in(item.payload) for item in found if item.type == CHECK_IN]
+        for each in told:
+            asker.check(each.workflow)
+        requests = [(Signal.LOGS_JSON, _line(each, asker, request.at_ns)) for each in told]
+        others = Counter(item.type for item in found if item.type in _OTHERS)
+        others["other"] = len(found) - len(told) - others.total()
+        return Said(requests, {"ignored": self._ignore(+others)} if +others else {})
+
+    def _ignore(self, others: Counter[str]) -> dict[str, int]:
+        for kind in others.keys() - self.ignored.keys():
+            self._say(f"Sentry clients send {kind} items, which are not kept: only check-ins are")
+        self.ignored += others
+        return dict(others)
 
 
 def _line(said: CheckIn, asker: Asker, at_ns: int) -> str:
