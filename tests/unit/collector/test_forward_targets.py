@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from docs_blocks import DOCS, blocks
 
 from rota_collector.errors import ConfigError
 from rota_collector.targets import Target, read
@@ -79,3 +80,11 @@ def test_headers_are_pairs() -> None:
     with pytest.raises(ConfigError, match="KEY=VALUE") as refused:
         read("http://x", "hunter2")
     assert "hunter2" not in str(refused.value)
+
+
+def test_the_example_of_the_page_can_be_used(tmp_path: Path) -> None:
+    """The file that the page on forwarding shows is one."""
+    [block] = [block for block in blocks(DOCS / "forwarding.md") if block.kind == "toml"]
+    path = tmp_path / "forward.toml"
+    path.write_text(block.body)
+    assert [target.name for target in read(str(path), "", {"TEMPO_TOKEN": "t"})] == ["tempo", "archive"]
