@@ -205,3 +205,11 @@ def test_the_result_of_a_task_is_its_state(shared_collector: CollectorProcess, n
     shared_collector.send_spans(span)
     [task] = shared_collector.applied().item(f"/runs/{otlp.run_id(n)}/tasks")["items"]
     assert task["state"] == state
+
+
+def test_what_protobuf_allows_and_nobody_writes_is_read() -> None:
+    """A request with a group, which protobuf's parsers skip, stops nobody who reads the journal, and hides no run."""
+    group = bytes([15 << 3 | 3, 15 << 3 | 4])
+    whole = in_protobuf(lines("dbos")[0])
+    told = decode.run_events([whole._replace(payload=group + whole.payload), whole._replace(payload=group)])
+    assert told == decode.run_events([whole])

@@ -148,3 +148,9 @@ def test_with_keys_the_client_must_have_one(collector: CollectorProcess) -> None
     query = {"query": "SELECT run_id FROM run_events"}
     [row] = collector.post("/api/v1/sql", query, **bearer).json()["items"]
     assert row["run_id"] == str(uuid.uuid5(uuid.UUID(run_id), "lake/load"))
+
+
+def test_a_huge_event_is_refused(shared_collector: CollectorProcess) -> None:
+    """What would take long to decode, while others wait, is answered 413."""
+    answer = shared_collector.post("/api/v1/lineage", event(producer="x" * (1 << 20)))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")

@@ -19,6 +19,7 @@ from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES,
 from rota_collector.decode.from_json import to_protobuf
 from rota_collector.decode.pieces import pieces, scope_names
 from rota_collector.domain.failure import of_message
+from rota_collector.errors import Malformed
 from rota_collector.journal import Record, Signal
 
 _BY_SCOPE = tuple(system for system in SYSTEMS if "" not in system.scopes)
@@ -35,12 +36,17 @@ Values = Mapping[str, Any]
 def may_hold_runs(record: Record) -> bool:
     """Whether spans of an orchestrator may be in a request: quick, as nearly always there are none."""
     if record.signal == Signal.TRACES_PROTO:
-        return any(mark in record.payload for mark in _MARKS) or any(
-            name.startswith(_SCOPES) for name in scope_names(record.payload)
-        )
+        return any(mark in record.payload for mark in _MARKS) or _names_a_system(record.payload)
     return record.signal == Signal.TRACES_JSON and (
         any(mark in record.payload for mark in _MARKS_IN_JSON) or b"\\u00" in record.payload
     )
+
+
+def _names_a_system(payload: bytes) -> bool:
+    try:
+        return any(name.startswith(_SCOPES) for name in scope_names(payload))
+    except Malformed:  # to us, as it holds what protobuf allows and nobody writes: its own parser has the last word
+        return True
 
 
 def runs_of_spans(record: Record) -> Iterator[RunEvent]:

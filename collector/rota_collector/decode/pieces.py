@@ -46,7 +46,10 @@ def _of_resource(resource: memoryview, limit: int) -> Iterator[bytes]:
 
 
 def scope_names(payload: bytes | bytearray) -> Iterator[bytes]:
-    """The names of the scopes in a request. Records are not looked at: encoders write a scope before them."""
+    """The names of the scopes in a request, without a look at its records: encoders write a scope before them.
+
+    Raises ``Malformed`` as ``pieces`` does.
+    """
     request = memoryview(payload)
     for number, wire_type, _, body, end in _fields(request):
         if number == _RESOURCES and wire_type == _BYTES:

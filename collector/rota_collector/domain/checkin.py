@@ -5,10 +5,11 @@ An envelope is a line of JSON, then items: a line of JSON that says the type, th
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
+
+import msgspec
 
 from rota.rules.declared import Declared
 from rota_collector.errors import Malformed
@@ -153,8 +154,8 @@ def _trace_id(said: Mapping[str, Any]) -> str | None:
 
 def _object(text: bytes, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Malformed(f"{what} is no JSON object: {text[:80]!r}")

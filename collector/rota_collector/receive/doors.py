@@ -22,6 +22,7 @@ from rota_collector.receive.answers import RETRY_SECONDS
 from rota_collector.receive.otlp import Headers, Send
 from rota_collector.store.keys import Key, Keys
 
+LARGEST_BODY = 1 << 20  # bytes: it is decoded at once, and others wait for that
 _SCOPES = ("ping", "ingest")  # of keys that say how runs are
 _HEADERS: Headers = [
     (b"content-type", b"application/json"),
@@ -80,7 +81,7 @@ class Door:
         self, journal: Journal, keys: Keys, clock: Clock, max_body: int,
         key_of: Callable[[Request], str], understand: Callable[[Request, Asker], Said],
     ) -> None:  # fmt: skip
-        self._journal, self._keys, self._clock, self._max_body = journal, keys, clock, max_body
+        self._journal, self._keys, self._clock, self._max_body = journal, keys, clock, min(max_body, LARGEST_BODY)
         self._key_of, self._understand = key_of, understand
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: bodies.Receive, send: Send) -> None:
@@ -143,7 +144,7 @@ def _refusal(error: Exception, max_body: int) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, bodies.TooLarge):
-        return Refused(413, "too_large", f"the body is larger than {max_body} bytes", "send less, or raise ROTA_MAX_BODY")
+        return Refused(413, "too_large", f"the body is larger than {max_body} bytes", "send it in parts")
     if isinstance(error, (JournalError, StoreError)):
         return Refused(503, "unavailable", str(error), "send it again", (b"retry-after", b"%d" % RETRY_SECONDS))
     return Refused(400, "malformed", str(error), "")

@@ -5,10 +5,11 @@ A run event becomes a run event of ours; what the last event of a run says of it
 
 from __future__ import annotations
 
-import json
 import re
 from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from rota.wire import events, names
 from rota_collector import __version__
@@ -31,8 +32,8 @@ def door(journal: Journal, keys: Keys, clock: Clock, max_body: int) -> Door:
 
 def _understand(request: Request, asker: Asker) -> Said:
     try:
-        said = json.loads(request.body)
-    except (ValueError, RecursionError) as error:
+        said = msgspec.json.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"the body is no JSON: {error}") from None
     told = [found for each in (said if isinstance(said, list) else [said]) if (found := lineage.event(each)) is not None]
     requests: list[tuple[Signal, str]] = []
