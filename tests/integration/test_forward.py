@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from otlp_receiver import Receiver, Reply, receiver
 from servers import free_ports
 
+KILLS = 1
 NewCollector = Callable[..., CollectorProcess]
 
 
@@ -68,7 +69,7 @@ def test_a_kill_loses_nothing(new_collector: NewCollector, backend: Receiver) ->
     """kill -9 at any moment: the backend has everything that was acknowledged, what was under way perhaps twice."""
     near = new_collector(ROTA_FORWARD=backend.url).start()
     sent = 0
-    for kill in range(2):
+    for kill in range(KILLS):
         for _ in range(25):
             near.send(otlp.log(0, f"line {sent}"))
             sent += 1
