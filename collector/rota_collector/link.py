@@ -36,8 +36,12 @@ class Bell:
         """Costs a microsecond, and never blocks."""
         try:
             os.write(self._writer, b"!")
-        except BlockingIOError:
-            pass  # it rings loud enough
+        except (BlockingIOError, BrokenPipeError):
+            pass  # it rings loud enough, or there is nobody
+
+    def close(self) -> None:
+        """No more ringing."""
+        os.close(self._writer)
 
 
 class PublishedExtent(Extent):

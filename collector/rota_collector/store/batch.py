@@ -100,6 +100,17 @@ def _written_out(column: pa.ChunkedArray) -> int:
     return sum(pc.sum(length.take(indices).cast(pa.int64())).as_py() or 0 for indices, length in sizes)
 
 
+def together(rows: pa.Table) -> pa.Table:
+    """The rows of each chunk with those of a trace side by side: its id is then stored once, and a run is read in one piece."""
+    chunks = []
+    for number in range(rows.column(0).num_chunks):
+        columns = [column.chunk(number) for column in rows.columns]
+        traces = rows.schema.get_field_index("trace_id")
+        order = pc.sort_indices(columns[traces].storage)
+        chunks.append(pa.table([column.take(order) for column in columns], schema=rows.schema))
+    return pa.concat_tables(chunks) if chunks else rows
+
+
 def firsts(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
     """The rows without those whose key came earlier in the same batch. A row without a key is no repetition."""
     if not keys or rows.num_rows < 2:

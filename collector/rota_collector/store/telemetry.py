@@ -142,10 +142,10 @@ def _decoded(chunk: tuple[str, list[Record]]) -> list[tuple[batch.Table, pa.Tabl
     """What a chunk adds to each table."""
     kind, records = chunk
     if kind == "TRACES":
-        return [(batch.SPANS, decode.spans(records)), *_run_events(records)]
+        return [(batch.SPANS, batch.together(decode.spans(records))), *_run_events(records)]
     if kind == "METRICS":
         return [(batch.METRICS, decode.metrics(records))]
-    return [(batch.LOGS, decode.logs(records)), *_run_events(records)]
+    return [(batch.LOGS, batch.together(decode.logs(records))), *_run_events(records)]
 
 
 def _run_events(records: list[Record]) -> list[tuple[batch.Table, pa.Table]]:

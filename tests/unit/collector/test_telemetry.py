@@ -172,12 +172,13 @@ def test_a_repeated_event_is_left_out(store: Telemetry) -> None:
     assert one(store, "SELECT count(*) FROM logs WHERE event_id IS NOT NULL") == 2
 
 
-def test_a_batch_lies_sorted_by_workflow_and_time(store: Telemetry) -> None:
-    """Rows of a batch are stored by workflow, then by time, so that one workflow's queries read little."""
-    mixed = [span(n, {names.WORKFLOW: "ab"[n % 2]}) for n in random.Random(5).sample(range(1, 50), 40)]
+def test_the_rows_of_a_trace_lie_together(store: Telemetry) -> None:
+    """Spans of traces that came mixed are stored trace by trace, each in the order of arrival: a run is read in one piece."""
+    mixed = [span(n, trace_id=bytes([n % 3 + 1]) * 16) for n in random.Random(5).sample(range(1, 50), 40)]
     store.apply([trace_record(0, *mixed)])
-    stored = store.sql("SELECT workflow, started_at FROM spans").rows
-    assert stored == sorted(stored)
+    arrived = [(each.trace_id, each.start_time_unix_nano) for each in mixed]
+    stored = store.sql("SELECT trace_id, epoch_ns(started_at) FROM spans").rows
+    assert [(trace.bytes, at_ns) for trace, at_ns in stored] == sorted(arrived, key=lambda row: row[0])
 
 
 def test_large_batches_are_cut_and_kept_whole(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
