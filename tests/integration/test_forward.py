@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,25 +77,6 @@ def test_a_kill_loses_nothing(new_collector: NewCollector, backend: Receiver) ->
         near.start()
     drained(near)
     assert set(delivered(backend)) == {f"line {n}" for n in range(sent)}
-
-
-def test_a_silent_backend_does_not_hold_up_the_end(new_collector: NewCollector, backend: Receiver) -> None:
-    """A collector stops in time although a backend never answers, and sends again at the next start what was under way."""
-    released = threading.Event()
-
-    def late(path: str, body: bytes) -> Reply:
-        released.wait(20)
-        return Reply(is_rota=False, body=b"")
-
-    backend.answer = late
-    near = new_collector(ROTA_FORWARD=backend.url).start()
-    near.send(otlp.log(0, "under way"))
-    until(lambda: backend.asked, "a request to be under way")
-    assert near.stop() == 0
-    released.set()
-    near.start()
-    drained(near)
-    assert set(delivered(backend)) == {"under way"}
 
 
 def test_a_bad_setting_stops_the_start(new_collector: NewCollector) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,26 @@ def test_a_huge_request_goes_in_pieces(near: Near, backend: Receiver) -> None:
     near.drained()
     assert [text.split()[0] for text in delivered(backend)] == list(map(str, range(100)))
     assert max(len(gzip.decompress(body)) for _, body in backend.delivered) < 4 << 20
+
+
+def test_a_silent_backend_does_not_hold_up_the_end(near: Near, backend: Receiver) -> None:
+    """To stop does not wait for a backend that never answers; what was under way is sent again by the next start."""
+    released = threading.Event()
+
+    def late(path: str, body: bytes) -> Reply:
+        released.wait(20)
+        return Reply(is_rota=False, body=b"")
+
+    backend.answer = late
+    near.start(backend.url).send(otlp.log(0, "under way"))
+    until(lambda: backend.asked, "a request to be under way")
+    silent = near.forwarding
+    assert silent is not None
+    silent.stop(0.1)
+    assert silent.cursors() == {"default": 0}
+    near.start(backend.url)
+    until(lambda: backend.asked == 2, "the same to be sent again")
+    released.set()
+    near.drained()
+    silent.stop(20)
+    assert delivered(backend) == ["under way", "under way"]
