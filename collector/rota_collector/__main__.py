@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from rota_collector.journal import Journal
 from rota_collector.link import Bell, PublishedExtent
 from rota_collector.log import say
 from rota_collector.proxy import Proxy
-from rota_collector.receive import access, grpc, otlp, pings
+from rota_collector.receive import access, grpc, lineage, otlp, pings, sentry
 from rota_collector.receive.cors import Cors
 from rota_collector.receive.tally import Tally
 from rota_collector.room import Room
@@ -108,9 +109,13 @@ async def _serve(
     opened.callback(receiver.close)
     rates = Rates(config.ping_rate, clock.monotonic)
     pinged = pings.Receiver(journal, keys, Lookups(engine), clock, recorded, rates)
+    doors = {
+        sentry.PATH: sentry.door(journal, keys, clock, config.max_body, say),
+        lineage.PATH: lineage.door(journal, keys, clock, config.max_body),
+    }
     http = str(ports.bound(listener))
     received = Cors(receiver, config.cors_origins) if config.cors_origins else receiver
-    app = _route(received, pinged, access.Nearby(proxy, keys))
+    app = _route(received, pinged, doors, access.Nearby(proxy, keys))
     local = _listen_local(config.http_socket, opened)
     server = HttpServer(app, listener, DRAIN_SECONDS, tls=tls, local=local, most_connections=config.connections)
     serving = asyncio.create_task(server.run_until_stopped())
@@ -186,13 +191,16 @@ async def _serve_until(asked: asyncio.Event, board: Board, server: HttpServer, s
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
 
 
-def _route(receiver: App, pinged: App, api: App) -> App:
-    """Requests under /v1 are telemetry, under /ping pings; everything else is the API's."""
+def _route(receiver: App, pinged: App, doors: Mapping[re.Pattern[str], App], api: App) -> App:
+    """Requests under /v1 are telemetry, under /ping pings, at some addresses other people's; everything else is the API's."""
 
     async def route(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         path = scope["path"]
-        app = receiver if path.startswith("/v1/") else pinged if path.startswith("/ping/") else api
+        app = receiver if path.startswith("/v1/") else pinged if path.startswith("/ping/") else door(path) or api
         await app(scope, receive, send)
+
+    def door(path: str) -> App | None:
+        return next((app for pattern, app in doors.items() if pattern.fullmatch(path)), None)
 
     return route
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rota.rules.durations import seconds
+from rota_collector import targets
 from rota_collector.errors import ConfigError
+from rota_collector.targets import Target
 from rota_collector.tls import Tls
 
 
@@ -61,6 +63,12 @@ SETTINGS = (
     Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
     Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
     Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
+    Setting(
+        "ROTA_FORWARD",
+        "",
+        "Where all telemetry goes on to: the base address of an OTLP/HTTP receiver, or the path of a TOML file with several.",
+    ),
+    Setting("ROTA_FORWARD_HEADERS", "", "Headers for the address in `ROTA_FORWARD`: `key=value,key=value`, percent-encoded."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _SIZE = re.compile(r"(\d+) ?(|B|[kMGT]B)", re.IGNORECASE)
@@ -117,6 +125,7 @@ class Config:
     metrics_workflows: int = 2000
     log: str = "text"
     log_level: str = "info"
+    forward: tuple[Target, ...] = ()
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -144,6 +153,7 @@ class Config:
             metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
             log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
             log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
+            forward=targets.read(values["ROTA_FORWARD"], values["ROTA_FORWARD_HEADERS"], environ),
         )
 
 

@@ -41,6 +41,7 @@ from rota_collector.store.expectations import Expectations
 from rota_collector.store.fatal import FATAL
 from rota_collector.store.telemetry import Telemetry
 from rota_collector.watch.followers import Follower
+from rota_collector.watch.forward import Forwarding
 from rota_collector.watch.monitor import Monitor
 from rota_collector.watch.outbox import Sender
 from rota_collector.watch.retention import Retention
@@ -48,6 +49,7 @@ from rota_collector.watch.tick import Tools
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
 COLLECT = (50_000, 50, 100)  # objects between garbage collections: what is kept of 100,000 policies is not looked through often
+STOP_FORWARDING_SECONDS = 1.0  # for a request under way; what is not answered by then is sent again
 CATCH_UP_SECONDS = 5.0  # for the followers, once asked to stop; what is left waits in the journal
 _PREDECESSOR_SECONDS = 10.0  # for one that was killed a moment ago to let go of its files
 _PR_SET_PDEATHSIG = 1
@@ -108,8 +110,9 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     opened.callback(_stop_followers, link, [to_telemetry, to_control])
     for follower in (to_telemetry, to_control):
         follower.start()
+    forwarding = _start_forwarding(config, link, clock, opened)
     alerts = Alerts(control.engine)
-    retention = _start_retention(config, telemetry, control, clock, opened)
+    retention = _start_retention(config, telemetry, control, forwarding, clock, opened)
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
     monitor = Monitor(tools, link, lambda: to_control.offset, clock, config.settle_ns, sender.wake)
@@ -127,6 +130,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     stores = Stores(
         control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, tails, config.home / "exports", submit,
         retention, link.damage, config.home, config.metrics_workflows, numbers, Rates(config.api_rate, clock.monotonic),
+        forwarding.progress,
     )  # fmt: skip
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
@@ -152,9 +156,11 @@ def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
     return telemetry
 
 
-def _start_retention(config: Config, telemetry: Telemetry, control: Control, clock: Clock, opened: ExitStack) -> Retention:
-    def cursors() -> tuple[int, int]:
-        return telemetry.offset(), control.offset()
+def _start_retention(
+    config: Config, telemetry: Telemetry, control: Control, forwarding: Forwarding, clock: Clock, opened: ExitStack
+) -> Retention:
+    def cursors() -> list[int]:
+        return [telemetry.offset(), control.offset(), *forwarding.cursors().values()]
 
     retention = Retention(config.home, telemetry, control.engine, config.keep, config.disk_reserve, cursors, clock, _end)
     opened.callback(retention.stop, CATCH_UP_SECONDS)
@@ -166,6 +172,14 @@ def _end() -> None:
     """For the front to start the next one: what was under way is done again from the journal."""
     say("telemetry.duckdb was written anew; opening it")
     os._exit(0)
+
+
+def _start_forwarding(config: Config, link: JournalLink, clock: SystemClock, opened: ExitStack) -> Forwarding:
+    """Before anything is received: a new target gets all that comes from now on."""
+    forwarding = Forwarding(config.forward, link, config.home / "forward", clock, say)
+    opened.callback(forwarding.stop, STOP_FORWARDING_SECONDS)
+    forwarding.start()
+    return forwarding
 
 
 def _start_sender(alerts: Alerts, config: Config, clock: SystemClock, opened: ExitStack) -> Sender:

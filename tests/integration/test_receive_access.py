@@ -20,7 +20,7 @@ from otlp_messages import attributes, log, logs, span, to_json, traces
 from rota.wire import names
 from rota_collector.clock import ManualClock
 from rota_collector.decode import to_rows
-from rota_collector.decode.foreign import narrowed
+from rota_collector.decode.beyond import narrowed
 from rota_collector.domain.rate import Rates
 from rota_collector.domain.reach import Reach
 from rota_collector.journal import Journal, Record, Signal

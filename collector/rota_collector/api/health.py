@@ -25,7 +25,8 @@ def router(stores: Stores) -> APIRouter:
         lags = {f"{name}_lag_bytes": progress.lag_bytes for name, progress in both.items()}
         troubles = [f"{name}: {_trouble(progress)}" for name, progress in both.items() if _trouble(progress)]
         about = {"skipped_bytes": sum(list(stores.damage.values())), "retention": stores.retention and stores.retention.trouble}
-        return answer({**lags, **about, "trouble": "; ".join(troubles) or None}, 503 if troubles else 200)
+        told = {**lags, **about, "trouble": "; ".join(troubles) or None, "forward": stores.forwarded()}
+        return answer(told, 503 if troubles else 200)
 
     return router
 

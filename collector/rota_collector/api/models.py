@@ -151,6 +151,16 @@ class Rows(BaseModel):
     truncated: bool = Field(description="there were more rows than are sent")
 
 
+class Forward(BaseModel):
+    """How a target that telemetry is forwarded to follows the journal."""
+
+    lag_bytes: int
+    trouble: str | None
+    sent_requests: int = Field(description="since the collector started, as the next two")
+    refused_requests: int = Field(description="passed over, because sending them again would not help")
+    rejected_items: int = Field(description="of requests that were taken")
+
+
 class Ready(BaseModel):
     """How far behind the journal the stores are, and what keeps them there."""
 
@@ -159,6 +169,7 @@ class Ready(BaseModel):
     skipped_bytes: int  # of the journal, that could not be read since the stores were opened
     retention: str | None  # why nothing can be forgotten now; the journal is kept until it can
     trouble: str | None
+    forward: dict[str, Forward] = Field(description="by target; one that is away does not make the collector unready")
 
 
 class Health(BaseModel):

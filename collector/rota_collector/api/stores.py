@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rota.rules.fold import Run
 from rota_collector.clock import Clock
@@ -95,8 +95,8 @@ class Stores:
     home: Path | None = None  # whose files are measured
     metrics_workflows: int = 2000  # so many have numbers of their own
     numbers: Callable[[], Mapping[str, float]] = dict  # what receivers, journal, monitor and sender count, by series
-
     rates: Rates = NO_LIMIT  # how often a key may ask
+    forwarded: Callable[[], Mapping[str, Any]] = dict  # by target, how it follows the journal
 
     @cached_property
     def keys(self) -> Keys:

@@ -48,6 +48,10 @@ class Attributes:
         ends = _ENDS.take(_two_bits(is_last, is_text))
         return _side_by_side(self._lists, pc.binary_join_element_wise(beginnings.take(which), texts, ends, ""))
 
+    def has(self, name: str) -> bool:
+        """Whether any of the lists has an attribute of that name."""
+        return bool(pc.index(self._keys.dictionary, name).as_py() >= 0)
+
     def first(self, name: str) -> pa.StringArray:
         """The string value of the first attribute of that name in each list, or null."""
         return self._first(name, "string_value", pa.string())

@@ -1,4 +1,7 @@
-"""Logs requests → run events, for whoever folds runs. Read record by record: few of all records are run events."""
+"""Requests → run events, for whoever folds runs. Read record by record: few of all records are run events.
+
+They are log records, and what ``foreign`` finds in the spans of other systems.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector.decode import otlp_json
 from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
+from rota_collector.decode.foreign import may_hold_runs, runs_of_spans
 from rota_collector.decode.json_pieces import PATHS, json_pieces
 from rota_collector.decode.pieces import pieces
 from rota_collector.journal import Record, Signal
@@ -43,7 +47,13 @@ def run_events(records: Sequence[Record]) -> list[RunEvent]:
     An event id that is no UUID becomes one made from it; a missing one is made from what the event says, so that the
     same event sent again has the same id. A record without a run id or state is no run event.
     """
-    return [event for record in records if _may_hold_events(record) for event in _of_record(record)]
+    found: list[RunEvent] = []
+    for record in records:
+        if _may_hold_events(record):
+            found += _of_record(record)
+        elif may_hold_runs(record):
+            found += runs_of_spans(record)
+    return found
 
 
 def _may_hold_events(record: Record) -> bool:

@@ -1,131 +1,199 @@
-"""Which rows of a request are of workflows that its key is not for, and the request without them.
+"""Spans of other orchestrators → run events, so that whoever folds runs reads run events only.
 
-Only requests that come with a limited key are looked at, so nobody else pays for it. A row is of the workflow that it names
-itself, else of the one that its scope or its resource names, else its service stands for it: as the stores read it. What
-names none of them could be anybody's and is refused, but for what an agent says of itself and metrics, which make no run.
+Nearly all spans are of no orchestrator, and nobody looks at them here: the names of the scopes of a request, which stand
+before its spans, say whether there is anything to find.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableSequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
-from google.protobuf.message import Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from rota.rules.fold import RunEvent
 from rota.wire import names
-from rota_collector.decode.from_json import DIALECTS, to_protobuf
-from rota_collector.domain.reach import Reach
-from rota_collector.journal import Signal
+from rota_collector.decode.aliases import SPAN_NAME, SYSTEMS, RunSpan, System
+from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
+from rota_collector.decode.from_json import to_protobuf
+from rota_collector.decode.pieces import pieces, scope_names
+from rota_collector.domain.failure import of_message
+from rota_collector.errors import Malformed
+from rota_collector.journal import Record, Signal
 
-_AGENT = "rota-agent"
-_AMBIGUOUS = "\0"  # no key is for it
-_POINTS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
-_AS_PROTOBUF = {
-    Signal.TRACES_JSON: Signal.TRACES_PROTO, Signal.LOGS_JSON: Signal.LOGS_PROTO, Signal.METRICS_JSON: Signal.METRICS_PROTO,
-}  # fmt: skip
+_BY_SCOPE = tuple(system for system in SYSTEMS if "" not in system.scopes)
+_ANY_SCOPE = tuple(system for system in SYSTEMS if "" in system.scopes)
+_SCOPES = tuple({scope.encode() for system in _BY_SCOPE for scope in system.scopes})
+_MARKS = tuple({each.has[0].encode() for system in _ANY_SCOPE for each in system.runs})
+_MARKS_IN_JSON = tuple({f'"{scope.decode()}'.encode() for scope in _SCOPES}) + _MARKS
+_ERROR, _OK = 2, 1  # of Status.StatusCode
+_BAD = ("failed", "crashed", "timed_out")
 
-Rows = MutableSequence[Any]
-
-
-class Narrowed(NamedTuple):
-    """What is left of a request, how many rows are not, and why."""
-
-    signal: Signal
-    payload: bytes | bytearray
-    rejected: int = 0
-    reason: str = ""
+Values = Mapping[str, Any]
 
 
-class _Shape(NamedTuple):
-    """Where a request of one signal has its rows."""
-
-    request: type[Message]
-    resources: str
-    scopes: str
-    rows: str
-
-
-_SHAPES = {
-    Signal.TRACES_PROTO: _Shape(ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans"),
-    Signal.LOGS_PROTO: _Shape(ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records"),
-    Signal.METRICS_PROTO: _Shape(ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics"),
-}
+def may_hold_runs(record: Record) -> bool:
+    """Whether spans of an orchestrator may be in a request: quick, as nearly always there are none."""
+    if record.signal == Signal.TRACES_PROTO:
+        return any(mark in record.payload for mark in _MARKS) or _names_a_system(record.payload)
+    return record.signal == Signal.TRACES_JSON and (
+        any(mark in record.payload for mark in _MARKS_IN_JSON) or b"\\u00" in record.payload
+    )
 
 
-def narrowed(signal: Signal, payload: bytes | bytearray, reach: Reach) -> Narrowed:
-    """A valid request without the rows beyond reach; byte for byte as it came, when there are none."""
-    whole = b"".join(to_protobuf(signal, payload)) if signal in DIALECTS else bytes(payload)
-    shape = _SHAPES[_AS_PROTOBUF.get(signal, signal)]
-    request = shape.request.FromString(whole)
-    foreign: list[str] = []
-    left = 0
-    for rows, workflow_of in _groups(request, shape):
-        keep = _keeper(workflow_of, reach, foreign)
-        kept = [row for row in rows if keep(row)]
-        left += len(kept)
-        if len(kept) < len(rows):
-            del rows[:]
-            rows.extend(kept)
-    if not foreign:
-        return Narrowed(signal, payload)
-    payload = request.SerializeToString() if left else b""
-    return Narrowed(_AS_PROTOBUF.get(signal, signal), payload, len(foreign), _reason(foreign, reach))
+def _names_a_system(payload: bytes) -> bool:
+    try:
+        return any(name.startswith(_SCOPES) for name in scope_names(payload))
+    except Malformed:  # to us, as it holds what protobuf allows and nobody writes: its own parser has the last word
+        return True
 
 
-def _groups(request: Any, shape: _Shape) -> Iterator[tuple[Rows, Callable[[Any], str | None]]]:
-    """Rows that stand together, and whose each of them is (None: nobody's, and it may be so)."""
-    for resource in getattr(request, shape.resources):
-        service = _text(resource.resource.attributes, names.SERVICE_NAME)
-        for scope in getattr(resource, shape.scopes):
-            above = _text(scope.scope.attributes, names.WORKFLOW) or _text(resource.resource.attributes, names.WORKFLOW)
-            if shape.rows == "metrics":
-                for metric in scope.metrics:
-                    yield from _points(metric, above)
-            else:
-                yield getattr(scope, shape.rows), _naming(above, service)
+def runs_of_spans(record: Record) -> Iterator[RunEvent]:
+    """The run events that the spans of a traces request are."""
+    payloads = (record.payload,) if record.signal == Signal.TRACES_PROTO else to_protobuf(record.signal, record.payload)
+    for payload in payloads:
+        for piece in pieces(payload, PIECE_BYTES):
+            yield from _of_request(ExportTraceServiceRequest.FromString(bytes(piece)))
 
 
-def _points(metric: Any, above: str | None) -> Iterator[tuple[Rows, Callable[[Any], str | None]]]:
-    for kind in _POINTS:
-        if metric.HasField(kind):
-            yield getattr(metric, kind).data_points, lambda point: _text(point.attributes, names.WORKFLOW) or above
+def _of_request(request: Any) -> Iterator[RunEvent]:
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            systems = _systems(scope.scope.name)
+            if systems:
+                about = _values(resource.resource.attributes)
+                for span in scope.spans:
+                    yield from _of_span(systems, span, about)
 
 
-def _naming(above: str | None, service: str | None) -> Callable[[Any], str | None]:
-    def workflow_of(row: Any) -> str | None:
-        named = _text(row.attributes, names.WORKFLOW) or above
-        if named is None and service == _AGENT and getattr(row, "event_name", None) != names.RUN_STATE_EVENT:
-            return None
-        return named or service or ""
-
-    return workflow_of
+def _systems(scope: str) -> tuple[System, ...]:
+    """Who may speak under that name. Our own spans tell nothing that our run events do not."""
+    if scope == names.SCOPE:
+        return ()
+    return tuple(system for system in _BY_SCOPE if scope.startswith(system.scopes)) or _ANY_SCOPE
 
 
-def _keeper(workflow_of: Callable[[Any], str | None], reach: Reach, foreign: list[str]) -> Callable[[Any], bool]:
-    """Whether a row is within reach; the workflow of one that is not is added to ``foreign``."""
-
-    def keep(row: Any) -> bool:
-        workflow = workflow_of(row)
-        if workflow is None or (workflow and reach.allows(workflow)):
-            return True
-        foreign.append(workflow)
-        return False
-
-    return keep
+def _of_span(systems: Sequence[System], span: Any, about: Values) -> Iterator[RunEvent]:
+    own = _values(span.attributes)
+    for system in systems:
+        entry = next((entry for entry in system.runs if _fits(entry, span, own)), None)
+        run_id = _run_id(system, own)
+        if entry is not None and run_id and len(span.trace_id) == 16 and len(span.span_id) == 8:
+            yield _event(system, entry, run_id, span, own, about)
+            return
 
 
-def _text(attributes: Any, name: str) -> str | None:
-    """The string that is the value of that name. One that is there twice, or is no string, some read in another way than we."""
-    values = [attribute.value for attribute in attributes if attribute.key == name]
-    if len(values) > 1 or any(not value.HasField("string_value") for value in values):
-        return _AMBIGUOUS
-    return values[0].string_value or None if values else None
+def _fits(entry: RunSpan, span: Any, own: Values) -> bool:
+    return (
+        span.name.startswith(entry.name)
+        and not (entry.root and span.parent_span_id.strip(b"\0"))
+        and all(name in own for name in entry.has)
+        and not any(name in own for name in entry.lacks)
+        and all(own.get(name) == value for name, value in entry.values.items())
+    )
 
 
-def _reason(foreign: list[str], reach: Reach) -> str:
-    named = ", ".join(sorted({each for each in foreign if each and each != _AMBIGUOUS})[:3])
-    what = f"of workflows that the key is not for ({named})" if named else f"of no workflow: they need {names.WORKFLOW}"
-    return f"{len(foreign)} rows are {what}; it is for {reach}"
+def _run_id(system: System, own: Values) -> str | None:
+    if any(own.get(name) != value for name, value in system.only.items()):
+        return None
+    values = [own.get(name) for name in system.run_id]
+    return system.identity([str(value or "") for value in values]) if values[-1] else None
+
+
+def _event(system: System, entry: RunSpan, run_id: str, span: Any, own: Values, about: Values) -> RunEvent:
+    raw, state = _state(system, entry, span, own)
+    ended_ns = min(span.end_time_unix_nano or span.start_time_unix_nano, LAST_NS)
+    started_ns = (_date_ns(own.get(entry.started)) if entry.started else None) or min(span.start_time_unix_nano, LAST_NS)
+    kind, message, stack = _error(span) if state in _BAD else (None, None, None)
+    return RunEvent(
+        event_id=str(uuid_of(f"{system.source}|{span.trace_id.hex()}|{span.span_id.hex()}|{state}")),
+        run_id=str(uuid_of(run_id)),
+        workflow=_workflow(system, entry, span, own, about),
+        state=state,
+        at_ns=started_ns if state == "running" else ended_ns,
+        source=system.source,
+        raw_state=raw,
+        started_ns=_start(system, started_ns, state),
+        error_type=kind,
+        error_message=message,
+        error_stack=stack,
+        host=_short(about.get(names.HOST_NAME)),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        tags=tuple(tag for tag in own.get(entry.tags or "", ()) if isinstance(tag, str)),
+    )
+
+
+def _start(system: System, started_ns: int, state: str) -> int | None:
+    """When the run began, as far as this span knows: where another span tells of the start, the end's own start is no news."""
+    has_start = any(entry.state == "running" for entry in system.runs)
+    return None if has_start and state != "running" else started_ns
+
+
+def _workflow(system: System, entry: RunSpan, span: Any, own: Values, about: Values) -> str:
+    """The name that was given to it in our own words, else what the system calls it."""
+    given = own.get(names.WORKFLOW) or (_short(about.get(names.WORKFLOW)) if not span.parent_span_id else None)
+    for name in system.workflow:
+        told = span.name[len(entry.name) :] if name == SPAN_NAME else own.get(name)
+        if told and not given:
+            given = told if _is_a_name(name) else f"{system.source}/{told}"
+    return str(given or _short(about.get(names.SERVICE_NAME)) or "unknown")
+
+
+def _is_a_name(attribute: str) -> bool:
+    """Ids do not say whose they are."""
+    return not attribute.endswith("flow.id")
+
+
+def _state(system: System, entry: RunSpan, span: Any, own: Values) -> tuple[str | None, str]:
+    """(in the system's words, ours)."""
+    if entry.state:
+        return None, entry.state
+    told = [own, *(_values(event.attributes) for event in reversed(span.events))]
+    for values in told:
+        words = [str(values[name]) for name in entry.told if name in values]
+        for word in words:
+            if word in system.states:
+                return words[0], system.states[word]
+    code = span.status.code
+    return {_OK: "OK", _ERROR: "ERROR"}.get(code), "failed" if code == _ERROR else "succeeded" if code == _OK else "ended"
+
+
+def _error(span: Any) -> tuple[str | None, str | None, str | None]:
+    """(type, message, stack) of the last exception of a span, else of its status."""
+    for event in reversed(span.events):
+        if event.name == names.EXCEPTION_EVENT:
+            values = _values(event.attributes)
+            found = [values.get(name) for name in (names.EXCEPTION_TYPE, names.EXCEPTION_MESSAGE, names.EXCEPTION_STACK)]
+            return tuple(str(each) if each else None for each in found)  # type: ignore[return-value]
+    return (*of_message(span.status.message), None) if span.status.message else (None, None, None)
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    """Texts and lists of texts by name; of duplicates the first, as everywhere."""
+    found: dict[str, Any] = {}
+    for item in reversed(attributes):
+        kind = item.value.WhichOneof("value")
+        if kind == "string_value":
+            found[item.key] = item.value.string_value
+        elif kind == "array_value":
+            found[item.key] = [value.string_value for value in item.value.array_value.values]
+        elif kind in ("int_value", "bool_value", "double_value"):
+            found[item.key] = getattr(item.value, kind)
+    return found
+
+
+def _short(value: Any) -> str | None:
+    """A text of the resource, which is repeated below it."""
+    return value[:MOST_CHARACTERS] if isinstance(value, str) and value else None
+
+
+def _date_ns(text: Any) -> int | None:
+    """A date in ISO 8601 as Unix time."""
+    try:
+        at = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return round(seconds * 1e6) * 1000 if 0 <= seconds < LAST_NS / 1e9 else None

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from rota_collector.errors import Malformed
 
 _RESOURCES, _INNER = 1, 2
+_SCOPE, _NAME = 1, 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -42,6 +43,29 @@ def _of_resource(resource: memoryview, limit: int) -> Iterator[bytes]:
                 yield _field(_RESOURCES, about_resource + _field(_INNER, about_scope + bytes(scope[first:last])))
     if not scopes:
         yield _field(_RESOURCES, about_resource)
+
+
+def scope_names(payload: bytes | bytearray) -> Iterator[bytes]:
+    """The names of the scopes in a request, without a look at its records: encoders write a scope before them.
+
+    Raises ``Malformed`` as ``pieces`` does.
+    """
+    request = memoryview(payload)
+    for number, wire_type, _, body, end in _fields(request):
+        if number == _RESOURCES and wire_type == _BYTES:
+            resource = request[body:end]
+            for inner, inner_type, _, start, stop in _fields(resource):
+                if inner == _INNER and inner_type == _BYTES:
+                    yield _name_of_scope(resource[start:stop])
+
+
+def _name_of_scope(scope: memoryview) -> bytes:
+    """The field ``name`` of the field ``scope``, if that is the first; empty otherwise."""
+    number, wire_type, _, body, end = next(_fields(scope), (0, 0, 0, 0, 0))
+    if number != _SCOPE or wire_type != _BYTES:
+        return b""
+    number, wire_type, _, start, stop = next(_fields(about := scope[body:end]), (0, 0, 0, 0, 0))
+    return bytes(about[start:stop]) if number == _NAME and wire_type == _BYTES else b""
 
 
 class _Places:

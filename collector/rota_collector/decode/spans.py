@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from rota.wire import names
+from rota_collector.decode import foreign_columns
 from rota_collector.decode.attributes import Attributes, joined, quoted
 from rota_collector.decode.columns import (
     SHARED_JSON,
@@ -76,9 +77,9 @@ def _table(rows: Rows) -> pa.Table:
         "trace_id": uuids(spans.field("trace_id")),
         "span_id": uint64s(spans.field("span_id")),
         "parent_span_id": uint64s(spans.field("parent_span_id")),
-        "run_id": uuids_of_text(pc.coalesce(about.first(names.RUN_ID), rows.run_id)),
+        "run_id": uuids_of_text(foreign_columns.run_ids(about, pc.coalesce(about.first(names.RUN_ID), rows.run_id))),
         "workflow": pc.coalesce(about.first(names.WORKFLOW), rows.workflow),
-        "task": about.first(names.TASK_NAME),
+        "task": foreign_columns.tasks(about, about.first(names.TASK_NAME)),
         "name": spans.field("name"),
         "kind": small(spans.field("kind")),
         "started_at": timestamps(started_ns),

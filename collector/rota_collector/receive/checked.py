@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rota_collector.decode import Accepted, check
-from rota_collector.decode.foreign import narrowed
+from rota_collector.decode.beyond import narrowed
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.journal import Signal
 

@@ -151,13 +151,15 @@ def _decoded(chunk: tuple[str, list[Record]]) -> list[tuple[batch.Table, pa.Tabl
     """What a chunk adds to each table."""
     kind, records = chunk
     if kind == "TRACES":
-        return [(batch.SPANS, batch.together(to_rows.spans(records)))]
+        return [(batch.SPANS, batch.together(to_rows.spans(records))), *_run_events(records)]
     if kind == "METRICS":
         return [(batch.METRICS, to_rows.metrics(records))]
-    return [
-        (batch.LOGS, batch.together(to_rows.logs(records))),
-        (batch.RUN_EVENTS, batch.run_events(to_rows.run_events(records))),
-    ]
+    return [(batch.LOGS, batch.together(to_rows.logs(records))), *_run_events(records)]
+
+
+def _run_events(records: list[Record]) -> list[tuple[batch.Table, pa.Table]]:
+    events = to_rows.run_events(records)
+    return [(batch.RUN_EVENTS, batch.run_events(events))] if events else []
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

@@ -62,6 +62,7 @@ TEST_STATUS = "test.case.result.status"  # of a task that is a test
 # Where and what.
 SERVICE_NAME = "service.name"
 SERVICE_VERSION = "service.version"
+ENVIRONMENT = "deployment.environment.name"
 HOST_NAME = "host.name"
 HOST_ID = "host.id"
 CONTAINER_ID = "container.id"
@@ -134,6 +135,12 @@ LOGS_LEFT_OUT = "rota.logs.left_out"  # of a run that logged more than is kept
 WARNING_CATEGORY = "rota.warning.category"
 CODE_LINE = "code.line.number"
 CODE_FUNCTION = "code.function.name"
+
+# What OpenLineage clients say of a run.
+LINEAGE_EVENT = "rota.lineage"  # an event that tells no state
+ENGINE_NAME = "rota.engine.name"
+ENGINE_VERSION = "rota.engine.version"
+PRODUCER = "rota.lineage.producer"  # a URL of the client's source
 
 # Who sent it, or said it.
 USER_NAME = "user.name"
