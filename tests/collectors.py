@@ -121,12 +121,20 @@ class CollectorProcess:
                 return found
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """SIGKILL; returns when the keeper is gone too, as the kernel sees to it."""
         assert self.process is not None
+        keepers = self.keepers()
         self.process.kill()
         self.process.wait()
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in keepers), "the keeper to go with the front")
         self._client.close()
         self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
+
+    def keepers(self) -> list[int]:
+        """The processes that the front has started and that live."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -1,44 +1,40 @@
-"""``python -m rota_collector``: everything starts here, in this order, and stops in the reverse."""
+"""``python -m rota_collector``: the front of the collector. Everything starts here, in this order, and stops in the reverse.
+
+This process receives, and writes the journal; an acknowledgement needs nothing else. Stores, clock and API are in a process
+of their own, the keeper, which is started here and shares only the journal with this one.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import socket
 import sys
-from collections.abc import MutableMapping, Sequence
-from contextlib import ExitStack
+from collections.abc import MutableMapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from rota_collector import __version__, decode, home, ports
-from rota_collector.api.app import Stores, create
-from rota_collector.clock import SystemClock
+from rota_collector import home, ports
+from rota_collector.board import Board, Cell
+from rota_collector.child import Keeper
+from rota_collector.clock import Clock, SystemClock
 from rota_collector.config import Address, Config
 from rota_collector.errors import CollectorError, PortBusy, StartError
-from rota_collector.journal import Journal, Record, Signal
-from rota_collector.notify.worker import Worker
+from rota_collector.journal import Journal
+from rota_collector.link import Bell, PublishedExtent
+from rota_collector.proxy import Proxy
 from rota_collector.receive import grpc, otlp, pings
-from rota_collector.server import App, HttpServer
-from rota_collector.store import events
-from rota_collector.store.alerts import Alerts
-from rota_collector.store.control import Control
-from rota_collector.store.expectations import Expectations
-from rota_collector.store.fatal import FATAL
-from rota_collector.store.telemetry import Telemetry
-from rota_collector.watch.followers import Follower
-from rota_collector.watch.monitor import Monitor
-from rota_collector.watch.outbox import Sender
-from rota_collector.watch.tick import Tools
+from rota_collector.server import DRAIN_SECONDS, App, HttpServer, say
+from rota_collector.store.dialect import open_sqlite
+from rota_collector.store.keys import Keys
+from rota_collector.store.lookups import Lookups
 
-SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
-COLLECT = (50_000, 50, 100)  # objects between garbage collections: what is kept of 100,000 policies is not looked through often
-DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
-CATCH_UP_SECONDS = 5.0  # for the followers after that; what is left waits in the journal
+SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who checks a large body
+KEEPER_SECONDS = 25.0  # for the keeper to finish, once asked to stop; what is left waits in the journal
 
 
 def main() -> int:
@@ -47,18 +43,11 @@ def main() -> int:
         config = Config.read()
         listener = _take_ports(config)  # before anything is created
         sys.setswitchinterval(SWITCH_SECONDS)
-        gc.set_threshold(*COLLECT)
-        with ExitStack() as opened:
-            uvloop.run(_serve(config, listener, opened))
+        uvloop.run(_run(config, listener))
     except CollectorError as error:
         say(str(error))
         return 1
     return 0
-
-
-def say(text: str) -> None:
-    """One line for whoever watches stderr."""
-    print(f"rota collector: {text}", file=sys.stderr, flush=True)
 
 
 def _take_ports(config: Config) -> socket.socket:
@@ -71,42 +60,33 @@ def _take_ports(config: Config) -> socket.socket:
         raise
 
 
-async def _serve(config: Config, listener: socket.socket, opened: ExitStack) -> None:
+async def _run(config: Config, listener: socket.socket) -> None:
     asked = _asked_to_stop()
     home.lock(config.home)  # released by the end of the process
-    clock = SystemClock()
-    journal = _open_journal(config.home, clock, opened)
-    telemetry = _open_telemetry(config.home, opened)
-    control = Control(config.home / "control.sqlite")
-    opened.callback(control.close)
-    expectations = Expectations(control.engine, clock)
-    control.observer = expectations
+    async with AsyncExitStack() as opened:
+        await _serve(config, listener, asked, opened)
 
-    def fold(records: Sequence[Record]) -> None:
-        control.apply(decode.run_events(records), records[-1].next_offset, decode.heartbeats(records))
 
-    to_telemetry = Follower("telemetry", journal, telemetry.offset, telemetry.apply, clock, FATAL)
-    to_control = Follower("control", journal, control.offset, fold, clock)
-    opened.callback(_stop_followers, journal, [to_telemetry, to_control])
-    for follower in (to_telemetry, to_control):
-        follower.start()
-    alerts = Alerts(control.engine)
-    sender = _start_sender(alerts, config, clock, opened)
-    tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
-    _start_monitor(Monitor(tools, journal, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
+async def _serve(config: Config, listener: socket.socket, asked: asyncio.Event, opened: AsyncExitStack) -> None:
+    clock, board, bell = SystemClock(), Board(), Bell()
+    journal = _open_journal(config.home, clock, PublishedExtent(board, bell), opened)
+    recorded = journal.durable_end
+    api = ports.listen_privately(config.home / "keeper.sock")
+    opened.callback((config.home / "keeper.sock").unlink, missing_ok=True)
+    keeper = Keeper(journal, board, bell, api.socket, say)
+    opened.push_async_callback(keeper.stop, KEEPER_SECONDS)
+    await keeper.start()
+    engine = open_sqlite(config.home / "control.sqlite")
+    opened.callback(engine.dispose)
+    proxy = Proxy(api.path)
+    opened.push_async_callback(proxy.close)
 
     grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
-    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=expectations.policies.versions)
+    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=lambda: board[Cell.POLICY_VERSIONS])
     opened.callback(receiver.close)
-
-    def submit(records: Sequence[str]) -> int:
-        return journal.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
-
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
-    pinged = pings.Receiver(journal, stores.keys, control, clock)
-    api = create(stores, __version__)
+    pinged = pings.Receiver(journal, Keys(engine), Lookups(engine), clock, recorded)
     http = str(ports.bound(listener))
-    server = HttpServer(_route(receiver, pinged, api), listener, DRAIN_SECONDS)
+    server = HttpServer(_route(receiver, pinged, proxy), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
@@ -122,41 +102,17 @@ def _asked_to_stop() -> asyncio.Event:
     return asked
 
 
-def _open_journal(directory: Path, clock: SystemClock, opened: ExitStack) -> Journal:
-    journal = Journal(directory / "journal", clock=clock)
+def _open_journal(directory: Path, clock: Clock, extent: PublishedExtent, opened: AsyncExitStack) -> Journal:
+    journal = Journal(directory / "journal", clock=clock, extent=extent)
     opened.callback(journal.close)
     if journal.torn_bytes:
         say(f"moved {journal.torn_bytes} bytes of an unfinished write to {directory / 'journal' / 'quarantine'}")
     return journal
 
 
-def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
-    telemetry = Telemetry.open(directory / "telemetry.duckdb")
-    opened.callback(telemetry.close)
-    if telemetry.set_aside is not None:
-        say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
-    return telemetry
-
-
-def _start_sender(alerts: Alerts, config: Config, clock: SystemClock, opened: ExitStack) -> Sender:
-    sender = Sender(alerts, Worker(allow_private=config.allow_private), clock)
-    opened.callback(sender.stop, CATCH_UP_SECONDS)
-    sender.start()
-    return sender
-
-
-def _start_monitor(monitor: Monitor, expectations: Expectations, opened: ExitStack) -> None:
-    def stop() -> None:
-        monitor.stop()
-        monitor.join(CATCH_UP_SECONDS)
-
-    opened.callback(stop)  # before the journal closes: what it decides goes there
-    expectations.changed = monitor.wake
-    monitor.start()
-
-
-def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: ExitStack) -> str:
+def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: AsyncExitStack) -> str:
     """Listen for gRPC; returns where."""
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it speaks on stderr when we start the keeper again, and need not
     try:
         receiver = grpc.Receiver(journal, str(address), max_body=max_body)
     except OSError as error:
@@ -186,17 +142,6 @@ def _route(receiver: App, pinged: App, api: App) -> App:
         await app(scope, receive, send)
 
     return route
-
-
-def _stop_followers(journal: Journal, followers: list[Follower]) -> None:
-    journal.close()  # nothing comes any more: the followers stop at the end of it
-    for follower in followers:
-        follower.stop(CATCH_UP_SECONDS)
-    for follower in followers:
-        follower.join(CATCH_UP_SECONDS + 1)
-    if any(follower.is_alive() for follower in followers):
-        say("a store takes too long to finish; the next start applies the rest from the journal")
-        os._exit(0)  # its file must not be closed under it
 
 
 if __name__ == "__main__":

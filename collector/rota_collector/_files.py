@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rota_collector.errors import JournalLocked
+from rota_collector.errors import JournalError, JournalFailed, JournalFull, JournalLocked
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _IOV_MAX = 1024
 _SUFFIX = ".journal"
 
@@ -61,13 +61,17 @@ def lock_directory(directory: Path) -> int:
 
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
-    """(first offset, path) of each segment, in order. Removes what an interrupted creation left."""
-    for unfinished in directory.glob(f"*{_SUFFIX}.new"):
-        unfinished.unlink()
+    """(first offset, path) of each segment, in order."""
     return sorted((int(path.stem), path) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
 
 
-def create_segment(directory: Path, first: int) -> tuple[int, Path]:
+def remove_unfinished(directory: Path) -> None:
+    """Removes what an interrupted creation left. For the one who writes."""
+    for unfinished in directory.glob(f"*{_SUFFIX}.new"):
+        unfinished.unlink()
+
+
+def create_segment(directory: Path, first: int) -> int:
     """An empty segment that is there under its name, durably; replaces one of the same name."""
     path = directory / f"{first:020d}{_SUFFIX}"
     beside = path.with_name(path.name + ".new")
@@ -78,7 +82,7 @@ def create_segment(directory: Path, first: int) -> tuple[int, Path]:
     except OSError:
         os.close(fd)
         raise
-    return fd, path
+    return fd
 
 
 def cut_segment(path: Path, size: int, quarantine: Path) -> int:
@@ -105,3 +109,10 @@ def _keep(data: bytes, path: Path) -> None:
     finally:
         os.close(fd)
     sync_directory(path.parent)
+
+
+def refusal(error: OSError, directory: Path) -> JournalError:
+    """What an error of the journal in ``directory`` means to who wanted to append or read."""
+    if error.errno in _NO_SPACE:
+        return JournalFull(f"cannot write the journal in {directory}: {error.strerror}; free some space, it goes on by itself")
+    return JournalFailed(f"cannot use the journal in {directory}: {error.strerror or error}; check the disk and its permissions")

@@ -7,11 +7,13 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from rota_collector.config import Address
 from rota_collector.errors import PortBusy
 
 BACKLOG = 1024
+_LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, macOS 103
 _LISTEN = "0A"  # the state column of /proc/net/tcp
 
 
@@ -28,6 +30,37 @@ def listen(address: Address, setting: str) -> socket.socket:
         raise PortBusy(_refusal(address, setting, error)) from error
     sock.setblocking(False)
     return sock
+
+
+class Private(NamedTuple):
+    """A listening unix socket, and a path of it that is short enough to connect to."""
+
+    socket: socket.socket
+    path: str
+
+
+def listen_privately(path: Path) -> Private:
+    """A unix socket at ``path`` for this user alone; replaces a socket that is there. Raises PortBusy."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        short = _short(path)
+        sock.bind(short)
+        path.chmod(0o600)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise PortBusy(f"cannot listen on {path}: {error.strerror or error}. Name another directory: ROTA_HOME=/path") from error
+    sock.setblocking(False)
+    return Private(sock, short)
+
+
+def _short(path: Path) -> str:
+    """A path of the same file that fits into the address of a socket, as long as this process lives."""
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH or not os.path.isdir("/proc/self/fd"):
+        return str(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{directory}/{path.name}"
 
 
 def bound(sock: socket.socket) -> Address:

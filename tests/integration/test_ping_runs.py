@@ -19,6 +19,7 @@ from rota_collector.journal import Journal
 from rota_collector.receive.pings import Receiver
 from rota_collector.store.control import Control
 from rota_collector.store.keys import Keys
+from rota_collector.store.lookups import Lookups
 
 A, B = "123e4567-e89b-42d3-a456-42661417400a", "123e4567-e89b-42d3-a456-42661417400b"
 
@@ -36,7 +37,7 @@ class Place:
 
     def restart(self) -> None:
         """Forget what was only in memory."""
-        self.receiver = Receiver(self.journal, self.keys, self.control, self.clock)
+        self.receiver = Receiver(self.journal, self.keys, Lookups(self.control.engine), self.clock, self.journal.durable_end)
 
     def apply(self) -> None:
         """Bring the store up to the journal."""

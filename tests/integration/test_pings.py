@@ -21,6 +21,7 @@ from rota_collector.journal import Journal
 from rota_collector.receive.pings import Receiver
 from rota_collector.store.control import Control
 from rota_collector.store.keys import Keys
+from rota_collector.store.lookups import Lookups
 
 
 def new_key(collector: CollectorProcess, **asked: Any) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def ping(tmp_path: Path) -> Callable[[str], httpx.Response]:
     journal, keys = Journal(tmp_path / "journal", clock=clock), Keys(control.engine)
     made = keys.create("ping", name="", workflow="w", pattern=None, now_ns=0)
     assert made is not None
-    receiver = Receiver(journal, keys, control, clock)
+    receiver = Receiver(journal, keys, Lookups(control.engine), clock, journal.durable_end)
 
     def send(suffix: str) -> httpx.Response:
         async def request() -> httpx.Response:

@@ -12,8 +12,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from rota_collector.clock import Clock
-from rota_collector.store.control import Control
-from rota_collector.store.control_queries import RunFilter
+from rota_collector.store.lookups import Lookups
 
 SOURCE = "ping"
 _NAMED = "?rid"  # how the raw state of a run ends whose id its client chose
@@ -36,7 +35,7 @@ class PingRuns:
     ``recorded``: the end of the journal when it was opened; the store is asked only when it has everything up to there.
     """
 
-    def __init__(self, control: Control, clock: Clock, recorded: int) -> None:
+    def __init__(self, control: Lookups, clock: Clock, recorded: int) -> None:
         self._control, self._clock, self._recorded = control, clock, recorded
         self._open: dict[str, list[PingRun]] = {}
         self._named: OrderedDict[str, PingRun] = OrderedDict()
@@ -48,7 +47,7 @@ class PingRuns:
         """Whether the workflow was ever seen, or has a policy."""
         if workflow not in self._known:
             await self._restored()
-            if await asyncio.to_thread(self._control.workflow, workflow, self._clock.now_ns()) is None:
+            if not await asyncio.to_thread(self._control.knows, workflow):
                 return False
             self._known.add(workflow)
         return True
@@ -95,7 +94,7 @@ class PingRuns:
         return found
 
     def _stored(self, workflow: str) -> list[PingRun]:
-        runs = self._control.runs(RunFilter(workflow=workflow, states=("running",)), limit=_MOST_OPEN).items
+        runs = self._control.running(workflow, _MOST_OPEN)
         return sorted(
             PingRun(run.started_ns or 0, run.run_id, workflow)
             for run in runs

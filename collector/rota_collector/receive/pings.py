@@ -22,8 +22,8 @@ from rota_collector.receive.answers import RETRY_SECONDS
 from rota_collector.receive.bodies import Disconnected, Receive
 from rota_collector.receive.otlp import Headers, Send
 from rota_collector.receive.ping_runs import SOURCE, PingRun, PingRuns
-from rota_collector.store.control import Control
 from rota_collector.store.keys import Keys
+from rota_collector.store.lookups import Lookups
 
 _LONGEST_READ = 16 << 20  # bytes of a body that are read, so that what is beyond BODY_LIMIT is only thrown away
 _LONGEST_AGENT = 300
@@ -41,12 +41,12 @@ _HEADERS: Headers = [
 class Receiver:
     """ASGI application for the paths below ``/ping/``. An answer of 200 or 201 means that the ping is on disk.
 
-    Made while the journal holds what it held when it was opened: that is what the control store may still have to apply.
+    ``recorded``: the end of the journal when it was opened; up to there control may still have to apply it.
     """
 
-    def __init__(self, journal: Journal, keys: Keys, control: Control, clock: Clock) -> None:
+    def __init__(self, journal: Journal, keys: Keys, control: Lookups, clock: Clock, recorded: int) -> None:
         self._journal, self._keys, self._clock = journal, keys, clock
-        self._runs = PingRuns(control, clock, journal.durable_end)
+        self._runs = PingRuns(control, clock, recorded)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -74,12 +74,7 @@ class Key(NamedTuple):
 
 
 class Keys:
-    """The keys in the control database ``engine``. Any thread.
-
-    ``is_open``: there is no valid key of the API's scopes, so that nobody can be asked for one.
-    """
-
-    is_open: bool
+    """The keys in the control database ``engine``, which other processes change too. Any thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -87,13 +82,30 @@ class Keys:
         self._changing = threading.Lock()
         with self._writer.begin() as connection:
             metadata.create_all(connection)
-        self._reload()
+        self._watching, self._seen = engine.raw_connection(), 0
+        self._looking = threading.Lock()
+        self._refresh()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no valid key of the API's scopes, so that nobody can be asked for one."""
+        self._refresh()
+        return self._is_open
+
+    def _refresh(self) -> None:
+        """Read the keys anew when somebody, in this process or another, has written to the database since."""
+        with self._looking:
+            (version,) = self._watching.execute("PRAGMA data_version").fetchone()  # microseconds: it reads shared memory
+            if version != self._seen:
+                self._seen = version
+                self._reload()
 
     def find(self, plain: str) -> Key | None:
         """The key that is spelled so, unless it was revoked.
 
         It is looked up by its hash: how long that takes says nothing of the key, which nobody can guess bit by bit then.
         """
+        self._refresh()
         return self._by_hash.get(_hash(plain))
 
     def ping_key(self, plain: str) -> Key | None:
@@ -115,28 +127,23 @@ class Keys:
         """
         plain = value or _PREFIXES[scope] + secrets.token_urlsafe(_RANDOM_BYTES)
         key = Key(str(uuid.uuid4()), _hash(plain), scope, name, workflow, pattern, now_ns, None)
-        with self._changing:
-            with self._writer.begin() as connection:
-                _refuse_before_admin(connection, scope)
-                if connection.execute(_same, {"found": key.hash}).first() is not None:
-                    return None
-                connection.execute(insert(keys), key._asdict())
-            self._reload()
+        with self._changing, self._writer.begin() as connection:
+            _refuse_before_admin(connection, scope)
+            if connection.execute(_same, {"found": key.hash}).first() is not None:
+                return None
+            connection.execute(insert(keys), key._asdict())
         return key, plain
 
     def revoke(self, identity: str, now_ns: int) -> bool:
         """Take a key away for good. False: there is none of this id, or it was revoked before. Raises LastAdmin."""
-        with self._changing:
-            with self._writer.begin() as connection:
-                _refuse_last_admin(connection, identity)
-                revoked = connection.execute(_revoke, {"identity": identity, "at": now_ns}).rowcount > 0
-            self._reload()
-        return revoked
+        with self._changing, self._writer.begin() as connection:
+            _refuse_last_admin(connection, identity)
+            return connection.execute(_revoke, {"identity": identity, "at": now_ns}).rowcount > 0
 
     def _reload(self) -> None:
         with self._engine.begin() as connection:
             self._by_hash = {row.hash: Key._make(row) for row in connection.execute(_valid)}
-        self.is_open = not any(key.scope in API_SCOPES for key in self._by_hash.values())
+        self._is_open = not any(key.scope in API_SCOPES for key in self._by_hash.values())
 
 
 def _refuse_before_admin(connection: Connection, scope: str) -> None:

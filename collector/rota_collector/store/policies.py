@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
@@ -77,6 +77,7 @@ class Policies:
         self.known: dict[str, Known] = {}
         self.dependents: dict[str, set[str]] = {}  # workflow → those whose slots or health hang on it
         self._says_nothing: set[tuple[str, Declared]] = set()  # declarations that ask for nothing, to be seen at a glance
+        self._told: Callable[[int], None] = lambda _: None
         self.reload()
 
     def reload(self) -> None:
@@ -85,7 +86,8 @@ class Policies:
             rows = connection.execute(select(policies)).all()
             stored = int(connection.execute(_stored_versions).scalar_one())
         with self._lock:
-            self.known, self.dependents, self._stored_versions = {}, {}, stored
+            self.known, self.dependents = {}, {}
+            self._stored(stored)
             for row in rows:
                 self._remember(row.workflow, row.document, None, row.declared_ns)
 
@@ -101,6 +103,15 @@ class Policies:
     def versions(self) -> int:
         """How many policy versions people stored (0: nothing is asked of any run)."""
         return self._stored_versions
+
+    def tell(self, told: Callable[[int], None]) -> None:
+        """From now on tell ``told`` how many there are, before anybody is answered that one more is stored."""
+        self._told = told
+        told(self._stored_versions)
+
+    def _stored(self, versions: int) -> None:
+        self._stored_versions = versions
+        self._told(versions)
 
     def is_per_host(self, workflow: str) -> bool:
         """Whether each host of the workflow is an instance of its own."""
@@ -131,7 +142,7 @@ class Policies:
         with self._writer.begin() as connection:
             rows = [self._put(connection, name, document, author, reason, now_ns) for name, document in valid.items()]
         with self._lock:
-            self._stored_versions += len(rows)
+            self._stored(self._stored_versions + len(rows))
             for row in rows:
                 known = self.known.get(row["workflow"])
                 self._remember(row["workflow"], row["document"], known.declared if known else None, row["declared_ns"])

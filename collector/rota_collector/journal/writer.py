@@ -1,12 +1,7 @@
-"""The journal: raw requests, one after the other, on disk before anybody is told that they were accepted.
+"""Appending to the journal.
 
-The acknowledgement of the whole collector lives here: ``append`` returns when its record is fsynced. One thread
-writes. It takes everything that waits, writes it with one call, syncs once and wakes all, so that a sync costs a
-group and not a request. Everything else (DuckDB, control) is a projection that can be made again from here.
-
-An offset is a position in the endless concatenation of all segments. A segment is a file named by the offset of
-its first byte; it ends where the next one begins, so that bytes beyond (of a write that failed) are never read.
-The bytes of a record are in ``_records``, the system calls in ``_files``.
+``append`` returns when its record is fsynced. One thread writes. It takes everything that waits, writes it with one call,
+syncs once and wakes all, so that a sync costs a group and not a request.
 """
 
 from __future__ import annotations
@@ -16,8 +11,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -26,8 +20,8 @@ from rota_collector import _files
 from rota_collector._records import HEADER, Record, Segment, Signal, header, records
 from rota_collector.clock import Clock
 from rota_collector.errors import JournalClosed, JournalError, JournalFailed, JournalFull
-
-__all__ = ["Journal", "Record", "Signal"]
+from rota_collector.journal.extent import Extent
+from rota_collector.journal.reader import Reader
 
 _GROUP_BYTES = 16 << 20  # what one group commit writes at most, unless a single record is larger
 
@@ -41,36 +35,43 @@ class _Waiting(NamedTuple):
 
 
 class Journal:
-    """Append-only log of requests in ``directory``. One process writes it; threads may read it.
+    """Append-only log of requests in ``directory``. One process writes it; its threads may read it.
 
     Opening verifies the last segment: bytes after the last whole record (a write that a crash cut short, never
-    acknowledged) are moved into ``quarantine/``; ``torn_bytes`` says how many. ``damage`` maps the offset of each
-    place that failed its checksum to the number of bytes that reading skipped there.
+    acknowledged) are moved into ``quarantine/``; ``torn_bytes`` says how many. ``extent`` tells others how far it is.
 
     Raises ``JournalLocked`` when another process has it open, ``JournalFailed`` when the directory cannot be used.
     """
 
-    def __init__(self, directory: Path, *, clock: Clock, segment_bytes: int = 64 << 20, waiting_bytes: int = 256 << 20) -> None:
-        self._directory, self._clock = directory, clock
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        clock: Clock,
+        segment_bytes: int = 64 << 20,
+        waiting_bytes: int = 256 << 20,
+        extent: Extent | None = None,
+    ) -> None:
+        self._directory, self._clock, self._extent = directory, clock, extent or Extent()
         self._segment_bytes, self._waiting_limit = segment_bytes, waiting_bytes
+        self._reader = Reader(directory, self._extent)
         self.torn_bytes = 0
-        self.damage: dict[int, int] = {}
-        self._nothing_until: dict[int, int] = {}  # offset -> end of a stretch in which read() found no record
         self._fd = -1  # the segment that is written; -1 after a failure that leaves its state unknown
+        self._first = 0  # where it begins
         self._waiting_bytes = 0
         self._closed = False  # no more appends
         self._ends = False  # the writer has seen the last one
         self._lock = threading.Lock()
-        self._grown = threading.Condition()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._lock_fd = -1
         try:
             self._lock_fd = _files.lock_directory(directory)
-            self._segments = [Segment(first, path) for first, path in _files.segments(directory)]
+            _files.remove_unfinished(directory)
             self._durable_end = self._recover()
+            self._extent.advance(self._durable_end)
         except OSError as error:
             self._release()
-            raise _refusal(error, directory) from error
+            raise _files.refusal(error, directory) from error
         self._writer = threading.Thread(target=self._write_groups, name="rota-journal", daemon=True)
         self._writer.start()
 
@@ -100,8 +101,7 @@ class Journal:
             self._closed = True
             self._queue.put(None)
         self._writer.join()
-        with self._grown:
-            self._grown.notify_all()
+        self._extent.close()
         self._release()
 
     def _release(self) -> None:
@@ -127,7 +127,7 @@ class Journal:
             try:
                 results = self._commit(group)
             except OSError as error:
-                results = [_refusal(error, self._directory)] * len(group)
+                results = [_files.refusal(error, self._directory)] * len(group)
             except Exception as error:  # noqa: BLE001 - nobody may wait for ever, whatever happened
                 self._give_up_segment()
                 results = [JournalFailed(f"cannot write the journal: {type(error).__name__}: {error}")] * len(group)
@@ -152,14 +152,14 @@ class Journal:
 
     def _commit(self, group: list[_Waiting]) -> list[int]:
         """Writes and syncs a group. On any error nothing of it counts, and the file is as before or given up."""
-        if self._fd < 0 or self._durable_end - self._segments[-1].first >= self._segment_bytes:
+        if self._fd < 0 or self._durable_end - self._first >= self._segment_bytes:
             self._start_segment()
         offsets, buffers, end = [], [], self._durable_end
         for waiting in group:
             offsets.append(end)
             buffers += [header(end, waiting.signal, waiting.received_ns, waiting.payload), waiting.payload]
             end += HEADER.size + len(waiting.payload)
-        position = self._durable_end - self._segments[-1].first
+        position = self._durable_end - self._first
         try:
             _files.write_all(self._fd, buffers, position)
         except OSError:
@@ -172,18 +172,14 @@ class Journal:
             self._cut_back(position)
             self._give_up_segment()
             raise
-        with self._grown:
-            self._durable_end = end
-            self._grown.notify_all()
+        self._durable_end = end
+        self._extent.advance(end)
         return offsets
 
     def _start_segment(self) -> None:
         self._give_up_segment()
-        self._fd, path = _files.create_segment(self._directory, self._durable_end)
-        with self._lock:
-            # One that never got a durable record has the same name and was replaced.
-            kept = [segment for segment in self._segments if segment.first < self._durable_end]
-            self._segments = [*kept, Segment(self._durable_end, path)]
+        # One that never got a durable record has the same name and is replaced.
+        self._fd, self._first = _files.create_segment(self._directory, self._durable_end), self._durable_end
 
     def _cut_back(self, position: int) -> None:
         try:
@@ -203,62 +199,33 @@ class Journal:
         """The offset after the last record that is on disk."""
         return self._durable_end
 
-    def read(self, offset: int, max_bytes: int) -> list[Record]:
-        """The durable records from ``offset`` on, at least one if there is one, until their payloads reach ``max_bytes``.
+    @property
+    def damage(self) -> dict[int, int]:
+        """As ``Reader`` has it."""
+        return self._reader.damage
 
-        What fails its checksum is skipped and noted in ``damage``. Raises ``JournalFailed`` when the disk cannot be read.
-        """
-        found: list[Record] = []
-        size, start = 0, offset
-        try:
-            for segment, stop in self._from(offset):
-                for record in records(segment, max(offset, segment.first), stop, self.damage):
-                    found.append(record)
-                    size += len(record.payload)
-                    if size >= max_bytes:
-                        return found
-                offset = stop
-        except OSError as error:
-            raise _refusal(error, self._directory) from error
-        if not found and offset > start:
-            self._nothing_until[start] = offset
-        return found
+    def read(self, offset: int, max_bytes: int) -> list[Record]:
+        """As ``Reader`` has it."""
+        return self._reader.read(offset, max_bytes)
 
     def wait_beyond(self, offset: int, timeout_seconds: float) -> bool:
         """Blocks until there may be a record from ``offset`` on; False after ``timeout_seconds``, or when closed without one."""
-        with self._grown:
-            beyond = self._nothing_until.get(offset, offset)
-            self._grown.wait_for(lambda: self._durable_end > beyond or self._closed, timeout_seconds)
-            return self._durable_end > beyond
-
-    def _from(self, offset: int) -> Iterator[tuple[Segment, int]]:
-        """Each segment that holds something durable beyond ``offset``, with the offset where it ends."""
-        with self._lock:
-            segments, end = self._segments, self._durable_end
-        for i in range(max(0, bisect_right(segments, offset, key=lambda segment: segment.first) - 1), len(segments)):
-            stop = min(end, segments[i + 1].first) if i + 1 < len(segments) else end
-            if stop > offset:
-                yield segments[i], stop
+        return self._reader.wait_beyond(offset, timeout_seconds)
 
     def _recover(self) -> int:
         """Verifies the last segment, cuts what a crash left unfinished, and returns the end of what is whole."""
-        if not self._segments:
+        there = _files.segments(self._directory)
+        if not there:
             return 0
-        segment = self._segments[-1]
+        segment = Segment(*there[-1])
         size = segment.path.stat().st_size
-        end = segment.first
+        end = self._first = segment.first
         for record in records(segment, segment.first, segment.first + size, self.damage):
             end = record.next_offset
         self.damage.pop(end, None)  # the tail is not damage: nobody was told that it was kept
         self.torn_bytes = segment.first + size - end
         self._fd = _files.cut_segment(segment.path, end - segment.first, self._directory / "quarantine" / f"{end:020d}.torn")
         return end
-
-
-def _refusal(error: OSError, directory: Path) -> JournalError:
-    if error.errno in _files.NO_SPACE:
-        return JournalFull(f"cannot write the journal in {directory}: {error.strerror}; free some space, it goes on by itself")
-    return JournalFailed(f"cannot use the journal in {directory}: {error.strerror or error}; check the disk and its permissions")
 
 
 def _wake(group: list[_Waiting], results: Sequence[int | JournalError]) -> None:

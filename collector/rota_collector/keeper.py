@@ -1,0 +1,168 @@
+"""``python -m rota_collector.keeper``: the process that keeps the stores, watches the clock and answers the API.
+
+The front starts it (``child.py``) and shares only the journal with it: whatever keeps this one busy, or ends it, no
+acknowledgement waits. It serves the API on a socket that the front listens on, follows the journal's files, and stops when
+its stdin ends. When the front is gone without a word, so is this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import uvloop
+
+from rota_collector import __version__, decode
+from rota_collector.api.app import Stores, create
+from rota_collector.board import Board, Cell
+from rota_collector.clock import SystemClock
+from rota_collector.config import Config
+from rota_collector.errors import CollectorError, StoreLocked
+from rota_collector.journal import Record, Signal
+from rota_collector.link import JournalLink
+from rota_collector.notify.worker import Worker
+from rota_collector.server import DRAIN_SECONDS, HttpServer, say
+from rota_collector.store import events
+from rota_collector.store.alerts import Alerts
+from rota_collector.store.control import Control
+from rota_collector.store.expectations import Expectations
+from rota_collector.store.fatal import FATAL
+from rota_collector.store.telemetry import Telemetry
+from rota_collector.watch.followers import Follower
+from rota_collector.watch.monitor import Monitor
+from rota_collector.watch.outbox import Sender
+from rota_collector.watch.tick import Tools
+
+SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
+COLLECT = (50_000, 50, 100)  # objects between garbage collections: what is kept of 100,000 policies is not looked through often
+CATCH_UP_SECONDS = 5.0  # for the followers, once asked to stop; what is left waits in the journal
+_PREDECESSOR_SECONDS = 10.0  # for one that was killed a moment ago to let go of its files
+_PR_SET_PDEATHSIG = 1
+
+
+def main(board: int, bell: int, submit: int, api: int, front: int) -> int:
+    """Serve until stdin ends; 1 when the stores cannot be opened, with the reason on stderr."""
+    _die_with(front)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # they are the front's, which tells us
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(*COLLECT)
+    try:
+        config = Config.read()
+        shared = Board(board)
+        link = JournalLink(config.home / "journal", shared, bell, socket.socket(fileno=submit), _front_is_gone)
+        with ExitStack() as opened:
+            uvloop.run(_serve(config, shared, link, socket.socket(fileno=api), opened))
+    except CollectorError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+def _die_with(front: int) -> None:
+    """Have the kernel kill us with the front, so that the next one finds the stores free."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != front:  # it was quicker
+            _front_is_gone()
+
+
+def _front_is_gone() -> None:
+    os._exit(1)
+
+
+async def _serve(config: Config, board: Board, link: JournalLink, listener: socket.socket, opened: ExitStack) -> None:
+    clock = SystemClock()
+    telemetry = _open_telemetry(config.home, opened)
+    control = Control(config.home / "control.sqlite")
+    opened.callback(control.close)
+    expectations = Expectations(control.engine, clock)
+    control.observer = expectations
+    expectations.policies.tell(lambda versions: board.__setitem__(Cell.POLICY_VERSIONS, versions))
+
+    def fold(records: Sequence[Record]) -> None:
+        control.apply(decode.run_events(records), records[-1].next_offset, decode.heartbeats(records))
+        board[Cell.CONTROL_OFFSET] = records[-1].next_offset
+
+    def insert(records: Sequence[Record]) -> None:
+        telemetry.apply(records)
+        board[Cell.TELEMETRY_OFFSET] = records[-1].next_offset
+
+    board[Cell.CONTROL_OFFSET], board[Cell.TELEMETRY_OFFSET] = control.offset(), telemetry.offset()
+    to_telemetry = Follower("telemetry", link, telemetry.offset, insert, clock, FATAL)
+    to_control = Follower("control", link, control.offset, fold, clock)
+    opened.callback(_stop_followers, link, [to_telemetry, to_control])
+    for follower in (to_telemetry, to_control):
+        follower.start()
+    alerts = Alerts(control.engine)
+    sender = _start_sender(alerts, config, clock, opened)
+    tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
+    _start_monitor(Monitor(tools, link, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
+
+    def submit(records: Sequence[str]) -> int:
+        return link.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
+
+    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
+    server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
+    serving = asyncio.create_task(server.run_until_stopped())
+    link.ready()
+    await asyncio.to_thread(sys.stdin.buffer.read)
+    server.stop()
+    await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
+
+
+def _open_telemetry(directory: Path, opened: ExitStack) -> Telemetry:
+    give_up_at = time.monotonic() + _PREDECESSOR_SECONDS
+    while True:
+        try:
+            telemetry = Telemetry.open(directory / "telemetry.duckdb")
+            break
+        except StoreLocked:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.05)
+    opened.callback(telemetry.close)
+    if telemetry.set_aside is not None:
+        say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
+    return telemetry
+
+
+def _start_sender(alerts: Alerts, config: Config, clock: SystemClock, opened: ExitStack) -> Sender:
+    sender = Sender(alerts, Worker(allow_private=config.allow_private), clock)
+    opened.callback(sender.stop, CATCH_UP_SECONDS)
+    sender.start()
+    return sender
+
+
+def _start_monitor(monitor: Monitor, expectations: Expectations, opened: ExitStack) -> None:
+    def stop() -> None:
+        monitor.stop()
+        monitor.join(CATCH_UP_SECONDS)
+
+    opened.callback(stop)  # before the followers stop: what it decides goes into the journal
+    expectations.changed = monitor.wake
+    monitor.start()
+
+
+def _stop_followers(link: JournalLink, followers: list[Follower]) -> None:
+    link.close()  # nothing comes any more: the followers stop at the end of it
+    for follower in followers:
+        follower.stop(CATCH_UP_SECONDS)
+    for follower in followers:
+        follower.join(CATCH_UP_SECONDS + 1)
+    if any(follower.is_alive() for follower in followers):
+        say("a store takes too long to finish; the next start applies the rest from the journal")
+        os._exit(0)  # its file must not be closed under it
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

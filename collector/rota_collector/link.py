@@ -1,0 +1,150 @@
+"""The journal between the collector's two processes: the front writes it, the keeper reads its files.
+
+What goes from one to the other beside the files: how far they are on disk (a number on the board, and a bell that is rung
+when it grows), and what the keeper itself decided, which it submits like everybody else and is answered when it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+from struct import error as StructError  # noqa: N812 (a class, in spite of its name)
+
+from rota_collector.board import Board, Cell
+from rota_collector.errors import JournalClosed, JournalError, JournalFailed, JournalFull
+from rota_collector.journal import Extent, Journal, Reader, Record, Signal
+
+_REQUEST = Struct("<BI")  # signal (0: the keeper is ready), payload length
+_ANSWER = Struct("<BQI")  # 0, or which error; offset; length of the error's text
+_READY = 0
+_ERRORS: tuple[type[JournalError], ...] = (JournalClosed, JournalFull, JournalFailed)
+
+
+class Bell:
+    """Wakes the other process: a pipe in which bytes mean nothing but that something is new."""
+
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+
+    def ring(self) -> None:
+        """Costs a microsecond, and never blocks."""
+        try:
+            os.write(self._writer, b"!")
+        except BlockingIOError:
+            pass  # it rings loud enough
+
+
+class PublishedExtent(Extent):
+    """The durable end that the front tells the keeper."""
+
+    def __init__(self, board: Board, bell: Bell) -> None:
+        super().__init__()
+        self._board, self._bell = board, bell
+
+    def advance(self, end: int) -> None:
+        """Everything before ``end`` is on disk."""
+        super().advance(end)
+        self._board[Cell.DURABLE_END] = end
+        self._bell.ring()
+
+
+async def serve(sock: socket.socket, journal: Journal, ready: Callable[[], None]) -> None:
+    """In the front: bring into the journal what the keeper at the other end of ``sock`` submits, until it is gone."""
+    reader, writer = await asyncio.open_connection(sock=sock)
+    try:
+        while True:
+            number, length = _REQUEST.unpack(await reader.readexactly(_REQUEST.size))
+            payload = await reader.readexactly(length)
+            if number == _READY:
+                ready()
+            else:
+                writer.write(await _answer(journal, Signal(number), payload))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass  # it ended
+    finally:
+        writer.close()
+
+
+async def _answer(journal: Journal, signal: Signal, payload: bytes) -> bytes:
+    try:
+        return _ANSWER.pack(0, await journal.append(signal, payload), 0)
+    except JournalError as error:
+        text = str(error).encode()
+        return _ANSWER.pack(1 + _ERRORS.index(type(error)), 0, len(text)) + text
+
+
+class _FollowedExtent(Extent):
+    """The durable end as the front tells it; a thread waits for the bell. ``gone`` is called when there is no front any more."""
+
+    def __init__(self, board: Board, bell: int, gone: Callable[[], None]) -> None:
+        super().__init__()
+        self._board, self._bell, self._gone = board, bell, gone
+        threading.Thread(target=self._listen, name="rota-bell", daemon=True).start()
+
+    @property
+    def durable_end(self) -> int:
+        """As it is now, rung or not."""
+        return self._board[Cell.DURABLE_END]
+
+    def _listen(self) -> None:
+        while os.read(self._bell, 1 << 16):
+            self.advance(self.durable_end)
+        self._gone()
+
+
+class JournalLink:
+    """In the keeper: the journal in ``directory``, which the front writes. Any thread.
+
+    ``bell`` and ``sock`` are the keeper's ends; ``gone`` is called when the front has ended.
+    """
+
+    def __init__(self, directory: Path, board: Board, bell: int, sock: socket.socket, gone: Callable[[], None]) -> None:
+        self._extent = _FollowedExtent(board, bell, gone)
+        self._reader = Reader(directory, self._extent)
+        self._socket, self._turn = sock, threading.Lock()
+        self._answers = sock.makefile("rb")
+
+    @property
+    def durable_end(self) -> int:
+        """The offset after the last record that is on disk."""
+        return self._reader.durable_end
+
+    @property
+    def damage(self) -> dict[int, int]:
+        """As ``Reader`` has it."""
+        return self._reader.damage
+
+    def read(self, offset: int, max_bytes: int) -> list[Record]:
+        """As ``Reader`` has it."""
+        return self._reader.read(offset, max_bytes)
+
+    def wait_beyond(self, offset: int, timeout_seconds: float) -> bool:
+        """As ``Reader`` has it."""
+        return self._reader.wait_beyond(offset, timeout_seconds)
+
+    def ready(self) -> None:
+        """Tell the front that we serve."""
+        self._socket.sendall(_REQUEST.pack(_READY, 0))
+
+    def append_blocking(self, signal: Signal, payload: bytes | bytearray) -> int:
+        """Keeps one request; returns its offset when it is on disk. Raises as ``Journal.append`` does: it is then not kept."""
+        try:
+            with self._turn:
+                self._socket.sendall(_REQUEST.pack(signal, len(payload)) + payload)
+                error, offset, length = _ANSWER.unpack(self._answers.read(_ANSWER.size))
+                text = self._answers.read(length).decode()
+        except (OSError, StructError) as broken:  # a shorter answer means that there is none
+            raise JournalClosed("cannot append to the journal: the process that writes it is gone") from broken
+        if error:
+            raise _ERRORS[error - 1](text)
+        return int(offset)
+
+    def close(self) -> None:
+        """Nothing comes any more, so nobody need wait."""
+        self._extent.close()

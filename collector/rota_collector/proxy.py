@@ -1,0 +1,119 @@
+"""Passes requests on to the keeper, and its answers back, as they come: also those that have no end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any
+
+import httpcore
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_CONNECTIONS = 200  # requests under way; more wait
+_KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them
+_CONNECT_SECONDS = 10.0  # that a keeper which is just being started again may need to take a connection
+_OF_THIS_HOP = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"))
+_AWAY = json.dumps(
+    {
+        "error": {
+            "code": "starting",
+            "message": "the part of the collector that answers this is being started again; what is sent meanwhile is kept",
+            "hint": "ask again in a moment; the collector's own words are on its stderr",
+        }
+    }
+).encode()
+
+
+class Proxy:
+    """ASGI application in front of the HTTP server on the unix socket ``path``."""
+
+    def __init__(self, path: str) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            uds=path, max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT, keepalive_expiry=_KEPT_SECONDS
+        )
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        url = httpcore.URL(scheme=b"http", host=b"keeper", port=None, target=_target(scope))
+        headers = [pair for pair in scope["headers"] if pair[0] not in _OF_THIS_HOP]
+        begun = False
+        try:
+            async with self._pool.stream(
+                scope["method"], url, headers=headers, content=_content(scope, receive), extensions=_TIMEOUTS
+            ) as answer:
+                begun = True
+                await _while_there(receive, _pass_back(answer, send))
+        except _Disconnected:
+            return
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+            if begun:
+                raise  # the server cuts the connection: half an answer must not look like a whole one
+            await _say_away(send)
+
+    async def close(self) -> None:
+        """Close what is kept open."""
+        await self._pool.aclose()
+
+
+_TIMEOUTS = {"timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}}
+
+
+class _Disconnected(Exception):
+    """The client went away while it sent its body."""
+
+
+def _target(scope: MutableMapping[str, Any]) -> bytes:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    return raw.partition(b"?")[0] + (b"?" + query if query else b"")
+
+
+def _content(scope: MutableMapping[str, Any], receive: Receive) -> AsyncIterator[bytes] | None:
+    has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+    return _body(receive) if has_body else None
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Disconnected
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+async def _while_there(receive: Receive, passing: Coroutine[Any, Any, None]) -> None:
+    """Pass an answer back as long as somebody listens: an endless one would go on for nobody."""
+    back, gone = asyncio.ensure_future(passing), asyncio.ensure_future(_disconnect(receive))
+    try:
+        await asyncio.wait((back, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not back.done():
+            raise _Disconnected
+        back.result()
+    finally:
+        back.cancel()
+        gone.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _pass_back(answer: httpcore.Response, send: Send) -> None:
+    told = [(name.lower(), value) for name, value in answer.headers]
+    headers = [pair for pair in told if pair[0] not in _OF_THIS_HOP and pair[0] != b"transfer-encoding"]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    async for chunk in answer.aiter_stream():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _say_away(send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_AWAY)), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": _AWAY})
