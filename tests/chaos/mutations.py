@@ -12,9 +12,29 @@ from typing import Any
 from chaos.decoders import DOORS
 from chaos.shipments import shipment
 
-_WORDS = (b"", b"null", b"{}", b"[]", b"-1", b"1e400", b'"', b"\\", b"\\ud800", b"\x00", b"\xff", b"NaN", b"18446744073709551616", b"true")
+_WORDS = (
+    b"",
+    b"null",
+    b"{}",
+    b"[]",
+    b"-1",
+    b"1e400",
+    b'"',
+    b"\\",
+    b"\\ud800",
+    b"\x00",
+    b"\xff",
+    b"NaN",
+    b"18446744073709551616",
+    b"true",
+)
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}:,]|[-+.0-9A-Za-z]+')
-_PINGS = (b"KEY", b"KEY/start", b"KEY/slug/255?rid=018f2f2e-0000-7000-8000-000000000000", b"KEY/s/fail?create=1&schedule=every%205m&tz=UTC")
+_PINGS = (
+    b"KEY",
+    b"KEY/start",
+    b"KEY/slug/255?rid=018f2f2e-0000-7000-8000-000000000000",
+    b"KEY/s/fail?create=1&schedule=every%205m&tz=UTC",
+)
 
 
 class Inputs:
@@ -75,7 +95,11 @@ def _valid(door: str) -> list[bytes]:
         return list(_PINGS)
     if door == "inflate":
         texts = [b"", b"a" * 500, bytes(range(256)), b"x" * 70_000]
-        return [gzip.compress(text) for text in texts] + [zlib.compress(texts[2]), gzip.compress(b"1") * 2, zlib.compress(texts[1])[2:-4]]
+        return [gzip.compress(text) for text in texts] + [
+            zlib.compress(texts[2]),
+            gzip.compress(b"1") * 2,
+            zlib.compress(texts[1])[2:-4],
+        ]
     kind, _, encoding = door.partition("_")
     if encoding == "pieces":
         kind, encoding = ("LOGS", "PROTO") if door == "proto_pieces" else ("TRACES", "JSON")

@@ -18,10 +18,10 @@ from google.protobuf.message import Message
 from rota.wire import names
 from rota_collector.decode.attributes import Attributes
 from rota_collector.decode.from_json import to_protobuf
-from rota_collector.decode.pieces import pieces
+from rota_collector.decode.pieces import PIECE_BYTES, pieces
 from rota_collector.journal import Record, Signal
 
-PIECE_BYTES = 1 << 19  # ptars holds the interpreter for a whole call: 3-4 ms for this much
+_CALL_BYTES = 1 << 19  # ptars holds the interpreter for a whole call: 3-4 ms for this much
 _BATCH_BYTES = 1 << 23  # Arrow's kernels do not, and each call has a price of its own: the more rows, the less a row
 MOST_CHARACTERS, MOST_JSON_BYTES = 1_000, 8_192  # of what stands above a record and is repeated in each
 SHARED_JSON = pa.dictionary(pa.int32(), pa.json_())
@@ -110,7 +110,7 @@ def _calls(payloads: Iterable[tuple[bytes, int]]) -> Iterator[tuple[list[bytes],
     received: list[int] = []
     size = 0
     for payload, received_ns in payloads:
-        if call and size + len(payload) > PIECE_BYTES:
+        if call and size + len(payload) > _CALL_BYTES:
             yield call, received
             call, received, size = [], [], 0
         call.append(payload)
