@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -68,16 +69,36 @@ def command(home: Path, log: Path, target: str, calls: tuple[str, ...] = CALLS, 
     ]
 
 
-def inject(collector: CollectorProcess, log: Path, fault: Fault) -> None:
-    """From its next start on, the fault happens in this collector."""
-    when = f"{fault.nth}+" if fault.goes_on else str(fault.nth)
-    collector.under = command(collector.home, log, fault.target, (fault.call,), f"{fault.call}:{fault.does}:when={when}")
+class FaultyCollector(CollectorProcess):
+    """A collector with at most one fault a life. ``log`` is where strace writes."""
 
+    def __init__(self, home: Path, log: Path, strace_log: Path) -> None:
+        super().__init__(home, log, ROTA_GRPC="127.0.0.1:0")
+        self.log = strace_log
 
-def happened(log: Path) -> bool:
-    """Whether the fault did: the call has no result, or one that was injected."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "(INJECTED)" in text or re.search(r"\) += \?$", text, re.MULTILINE) is not None
+    def inject(self, fault: Fault) -> None:
+        """The fault happens in the next life."""
+        when = f"{fault.nth}+" if fault.goes_on else str(fault.nth)
+        self.under = command(self.home, self.log, fault.target, (fault.call,), f"{fault.call}:{fault.does}:when={when}")
+
+    def listen_in(self, target: str) -> None:
+        """The next life is only written down."""
+        self.under = command(self.home, self.log, target, CALLS)
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process and do not wait for it."""
+        self.log.unlink(missing_ok=True)
+        return super().spawn()
+
+    def struck(self) -> bool:
+        """Whether the fault happened in this life: a call has no result, or one that was injected."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "(INJECTED)" in text or re.search(r"\) += \?$", text, re.MULTILINE) is not None
+
+    def died(self) -> bool:
+        """Whether it ended, or one of its processes did. One that is started again would meet the same fault again."""
+        assert self.process is not None
+        return self.process.poll() is not None or (any(KILL in part for part in self.under) and self.struck())
 
 
 def counted(log: Path) -> Counter[str]:

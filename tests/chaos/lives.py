@@ -15,10 +15,9 @@ from typing import Any
 
 import httpx
 from chaos import faults
-from chaos.faults import CALLS, KILL, TARGETS, Fault
+from chaos.faults import KILL, TARGETS, Fault, FaultyCollector
 from chaos.oracle import Oracle
 from chaos.scenarios import SCENARIOS, Died, Scenario, begin, clear, end
-from collectors import CollectorProcess
 
 _SETTLE_EVERY = 5  # lives in which something happened: then a life in which nothing does, and the oracle looks
 _HOME_LIVES = 25  # in one home
@@ -42,14 +41,14 @@ class Campaign:
     def _new_home(self) -> None:
         self.close()
         clear(self._folder / "home")
-        self.collector = CollectorProcess(self._folder / "home", self._folder / "stderr", ROTA_GRPC="127.0.0.1:0")
+        self.collector = FaultyCollector(self._folder / "home", self._folder / "stderr", self._log)
         self._oracle = Oracle(self._seed * 1_000_003 + self._lives)
 
     def points(self, does: str) -> Iterator[Fault]:
         """Every call that an undisturbed life of the scenario makes, in each part of the collector."""
         for target in TARGETS:
             self._scenario.prepare(self.collector, self._oracle)
-            self.collector.under = faults.command(self.collector.home, self._log, target, CALLS)
+            self.collector.listen_in(target)
             self._live()
             for call, times in sorted(faults.counted(self._log).items()):
                 yield from (Fault(target, call, nth, does) for nth in range(1, times + 1))
@@ -58,15 +57,14 @@ class Campaign:
     def strike(self, fault: Fault) -> None:
         """One life with this fault; from time to time, and always when homes are fresh, one without, which tells what was lost."""
         self._scenario.prepare(self.collector, self._oracle)
-        faults.inject(self.collector, self._log, fault)
+        self.collector.inject(fault)
         self._since.append(fault)
         self._live(None if fault.does == KILL else fault)
-        self.struck += faults.happened(self._log)
+        self.struck += self.collector.struck()
         if self._scenario.is_fresh or len(self._since) >= _SETTLE_EVERY:
             self.settle()
 
     def _live(self, recovers: Fault | None = None) -> None:
-        self._log.unlink(missing_ok=True)
         self._lives += 1
         with contextlib.suppress(Died):
             self._scenario.play(self.collector, self._oracle)

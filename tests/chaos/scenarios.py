@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import httpx
+from chaos.faults import FaultyCollector
 from chaos.oracle import Oracle, is_settled
-from collectors import PATIENCE_SECONDS, CollectorProcess, until
+from collectors import PATIENCE_SECONDS, until
 
 from rota_collector.clock import SystemClock
 from rota_collector.journal import Journal, Signal
@@ -25,7 +26,7 @@ class Died(Exception):
 class Play(Protocol):
     """What happens while a collector lives, and may be ended by its death."""
 
-    def __call__(self, collector: CollectorProcess, oracle: Oracle) -> None: ...
+    def __call__(self, collector: FaultyCollector, oracle: Oracle) -> None: ...
 
 
 class Scenario(NamedTuple):
@@ -37,12 +38,12 @@ class Scenario(NamedTuple):
     is_fresh: bool = False
 
 
-def begin(collector: CollectorProcess) -> None:
+def begin(collector: FaultyCollector) -> None:
     """Start the process and wait until it is ready. Raises ``Died``."""
     process = collector.spawn()
 
     def is_ready() -> bool:
-        if process.poll() is not None:
+        if collector.died():
             raise Died
         with contextlib.suppress(httpx.TransportError, AssertionError):
             return collector.listens(process) and collector.get("/readyz").status_code == 200
@@ -51,7 +52,7 @@ def begin(collector: CollectorProcess) -> None:
     until(is_ready, "the collector to be ready, or to die", 2 * PATIENCE_SECONDS)
 
 
-def end(collector: CollectorProcess) -> int | None:
+def end(collector: FaultyCollector) -> int | None:
     """End whatever still runs, at once; its exit status when it had ended by itself."""
     assert collector.process is not None
     status = collector.process.poll()
@@ -59,12 +60,12 @@ def end(collector: CollectorProcess) -> int | None:
     return status
 
 
-def _nothing(_collector: CollectorProcess, _oracle: Oracle) -> None:
+def _nothing(_collector: FaultyCollector, _oracle: Oracle) -> None:
     return None
 
 
 def _ship(many: int) -> Play:
-    def play(collector: CollectorProcess, oracle: Oracle) -> None:
+    def play(collector: FaultyCollector, oracle: Oracle) -> None:
         begin(collector)
         for one in oracle.unanswered():
             oracle.deliver(collector, one)
@@ -74,11 +75,11 @@ def _ship(many: int) -> Play:
     return play
 
 
-def _catch_up(collector: CollectorProcess) -> None:
+def _catch_up(collector: FaultyCollector) -> None:
     """Until both stores have everything. Raises ``Died``."""
 
     def is_done() -> bool:
-        if collector.process is None or collector.process.poll() is not None:
+        if collector.died():
             raise Died
         with contextlib.suppress(httpx.TransportError, KeyError, ValueError):
             return is_settled(collector)
@@ -87,7 +88,7 @@ def _catch_up(collector: CollectorProcess) -> None:
     until(is_done, "the stores to catch up, or to die", 2 * PATIENCE_SECONDS)
 
 
-def _ship_and_stop(collector: CollectorProcess, oracle: Oracle) -> None:
+def _ship_and_stop(collector: FaultyCollector, oracle: Oracle) -> None:
     """A clean stop: DuckDB and SQLite move what their write-ahead logs hold into their files."""
     _ship(3)(collector, oracle)
     assert collector.process is not None
@@ -96,7 +97,7 @@ def _ship_and_stop(collector: CollectorProcess, oracle: Oracle) -> None:
         collector.process.wait(PATIENCE_SECONDS)
 
 
-def _fill_segment(collector: CollectorProcess, _oracle: Oracle) -> None:
+def _fill_segment(collector: FaultyCollector, _oracle: Oracle) -> None:
     """As if the journal had come to the end of a segment: whatever is appended next begins another."""
     home = collector.home / "journal"
     last = max(home.glob("*.journal"), default=None)
@@ -107,7 +108,7 @@ def _fill_segment(collector: CollectorProcess, _oracle: Oracle) -> None:
         journal.close()
 
 
-def _spoil_telemetry(collector: CollectorProcess, _oracle: Oracle) -> None:
+def _spoil_telemetry(collector: FaultyCollector, _oracle: Oracle) -> None:
     """A DuckDB file that does not open."""
     path = collector.home / "telemetry.duckdb"
     if path.exists():
