@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import jsonschema
 
-from rota_collector import decode
 from rota_collector.api.app import Stores, create
 from rota_collector.clock import ManualClock
+from rota_collector.decode import to_rows
 from rota_collector.journal import Record, Signal
 from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
@@ -53,7 +53,7 @@ class Progress:
     """A store that follows the journal, or does not."""
 
     def __init__(self) -> None:
-        self.lag_bytes, self.trouble, self.alive = 0, None, True
+        self.lag_bytes, self.lag_seconds, self.trouble, self.alive = 0, 0.0, None, True
 
     def is_alive(self):
         return self.alive
@@ -80,7 +80,7 @@ def new_stores(folder: Path, telemetry: Telemetry | None = None) -> Stores:
         """As the journal and its follower would, at once."""
         offset = control.offset()
         record = Record(offset, offset + 1, Signal.LOGS_JSON, clock.now_ns(), events.line(list(records)))
-        control.apply(decode.run_events([record]), offset + 1)
+        control.apply(to_rows.run_events([record]), offset + 1)
         return offset
 
     return Stores(control, telemetry or Telemetry(), *progress, clock, expectations, alerts, Sender(), submit)

@@ -7,9 +7,9 @@ from typing import Any
 
 from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
-from rota_collector import decode
 from rota_collector.clock import ManualClock
-from rota_collector.decode import Heartbeat
+from rota_collector.decode import to_rows
+from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.domain.incident import Incident
 from rota_collector.domain.slots import Slot
 from rota_collector.journal import Record, Signal
@@ -102,7 +102,7 @@ class Watched:
             if offset == self.journal.durable_end:
                 break
             records = self.journal.records[offset:]
-            self.control.apply(decode.run_events(records), self.journal.durable_end, decode.heartbeats(records))
+            self.control.apply(to_rows.run_events(records), self.journal.durable_end, to_rows.heartbeats(records))
 
     def pass_until(self, now_ns: int) -> None:
         """The monitor ticks, often enough for it to know that it was never away, until then."""

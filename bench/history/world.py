@@ -12,10 +12,10 @@ from typing import Any
 from bench.history.plan import Plan
 from bench.history.run import Line, S
 from rota.wire import events
-from rota_collector import decode
 from rota_collector import home as home_dir
 from rota_collector.clock import ManualClock
 from rota_collector.config import Config
+from rota_collector.decode import to_rows
 from rota_collector.domain.incident import Incident
 from rota_collector.journal import Journal, Record, Signal
 from rota_collector.store.alerts import Alerts
@@ -79,7 +79,7 @@ class World:
 
     def _follow_control(self) -> None:
         for records in self._records(self.control.offset()):
-            self.control.apply(decode.run_events(records), records[-1].next_offset)
+            self.control.apply(to_rows.run_events(records), records[-1].next_offset)
 
     def _follow_telemetry(self) -> None:
         for records in self._records(self.telemetry.offset()):

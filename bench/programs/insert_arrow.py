@@ -11,7 +11,7 @@ import time
 import duckdb
 import payloads
 
-from rota_collector import decode
+from rota_collector.decode import to_rows
 from rota_collector.journal import Record, Signal
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """As the module says."""
     path, count, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     records = [Record(0, 0, Signal.TRACES_PROTO, time.time_ns(), body) for body in payloads.span_bodies(count)]
-    tables = [decode.spans(records[start : start + batch]) for start in range(0, count, batch)]
+    tables = [to_rows.spans(records[start : start + batch]) for start in range(0, count, batch)]
     store = duckdb.connect(path)
     store.register("ready", tables[0])
     store.execute("CREATE TABLE spans AS SELECT * FROM ready LIMIT 0")

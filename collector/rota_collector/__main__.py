@@ -18,7 +18,7 @@ from typing import Any
 
 import uvloop
 
-from rota_collector import home, ports
+from rota_collector import counters, home, log, ports
 from rota_collector.board import Board, Cell
 from rota_collector.child import Keeper
 from rota_collector.clock import Clock, SystemClock
@@ -26,12 +26,15 @@ from rota_collector.config import Address, Config
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal
 from rota_collector.link import Bell, PublishedExtent
+from rota_collector.log import say
 from rota_collector.proxy import Proxy
 from rota_collector.receive import grpc, otlp, pings
-from rota_collector.server import DRAIN_SECONDS, App, HttpServer, say
+from rota_collector.receive.tally import Tally
+from rota_collector.server import DRAIN_SECONDS, App, HttpServer
 from rota_collector.store.dialect import open_sqlite
 from rota_collector.store.keys import Keys
 from rota_collector.store.lookups import Lookups
+from rota_collector.supervisor import Supervisor
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who checks a large body
 KEEPER_SECONDS = 25.0  # for the keeper to finish, once asked to stop; what is left waits in the journal
@@ -41,11 +44,12 @@ def main() -> int:
     """Run the collector until TERM or INT; 1 when it cannot start, with the reason on stderr."""
     try:
         config = Config.read()
+        log.configure(config.log, config.log_level)
         listener = _take_ports(config)  # before anything is created
         sys.setswitchinterval(SWITCH_SECONDS)
         uvloop.run(_run(config, listener))
     except CollectorError as error:
-        say(str(error))
+        say(str(error), log.ERROR)
         return 1
     return 0
 
@@ -61,19 +65,24 @@ def _take_ports(config: Config) -> socket.socket:
 
 
 async def _run(config: Config, listener: socket.socket) -> None:
-    asked = _asked_to_stop()
+    supervisor = Supervisor.of(os.environ)
+    asked = _asked_to_stop(supervisor)
     home.lock(config.home)  # released by the end of the process
     async with AsyncExitStack() as opened:
-        await _serve(config, listener, asked, opened)
+        await _serve(config, listener, asked, supervisor, opened)
 
 
-async def _serve(config: Config, listener: socket.socket, asked: asyncio.Event, opened: AsyncExitStack) -> None:
+async def _serve(
+    config: Config, listener: socket.socket, asked: asyncio.Event, supervisor: Supervisor, opened: AsyncExitStack
+) -> None:
     clock, board, bell = SystemClock(), Board(), Bell()
     journal = _open_journal(config.home, clock, PublishedExtent(board, bell), opened)
     recorded = journal.durable_end
     api = ports.listen_privately(config.home / "keeper.sock")
     opened.callback((config.home / "keeper.sock").unlink, missing_ok=True)
-    keeper = Keeper(journal, board, bell, api.socket, say)
+    tally = Tally()
+    journal.synced = lambda seconds: tally.counters.observe("rota_journal_sync_seconds", seconds)
+    keeper = Keeper(journal, board, bell, api.socket, say, lambda: _numbers(tally, journal))
     opened.push_async_callback(keeper.stop, KEEPER_SECONDS)
     await keeper.start()
     engine = open_sqlite(config.home / "control.sqlite")
@@ -81,24 +90,38 @@ async def _serve(config: Config, listener: socket.socket, asked: asyncio.Event, 
     proxy = Proxy(api.path)
     opened.push_async_callback(proxy.close)
 
-    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, opened) if config.grpc else None
-    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=lambda: board[Cell.POLICY_VERSIONS])
+    grpc_address = _serve_grpc(config.grpc, journal, config.max_body, tally, opened) if config.grpc else None
+    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=lambda: board[Cell.POLICY_VERSIONS], tally=tally)
     opened.callback(receiver.close)
     pinged = pings.Receiver(journal, Keys(engine), Lookups(engine), clock, recorded)
     http = str(ports.bound(listener))
-    server = HttpServer(_route(receiver, pinged, proxy), listener, DRAIN_SECONDS)
+    app = _route(receiver, pinged, proxy)
+    server = HttpServer(app, listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
     say(f"listening on http://{http}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
+    watching = asyncio.create_task(supervisor.follow(app, f"listening on http://{http}"))
     await _serve_until(asked, server, serving)
+    watching.cancel()
 
 
-def _asked_to_stop() -> asyncio.Event:
+def _numbers(tally: Tally, journal: Journal) -> dict[str, float]:
+    """What this process counts, for /metrics, which the keeper answers."""
+    end = {"rota_journal_bytes_total": journal.durable_end}
+    return {**tally.counters.read(), **end, **counters.of_process("front"), **log.counted("front")}
+
+
+def _asked_to_stop(supervisor: Supervisor) -> asyncio.Event:
     """Set by TERM and INT, also while everything is still starting."""
     asked = asyncio.Event()
+
+    def stop() -> None:
+        asked.set()
+        supervisor.stopping()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
     return asked
 
 
@@ -110,11 +133,11 @@ def _open_journal(directory: Path, clock: Clock, extent: PublishedExtent, opened
     return journal
 
 
-def _serve_grpc(address: Address, journal: Journal, max_body: int, opened: AsyncExitStack) -> str:
+def _serve_grpc(address: Address, journal: Journal, max_body: int, tally: Tally, opened: AsyncExitStack) -> str:
     """Listen for gRPC; returns where."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it speaks on stderr when we start the keeper again, and need not
     try:
-        receiver = grpc.Receiver(journal, str(address), max_body=max_body)
+        receiver = grpc.Receiver(journal, str(address), max_body=max_body, tally=tally)
     except OSError as error:
         raise PortBusy(str(error)) from error
     opened.callback(receiver.close)

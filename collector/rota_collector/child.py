@@ -11,7 +11,7 @@ from collections.abc import Callable
 from rota_collector.board import Board
 from rota_collector.errors import StartError
 from rota_collector.journal import Journal
-from rota_collector.link import Bell, serve
+from rota_collector.link import Bell, Numbers, serve
 
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.1, 30.0
 _STEADY_SECONDS = 60.0  # who lived so long did not fail at its start
@@ -20,10 +20,13 @@ _STEADY_SECONDS = 60.0  # who lived so long did not fail at its start
 class Keeper:
     """Runs ``python -m rota_collector.keeper`` on the ``api`` socket, which already listens: requests wait while it starts.
 
-    ``bell`` and ``board`` outlive each of its lives.
+    ``bell`` and ``board`` outlive each of its lives; ``numbers`` are what it is told when it asks for what we counted.
     """
 
-    def __init__(self, journal: Journal, board: Board, bell: Bell, api: socket.socket, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, journal: Journal, board: Board, bell: Bell, api: socket.socket, say: Callable[[str], None], numbers: Numbers = dict
+    ) -> None:
+        self._numbers = numbers
         self._journal, self._board, self._bell, self._api, self._say = journal, board, bell, api, say
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -61,7 +64,7 @@ class Keeper:
             fds = (self._board.fd, self._bell.reader, theirs.fileno(), self._api.fileno())
             command = [sys.executable, "-m", "rota_collector.keeper", *map(str, fds), str(os.getpid())]
             self._process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, pass_fds=fds)
-        self._serving = asyncio.create_task(serve(ours, self._journal, self._ready.set))
+        self._serving = asyncio.create_task(serve(ours, self._journal, self._ready.set, self._numbers))
 
     async def _ended(self) -> int:
         assert self._process is not None

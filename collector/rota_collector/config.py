@@ -30,6 +30,9 @@ SETTINGS = (
     Setting(
         "ROTA_SETTLE", "2m", "After the collector was down: how long news from then may come before what is missing is missed."
     ),
+    Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
+    Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
+    Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
     Setting("ROTA_WEBHOOK_ALLOW_PRIVATE", "0", "`1`: channels may reach private addresses and this machine."),
 )
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -56,6 +59,9 @@ class Config:
     dashboard_url: str = "http://127.0.0.1:8501"
     allow_private: bool = False  # addresses, for channels
     settle_ns: int = 120 * 10**9
+    metrics_workflows: int = 2000
+    log: str = "text"
+    log_level: str = "info"
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -70,6 +76,9 @@ class Config:
             _dashboard_url(environ),
             _switch("ROTA_WEBHOOK_ALLOW_PRIVATE", values["ROTA_WEBHOOK_ALLOW_PRIVATE"]),
             _duration_ns("ROTA_SETTLE", values["ROTA_SETTLE"]),
+            metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
+            log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
+            log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
         )
 
 
@@ -106,6 +115,18 @@ def _bytes(name: str, value: str) -> int:
     if not value.isdecimal() or int(value) == 0:
         raise ConfigError(f"{name}={value!r} is not a number of bytes above 0. Example: {name}={_DEFAULTS[name]}")
     return int(value)
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise ConfigError(f"{name}={value!r} is not a number from 0. Example: {name}={_DEFAULTS[name]}")
+    return int(value)
+
+
+def _one_of(words: tuple[str, ...], name: str, value: str) -> str:
+    if value not in words:
+        raise ConfigError(f"{name}={value!r} is none of {', '.join(words)}. Example: {name}={_DEFAULTS[name]}")
+    return value
 
 
 def _dashboard_url(environ: Mapping[str, str]) -> str:

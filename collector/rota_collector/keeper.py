@@ -21,16 +21,18 @@ from pathlib import Path
 
 import uvloop
 
-from rota_collector import __version__, decode
+from rota_collector import __version__, counters, log
 from rota_collector.api.app import Stores, create
 from rota_collector.board import Board, Cell
 from rota_collector.clock import SystemClock
 from rota_collector.config import Config
+from rota_collector.decode import to_rows
 from rota_collector.errors import CollectorError, StoreLocked
 from rota_collector.journal import Record, Signal
 from rota_collector.link import JournalLink
+from rota_collector.log import say
 from rota_collector.notify.worker import Worker
-from rota_collector.server import DRAIN_SECONDS, HttpServer, say
+from rota_collector.server import DRAIN_SECONDS, HttpServer
 from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
@@ -58,12 +60,13 @@ def main(board: int, bell: int, submit: int, api: int, front: int) -> int:
     gc.set_threshold(*COLLECT)
     try:
         config = Config.read()
+        log.configure(config.log, config.log_level)
         shared = Board(board)
         link = JournalLink(config.home / "journal", shared, bell, socket.socket(fileno=submit), _front_is_gone)
         with ExitStack() as opened:
             uvloop.run(_serve(config, shared, link, socket.socket(fileno=api), opened))
     except CollectorError as error:
-        say(str(error))
+        say(str(error), log.ERROR)
         return 1
     return 0
 
@@ -90,7 +93,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     expectations.policies.tell(lambda versions: board.__setitem__(Cell.POLICY_VERSIONS, versions))
 
     def fold(records: Sequence[Record]) -> None:
-        control.apply(decode.run_events(records), records[-1].next_offset, decode.heartbeats(records))
+        control.apply(to_rows.run_events(records), records[-1].next_offset, to_rows.heartbeats(records))
         board[Cell.CONTROL_OFFSET] = records[-1].next_offset
 
     def insert(records: Sequence[Record]) -> None:
@@ -106,12 +109,20 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     alerts = Alerts(control.engine)
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
-    _start_monitor(Monitor(tools, link, lambda: to_control.offset, clock, config.settle_ns, sender.wake), expectations, opened)
+    monitor = Monitor(tools, link, lambda: to_control.offset, clock, config.settle_ns, sender.wake)
+    _start_monitor(monitor, expectations, opened)
 
     def submit(records: Sequence[str]) -> int:
         return link.append_blocking(Signal.LOGS_JSON, events.line(list(records)))
 
-    stores = Stores(control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit)
+    def numbers() -> dict[str, float]:
+        own = {"rota_journal_damaged_bytes": sum(link.damage.values()), **counters.of_process("keeper"), **log.counted("keeper")}
+        return {**link.numbers(), **monitor.counters.read(), **sender.counters.read(), **own}
+
+    stores = Stores(
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, submit,
+        config.home, config.metrics_workflows, numbers,
+    )  # fmt: skip
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())
     link.ready()

@@ -2,15 +2,17 @@
 
 What goes from one to the other beside the files: how far they are on disk (a number on the board, and a bell that is rung
 when it grows), and what the keeper itself decided, which it submits like everybody else and is answered when it is on disk.
+The keeper, who answers /metrics, also asks for what the front has counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812 (a class, in spite of its name)
@@ -19,9 +21,9 @@ from rota_collector.board import Board, Cell
 from rota_collector.errors import JournalClosed, JournalError, JournalFailed, JournalFull
 from rota_collector.journal import Extent, Journal, Reader, Record, Signal
 
-_REQUEST = Struct("<BI")  # signal (0: the keeper is ready), payload length
+_REQUEST = Struct("<BI")  # signal (or _READY, _NUMBERS), payload length
 _ANSWER = Struct("<BQI")  # 0, or which error; offset; length of the error's text
-_READY = 0
+_READY, _NUMBERS = 0, 255
 _ERRORS: tuple[type[JournalError], ...] = (JournalClosed, JournalFull, JournalFailed)
 
 
@@ -36,8 +38,12 @@ class Bell:
         """Costs a microsecond, and never blocks."""
         try:
             os.write(self._writer, b"!")
-        except BlockingIOError:
-            pass  # it rings loud enough
+        except (BlockingIOError, BrokenPipeError):
+            pass  # it rings loud enough, or there is nobody
+
+    def close(self) -> None:
+        """No more ringing."""
+        os.close(self._writer)
 
 
 class PublishedExtent(Extent):
@@ -54,7 +60,10 @@ class PublishedExtent(Extent):
         self._bell.ring()
 
 
-async def serve(sock: socket.socket, journal: Journal, ready: Callable[[], None]) -> None:
+Numbers = Callable[[], Mapping[str, float]]
+
+
+async def serve(sock: socket.socket, journal: Journal, ready: Callable[[], None], numbers: Numbers) -> None:
     """In the front: bring into the journal what the keeper at the other end of ``sock`` submits, until it is gone."""
     reader, writer = await asyncio.open_connection(sock=sock)
     try:
@@ -63,6 +72,9 @@ async def serve(sock: socket.socket, journal: Journal, ready: Callable[[], None]
             payload = await reader.readexactly(length)
             if number == _READY:
                 ready()
+            elif number == _NUMBERS:
+                text = json.dumps(numbers()).encode()
+                writer.write(_ANSWER.pack(0, 0, len(text)) + text)
             else:
                 writer.write(await _answer(journal, Signal(number), payload))
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -134,16 +146,25 @@ class JournalLink:
 
     def append_blocking(self, signal: Signal, payload: bytes | bytearray) -> int:
         """Keeps one request; returns its offset when it is on disk. Raises as ``Journal.append`` does: it is then not kept."""
+        offset, _ = self._ask(_REQUEST.pack(signal, len(payload)) + payload)
+        return offset
+
+    def numbers(self) -> dict[str, float]:
+        """What the front has counted, by series. Raises JournalClosed when it is gone."""
+        found: dict[str, float] = json.loads(self._ask(_REQUEST.pack(_NUMBERS, 0))[1])
+        return found
+
+    def _ask(self, request: bytes) -> tuple[int, str]:
         try:
             with self._turn:
-                self._socket.sendall(_REQUEST.pack(signal, len(payload)) + payload)
+                self._socket.sendall(request)
                 error, offset, length = _ANSWER.unpack(self._answers.read(_ANSWER.size))
                 text = self._answers.read(length).decode()
         except (OSError, StructError) as broken:  # a shorter answer means that there is none
             raise JournalClosed("cannot append to the journal: the process that writes it is gone") from broken
         if error:
             raise _ERRORS[error - 1](text)
-        return int(offset)
+        return offset, text
 
     def close(self) -> None:
         """Nothing comes any more, so nobody need wait."""

@@ -14,6 +14,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _CONNECTIONS = 200  # requests under way; more wait
 _KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them
+_ATTEMPTS = 3  # of what only asks: kept connections are broken when the keeper was started again
 _CONNECT_SECONDS = 10.0  # that a keeper which is just being started again may need to take a connection
 _OF_THIS_HOP = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"))
 _AWAY = json.dumps(
@@ -37,21 +38,34 @@ class Proxy:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
+        has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+        attempts = _ATTEMPTS if scope["method"] in ("GET", "HEAD") else 1
+        while attempts:
+            attempts -= 1
+            try:
+                await self._pass(scope, receive, send, _body(receive) if has_body else None)
+                return
+            except _Disconnected:
+                return
+            except _Away:
+                continue
+        await _say_away(send)
+
+    async def _pass(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, content: AsyncIterator[bytes] | None
+    ) -> None:
+        """Raises _Away when there is no answer; an error after the answer began cuts the connection."""
         url = httpcore.URL(scheme=b"http", host=b"keeper", port=None, target=_target(scope))
         headers = [pair for pair in scope["headers"] if pair[0] not in _OF_THIS_HOP]
         begun = False
         try:
-            async with self._pool.stream(
-                scope["method"], url, headers=headers, content=_content(scope, receive), extensions=_TIMEOUTS
-            ) as answer:
+            async with self._pool.stream(scope["method"], url, headers=headers, content=content, extensions=_TIMEOUTS) as answer:
                 begun = True
                 await _while_there(receive, _pass_back(answer, send))
-        except _Disconnected:
-            return
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             if begun:
-                raise  # the server cuts the connection: half an answer must not look like a whole one
-            await _say_away(send)
+                raise  # half an answer must not look like a whole one
+            raise _Away from error
 
     async def close(self) -> None:
         """Close what is kept open."""
@@ -59,6 +73,10 @@ class Proxy:
 
 
 _TIMEOUTS = {"timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}}
+
+
+class _Away(Exception):
+    """The keeper did not answer."""
 
 
 class _Disconnected(Exception):
@@ -69,11 +87,6 @@ def _target(scope: MutableMapping[str, Any]) -> bytes:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope["query_string"]
     return raw.partition(b"?")[0] + (b"?" + query if query else b"")
-
-
-def _content(scope: MutableMapping[str, Any], receive: Receive) -> AsyncIterator[bytes] | None:
-    has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
-    return _body(receive) if has_body else None
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

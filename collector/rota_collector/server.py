@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -19,11 +18,6 @@ App = Callable[..., Awaitable[None]]
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
 _HEAD_SECONDS = 10.0  # who has not sent a request's head by then is not going to
 _IDLE_SECONDS = 75  # a kept connection; longer than exporters pause between two exports
-
-
-def say(text: str) -> None:
-    """One line for whoever watches stderr."""
-    print(f"rota collector: {text}", file=sys.stderr, flush=True)
 
 
 class HttpServer(uvicorn.Server):

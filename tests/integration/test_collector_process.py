@@ -99,11 +99,11 @@ def test_a_home_that_cannot_be_written_is_refused(new_collector, tmp_path):
 
 
 def test_it_keeps_quiet_while_it_works(collector):
-    """Requests, good and bad, leave no line: stderr is for what somebody should read."""
+    """Requests leave no line, nor do questions nobody can answer: stderr is for what somebody should read."""
     said = collector.stderr
     collector.send(*otlp.whole_run(1))
     collector.get("/nonsense")
-    collector.post("/v1/logs", "nonsense")
+    collector.get("/metrics")
     collector.applied()
     assert collector.stderr == said
 

@@ -10,8 +10,8 @@ import pytest
 from campaign import Campaign, end_of
 from collectors import until
 
-from rota_collector import decode
 from rota_collector.clock import SystemClock
+from rota_collector.decode import to_rows
 from rota_collector.journal import Journal
 from rota_collector.store.control import Control
 from rota_collector.store.control_queries import RunFilter
@@ -75,7 +75,7 @@ def test_a_death_between_the_two_commits_is_made_up_for(stopped, ahead):
     records = journal.read(0, 1 << 30)
     if ahead == "control":
         control = Control(collector.home / "control.sqlite")
-        control.apply(decode.run_events(records), records[-1].next_offset)
+        control.apply(to_rows.run_events(records), records[-1].next_offset)
         reached = control.offset()
         control.close()
     else:

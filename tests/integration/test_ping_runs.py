@@ -12,8 +12,8 @@ import pytest
 
 from rota.rules.fold import RunEvent
 from rota.wire import names
-from rota_collector import decode
 from rota_collector.clock import ManualClock
+from rota_collector.decode import to_rows
 from rota_collector.errors import JournalFull
 from rota_collector.journal import Journal
 from rota_collector.receive.pings import Receiver
@@ -45,7 +45,7 @@ class Place:
 
     def events(self) -> list[RunEvent]:
         """What the journal says of runs, in order."""
-        return decode.run_events(self.journal.read(0, 1 << 30))
+        return to_rows.run_events(self.journal.read(0, 1 << 30))
 
     def states(self) -> list[tuple[str, str]]:
         """(run id, state) of each event."""
@@ -210,7 +210,7 @@ def test_output_that_is_sent_again_is_kept_once(place):
             await place.ping(suffix, body=b"written")
 
     asyncio.run(story())
-    found = decode.logs(place.journal.read(0, 1 << 30)).to_pylist()
+    found = to_rows.logs(place.journal.read(0, 1 << 30)).to_pylist()
     ids = [row["event_id"] for row in found if row["event_name"] == names.OUTPUT_EVENT]
     assert None not in ids
     assert (len(ids), ids[0] == ids[1], len(set(ids))) == (5, True, 4)

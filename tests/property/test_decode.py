@@ -17,6 +17,7 @@ from otlp_messages import log, logs, record, span, traces
 
 from rota.wire import names
 from rota_collector import decode
+from rota_collector.decode import to_rows
 from rota_collector.errors import Malformed
 from rota_collector.journal import Signal
 from rota_collector.store import batch
@@ -61,7 +62,7 @@ def same(left: Any, right: Any) -> bool:
 def test_attributes_are_read_back_equal(trees: list[dict[str, Any]]) -> None:
     """Any tree of attribute values is read back from the database as it was sent."""
     request = traces(*(span(number, about) for number, about in enumerate(trees, 1)))
-    found = through_duckdb(decode.spans([record(request, Signal.TRACES_PROTO)]))
+    found = through_duckdb(to_rows.spans([record(request, Signal.TRACES_PROTO)]))
     assert same(found, [as_read(tree) for tree in trees])
 
 
@@ -70,7 +71,7 @@ def test_attributes_are_read_back_equal(trees: list[dict[str, Any]]) -> None:
 def test_both_encodings_give_equal_spans(trees: list[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> None:
     """A trace request gives the same rows from protobuf and from JSON."""
     request = traces(*(span(number, about) for number, about in enumerate(trees, 1)), resource=resource, scope=scope)
-    tables = [decode.spans([record(request, signal)]) for signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)]
+    tables = [to_rows.spans([record(request, signal)]) for signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)]
     assert tables[0].equals(tables[1])
 
 
@@ -81,7 +82,7 @@ def test_both_encodings_give_equal_logs(trees: list[dict[str, Any]], body: Any) 
     records = [log(number, about) for number, about in enumerate(trees, 1)]
     for one in records:
         one.body.CopyFrom(log(1, {"body": body}).attributes[0].value)
-    tables = [decode.logs([record(logs(*records), signal)]) for signal in (Signal.LOGS_PROTO, Signal.LOGS_JSON)]
+    tables = [to_rows.logs([record(logs(*records), signal)]) for signal in (Signal.LOGS_PROTO, Signal.LOGS_JSON)]
     assert tables[0].equals(tables[1])
 
 
@@ -102,10 +103,10 @@ def test_what_is_accepted_can_be_decoded(data: st.DataObject, signal: Signal) ->
     except Malformed:
         return
     if is_trace:
-        decode.spans([mutated])
+        to_rows.spans([mutated])
     else:
-        decode.logs([mutated])
-        decode.run_events([mutated])
+        to_rows.logs([mutated])
+        to_rows.run_events([mutated])
 
 
 UINT64, UINT32, INT32 = st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1), st.integers(-(2**31), 2**31 - 1)
@@ -146,7 +147,7 @@ ODD_EVENT = st.dictionaries(
 def test_odd_spans_are_rows(fields: list[dict[str, Any]]) -> None:
     """Whatever numbers, ids and texts the fields of a span have, it becomes a row, equal in both encodings."""
     request = traces(*(span(number, **odd) for number, odd in enumerate(fields, 1)))
-    tables = [decode.spans([record(request, signal)]) for signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)]
+    tables = [to_rows.spans([record(request, signal)]) for signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)]
     assert tables[0].equals(tables[1])
     assert len(through_duckdb(tables[0])) == len(fields)
 
@@ -157,10 +158,10 @@ def test_odd_logs_are_rows(fields: list[tuple[dict[str, Any], dict[str, Any]]]) 
     """Whatever a log record says, it becomes a row, and at most one event that stores can take."""
     request = logs(*(log(number, about, **odd) for number, (odd, about) in enumerate(fields, 1)))
     both = [record(request, signal) for signal in (Signal.LOGS_PROTO, Signal.LOGS_JSON)]
-    tables = [decode.logs([one]) for one in both]
+    tables = [to_rows.logs([one]) for one in both]
     assert tables[0].equals(tables[1])
     assert len(through_duckdb(tables[0])) == len(fields)
-    events = [decode.run_events([one]) for one in both]
+    events = [to_rows.run_events([one]) for one in both]
     assert events[0] == events[1]
     assert batch.run_events(events[0]).num_rows == len(events[0]) <= len(fields)
 
@@ -176,5 +177,5 @@ def test_noise_is_refused_and_nothing_else(payload: bytes, signal: Signal) -> No
 @pytest.mark.parametrize("number", [1e15, 1e16, 123456789012345680.0, 9007199254740993.0, 5e-324, 1.7976931348623157e308, 0.1])
 def test_edges_of_doubles_are_read_back_equal(number: float) -> None:
     """Doubles at the edges of notation are read back as the same double."""
-    found = through_duckdb(decode.spans([record(traces(span(1, {"n": number, "m": -number})), Signal.TRACES_PROTO)]))
+    found = through_duckdb(to_rows.spans([record(traces(span(1, {"n": number, "m": -number})), Signal.TRACES_PROTO)]))
     assert same(found, [{"n": number, "m": -number}])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rota.cli import _agent_install, main
-from rota.cli._agent_install import InstallError, service
+from rota.cli import _agent_install, _services, main
+from rota.cli._agent_install import service
+from rota.cli._services import InstallError
 
 NOTING = '#!/bin/sh\necho "$@" >> "$CALLS"\nif [ "$1 $2" = "$FAILS" ]; then echo no bus; exit 5; fi\n'
 
@@ -40,7 +41,7 @@ def machine(tmp_path, monkeypatch) -> Machine:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("FAILS", "none")
-    monkeypatch.setattr(_agent_install, "_RUNNING_SYSTEMD", str(tmp_path))
+    monkeypatch.setattr(_services, "RUNNING_SYSTEMD", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
     return Machine(tmp_path)
 
@@ -121,7 +122,7 @@ def test_a_command_that_fails_is_named_with_its_words(machine, monkeypatch, caps
 
 def test_a_machine_without_a_supervisor_is_told_what_to_do(machine, monkeypatch, capsys):
     """Nothing is written there."""
-    monkeypatch.setattr(_agent_install, "_RUNNING_SYSTEMD", "/none")
+    monkeypatch.setattr(_services, "RUNNING_SYSTEMD", "/none")
     assert main(["agent", "install", "--user"]) == 1
     assert "rota agent install --print" in capsys.readouterr().err
     assert not machine.unit.exists()

@@ -1,8 +1,9 @@
 """Who asks, and what they may.
 
-Two steps, so that neither can be forgotten. ``Door`` stands before every path below ``/api/v1``: as soon as there is a key, who
-has none is answered 401, whatever is asked for and before a body is read. Who may what stands beside each route, as
-``dependencies=[access.operate]``: `read` is the default; a route that does more than read and does not say so stops the start.
+Two steps, so that neither can be forgotten. ``Door`` stands before every path below ``/api/v1``, and before ``/metrics``: as
+soon as there is a key, who has none is answered 401, whatever is asked for and before a body is read. Who may what stands
+beside each route, as ``dependencies=[access.operate]``: `read` is the default; a route that does more than read and does not
+say so stops the start.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rota_collector.api.guard import App, Receive, Scope, Send
 from rota_collector.api.stores import Stores
 from rota_collector.store.keys import API_SCOPES, Keys
 
-_PREFIX = "/api/v1/"
+_CLOSED = ("/api/v1/", "/metrics")  # paths that begin so need a key
 _FOR_ANYBODY = ("/api/v1/openapi.json",)  # what can be asked for is no secret
 _READING = {"GET", "HEAD"}
 _BEARER = HTTPBearer(scheme_name="key", description="of `rota key create`; none while there is no key", auto_error=False)
@@ -53,9 +54,9 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         app = self._app
-        if scope["type"] == "http" and scope["path"].startswith(_PREFIX) and scope["path"] not in _FOR_ANYBODY:
+        if scope["type"] == "http" and scope["path"].startswith(_CLOSED) and scope["path"] not in _FOR_ANYBODY:
             try:
-                scope.setdefault("state", {})["asker"] = self._asker(_key_in(scope))
+                scope.setdefault("state", {})["asker"] = self._asker(key_in(scope))
             except _Stranger as stranger:
                 app = _no_key(f"{scope['method']} {scope['path']} needs a key: {stranger}")
         await app(scope, receive, send)
@@ -77,7 +78,7 @@ class _Stranger(Exception):
     """A request without a valid key; the message says what is wrong with what it has."""
 
 
-def _key_in(scope: Scope) -> str:
+def key_in(scope: Scope) -> str:
     """The key that a request carries; empty: none."""
     kind, _, plain = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     return plain.strip() if kind.lower() == "bearer" else ""

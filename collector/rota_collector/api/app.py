@@ -10,12 +10,14 @@ from fastapi import FastAPI
 
 from rota_collector.api import (
     access,
+    badges,
     channels,
     counts,
     envelope,
     health,
     incidents,
     keys,
+    metrics,
     models,
     policies,
     quiet,
@@ -33,7 +35,7 @@ __all__ = ["Progress", "Stores", "create"]
 
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
-_ROUTERS = (policies, quiet, counts, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, sql, access)
+_ROUTERS = (policies, quiet, counts, badges, workflows, run_parts, run_story, runs, slots, incidents, channels, keys, sql, access)
 
 
 def create(stores: Stores, version: str) -> App:
@@ -49,6 +51,8 @@ def create(stores: Stores, version: str) -> App:
     )
     envelope.install(app)
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
+    app.include_router(badges.pictures(stores))  # their address is their key
+    app.include_router(metrics.router(stores, version), dependencies=[access.read])
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     return Guard(access.Door(app, stores.keys), version)

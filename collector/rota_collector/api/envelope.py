@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from typing import Any
 
@@ -11,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from rota_collector import log
 from rota_collector.errors import BadCursor, JournalError, QueryError, QueryFailed, QueryRefused, QueryTimeout
 
 _QUERY_CODES = {
@@ -72,6 +72,6 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
-        sys.stderr.write(f"rota collector: {request.method} {request.url.path} failed:\n")
-        traceback.print_exception(error, file=sys.stderr)
+        what = f"{request.method} {request.url.path} failed"
+        log.say(f"{what}:\n{''.join(traceback.format_exception(error))}", log.ERROR, what)
         return refusal(500, "internal", f"{type(error).__name__}: {error}", "the collector's stderr has the stack")

@@ -45,7 +45,7 @@ class Guard:
 def _refused(scope: Scope) -> Any | None:
     headers = dict(scope["headers"])
     host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
-    if scope["path"].startswith("/api") and not _is_ours("//" + host):
+    if scope["path"].startswith(("/api", "/metrics")) and not _is_ours("//" + host):
         return refusal(
             403, "foreign_host", f"Host {host!r} is not this machine", "ask for localhost, 127.0.0.1 or [::1] by that name"
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from rota.rules.fold import Run
@@ -26,6 +27,10 @@ class Progress(Protocol):
     @property
     def lag_bytes(self) -> int:
         """Bytes of the journal that the store does not have yet."""
+
+    @property
+    def lag_seconds(self) -> float:
+        """How old what it does not have yet may be."""
 
     def is_alive(self) -> bool:
         """Whether it still follows."""
@@ -54,6 +59,9 @@ class Stores:
     alerts: Alerts
     sender: Sender
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
+    home: Path | None = None  # whose files are measured
+    metrics_workflows: int = 2000  # so many have numbers of their own
+    numbers: Callable[[], Mapping[str, float]] = dict  # what receivers, journal, monitor and sender count, by series
 
     @cached_property
     def keys(self) -> Keys:

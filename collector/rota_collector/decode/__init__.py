@@ -1,11 +1,5 @@
-"""Requests from the journal → rows of the stores."""
+"""Requests. ``check`` is for who receives them, and loads little; ``to_rows`` is for the stores, and brings pyarrow."""
 
 from rota_collector.decode.check import Accepted, check
-from rota_collector.decode.columns import uuid_of
-from rota_collector.decode.events import run_events
-from rota_collector.decode.heartbeats import Heartbeat, heartbeats
-from rota_collector.decode.logs import logs
-from rota_collector.decode.metrics import metrics
-from rota_collector.decode.spans import spans
 
-__all__ = ["Accepted", "Heartbeat", "check", "heartbeats", "logs", "metrics", "run_events", "spans", "uuid_of"]
+__all__ = ["Accepted", "check"]

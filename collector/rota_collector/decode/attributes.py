@@ -31,12 +31,22 @@ class Attributes:
         self._keys = self._entries.field("key").dictionary_encode()
 
     def objects(self) -> pa.StringArray:
-        """One JSON object for each list; ``{}`` for an empty or missing one. Duplicate keys stay, in order."""
+        """One JSON object for each list; ``{}`` for an empty or missing one. Duplicate keys stay, in order.
+
+        Every byte is copied once: braces, commas and quotes come with the keys before and the ends behind the values, so
+        that the entries of a list, as they lie one behind the other, are its object.
+        """
         if not len(self._entries):
             return pa.repeat(pa.scalar("{}"), len(self._lists))
-        keys = pc.binary_join_element_wise(quoted(self._keys.dictionary), ":", "").take(self._keys.indices)
-        pairs = pc.binary_join_element_wise(keys, *_parts(self._entries.field("value")), "")
-        return pc.binary_join_element_wise("{", joined(self._lists, pairs), "}", "")
+        is_text, texts = _parts(self._entries.field("value"))
+        is_first, is_last = _bounds(pc.list_parent_indices(self._lists))
+        keys = quoted(self._keys.dictionary)
+        beginnings = pa.concat_arrays(
+            [pc.binary_join_element_wise(mark, keys, colon, "") for mark in (",", "{") for colon in (":", ':"')]
+        )
+        which = pc.add(pc.multiply(_two_bits(is_first, is_text), len(keys)), self._keys.indices)
+        ends = _ENDS.take(_two_bits(is_last, is_text))
+        return _side_by_side(self._lists, pc.binary_join_element_wise(beginnings.take(which), texts, ends, ""))
 
     def first(self, name: str) -> pa.StringArray:
         """The string value of the first attribute of that name in each list, or null."""
@@ -50,6 +60,30 @@ class Attributes:
         return texts if rows.equals(every) else texts.take(pc.index_in(every, value_set=rows))
 
 
+_ENDS = pa.array(["", '"', "}", '"}'])
+
+
+def _bounds(parents: pa.Array) -> tuple[pa.BooleanArray, pa.BooleanArray]:
+    """Which entries are the first of their list, and which the last; there is one at least."""
+    changes, edge = pc.not_equal(parents[1:], parents[:-1]), pa.array([True])
+    return pa.concat_arrays([edge, changes]), pa.concat_arrays([changes, edge])
+
+
+def _two_bits(high: pa.BooleanArray, low: pa.BooleanArray) -> pa.Int32Array:
+    return pc.add(pc.multiply(high.cast(pa.int32()), 2), low.cast(pa.int32()))
+
+
+def _side_by_side(lists: pa.ListArray, texts: pa.StringArray) -> pa.StringArray:
+    """The texts of each list's items as one; ``{}`` for an empty or missing list. The bytes stay where they are."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    bounds = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
+    _, offsets, data = texts.buffers()
+    offsets = pa.Int32Array.from_buffers(pa.int32(), len(texts) + 1, [None, offsets]).take(bounds)
+    found = pa.StringArray.from_buffers(len(lists), offsets.buffers()[1], data)
+    empty = pc.equal(lengths, 0)
+    return pc.if_else(empty, "{}", found) if pc.any(empty).as_py() else found
+
+
 def joined(lists: pa.ListArray, texts: pa.StringArray) -> pa.StringArray:
     """The texts of each list's items with commas between; empty for an empty or missing list."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0)
@@ -59,13 +93,16 @@ def joined(lists: pa.ListArray, texts: pa.StringArray) -> pa.StringArray:
 
 def strings(any_values: pa.StructArray) -> pa.StringArray:
     """The string of each AnyValue as it is, any other value as JSON text, null for an empty or missing one."""
-    quote, text, _ = _parts(any_values)
+    is_text, text = _parts(any_values)
     text = pc.coalesce(_child(any_values, "string_value"), text)
-    return pc.if_else(pc.and_(pc.equal(text, "null"), pc.equal(quote, "")), None, text)
+    return pc.if_else(pc.and_not(pc.equal(text, "null"), is_text), None, text)
 
 
-def _parts(any_values: pa.StructArray) -> tuple[pa.StringArray, pa.StringArray, pa.StringArray]:
-    """JSON text of each AnyValue in three parts, ``null`` for an empty or missing one: strings are copied once, not twice."""
+def _parts(any_values: pa.StructArray) -> tuple[pa.BooleanArray, pa.StringArray]:
+    """Whether each AnyValue is a string, and its JSON text without the quotes that a string has around it.
+
+    ``null`` for an empty or missing value.
+    """
     kinds = [
         ("string_value", escaped),
         ("int_value", lambda numbers: numbers.cast(pa.string())),
@@ -77,8 +114,7 @@ def _parts(any_values: pa.StructArray) -> tuple[pa.StringArray, pa.StringArray, 
     ]
     there = [(name, text) for name, text in kinds if any_values.field(name).null_count < len(any_values)]
     texts = pc.coalesce(*(text(_child(any_values, name)) for name, text in there), "null")
-    quote = pc.if_else(_child(any_values, "string_value").is_valid(), '"', "")
-    return quote, texts, quote
+    return _child(any_values, "string_value").is_valid(), texts
 
 
 def quoted(texts: pa.StringArray) -> pa.StringArray:
@@ -112,9 +148,11 @@ def _contains(texts: pa.StringArray, characters: bytes) -> bool:
 def _doubles(numbers: pa.DoubleArray) -> pa.StringArray:
     """Shortest text that reads back equal, always with the look of a double; strings for what JSON has no number for."""
     texts = numbers.cast(pa.string())
-    if pc.any(pc.equal(pc.floor(numbers), numbers)).as_py():
-        whole = pc.match_substring_regex(texts, "^-?[0-9]+$")
-        texts = pc.if_else(whole, pc.binary_join_element_wise(texts, ".0", ""), texts)
+    whole = pc.fill_null(pc.equal(pc.floor(numbers), numbers), False)
+    if pc.any(whole).as_py():  # few: most doubles have a fraction
+        found = texts.filter(whole)
+        found = pc.if_else(pc.match_substring_regex(found, "^-?[0-9]+$"), pc.binary_join_element_wise(found, ".0", ""), found)
+        texts = pc.replace_with_mask(texts, whole, found)
     if pc.all(pc.is_finite(numbers)).as_py():
         return texts
     texts = pc.if_else(pc.is_nan(numbers), '"NaN"', texts)

@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from rota_collector.decode import otlp_json
+from rota_collector.decode import items, otlp_json
 from rota_collector.decode.from_json import DIALECTS, Dialect
 from rota_collector.decode.json_pieces import json_pieces
 from rota_collector.decode.pieces import PIECE_BYTES, pieces
@@ -35,22 +35,21 @@ class Accepted(NamedTuple):
 
     rejected: int = 0
     reason: str = ""
+    items: int = 0  # spans, log records or points, the rejected ones too
 
 
 def check(signal: Signal, payload: bytes | bytearray) -> Accepted:
     """Decodes the whole body, in pieces that each take a few milliseconds. Raises ``Malformed``."""
-    messages = _json(signal, payload) if signal in DIALECTS else _protobuf(_REQUESTS[signal], payload)
-    if signal not in (Signal.TRACES_PROTO, Signal.TRACES_JSON):
-        for _ in messages:
-            pass
-        return _ALL
-    rejected = sum(map(_json_spans_without_id if signal in DIALECTS else _spans_without_id, messages))
+    are_spans = signal in (Signal.TRACES_PROTO, Signal.TRACES_JSON)
+    without_id = _json_spans_without_id if signal in DIALECTS else _spans_without_id
+    count = rejected = 0
+    for message in _json(signal, payload) if signal in DIALECTS else _protobuf(_REQUESTS[signal], payload):
+        count += items.OF[signal](message)
+        rejected += without_id(message) if are_spans else 0
     if not rejected:
-        return _ALL
-    return Accepted(rejected, f"{rejected} spans have no valid id: a trace id is 16 bytes, a span id 8, and neither is all zero")
-
-
-_ALL = Accepted()
+        return Accepted(items=count)
+    why = f"{rejected} spans have no valid id: a trace id is 16 bytes, a span id 8, and neither is all zero"
+    return Accepted(rejected, why, count)
 
 
 def _protobuf(request: type[Message], payload: bytes | bytearray) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -63,6 +63,7 @@ class Journal:
         self._ends = False  # the writer has seen the last one
         self._lock = threading.Lock()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self.synced: Callable[[float], None] = lambda _: None  # called after each sync with how long it took
         self._lock_fd = -1
         try:
             self._lock_fd = _files.lock_directory(directory)
@@ -165,6 +166,7 @@ class Journal:
         except OSError:
             self._cut_back(position)
             raise
+        began = self._clock.monotonic()
         try:
             _files.sync(self._fd)
         except OSError:
@@ -172,6 +174,7 @@ class Journal:
             self._cut_back(position)
             self._give_up_segment()
             raise
+        self.synced(self._clock.monotonic() - began)
         self._durable_end = end
         self._extent.advance(end)
         return offsets

@@ -15,6 +15,7 @@ from rota_collector.errors import JournalError, Malformed
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers
 from rota_collector.receive.answers import Kind
+from rota_collector.receive.tally import GRPC, Tally
 
 _SERVICES = {
     "opentelemetry.proto.collector.trace.v1.TraceService": (Kind.TRACES, Signal.TRACES_PROTO),
@@ -32,8 +33,8 @@ class Receiver:
     Raises ``OSError`` when the address cannot be used.
     """
 
-    def __init__(self, journal: Journal, address: str, *, max_body: int = 64 << 20) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal, address: str, *, max_body: int = 64 << 20, tally: Tally | None = None) -> None:
+        self._journal, self._tally = journal, tally or Tally()
         # Without SO_REUSEPORT a second collector on the port is an error, as it should be.
         options = [("grpc.max_receive_message_length", max_body), ("grpc.so_reuseport", 0)]
         self._threads = ThreadPoolExecutor(_THREADS, "rota-grpc")
@@ -57,10 +58,11 @@ class Receiver:
                 outcome = check(signal, payload)
                 if payload:
                     self._journal.append_blocking(signal, payload)
-            except Malformed as error:
-                _abort(context, answers.malformed(error))
-            except JournalError as error:
-                _abort(context, answers.unavailable(error))
+            except (Malformed, JournalError) as error:
+                status = answers.malformed(error) if isinstance(error, Malformed) else answers.unavailable(error)
+                self._tally.refused(kind, GRPC, _CODES[status.code].name, status.message)
+                _abort(context, status)
+            self._tally.kept(kind, GRPC, outcome, len(payload), "OK")
             return answers.accepted(kind, outcome, as_json=False)
 
         return grpc.method_handlers_generic_handler(name, {"Export": grpc.unary_unary_rpc_method_handler(export)})

@@ -16,6 +16,7 @@ from rota_collector.errors import JournalError, Malformed
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import answers, bodies
 from rota_collector.receive.answers import Kind
+from rota_collector.receive.tally import HTTP, Tally
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -50,9 +51,17 @@ class Receiver:
     versions for the answers to logs.
     """
 
-    def __init__(self, journal: Journal, *, max_body: int = 64 << 20, policy_versions: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        max_body: int = 64 << 20,
+        policy_versions: Callable[[], int] = lambda: 0,
+        tally: Tally | None = None,
+    ) -> None:
         self._journal, self._max_body, self._policy_versions = journal, max_body, policy_versions
         self._validation = ThreadPoolExecutor(2, "rota-validate")
+        self._tally = tally or Tally()
         self._formats = {
             (path, content_type): _Format(
                 kind,
@@ -76,13 +85,16 @@ class Receiver:
                     404, answers.refused(answers.UNIMPLEMENTED, f"nothing is received at {path}; there are {', '.join(_PATHS)}")
                 )
             _refuse_early(scope["method"], content_type, encoding, length, self._max_body)
-            outcome = await self._keep(form.signal, await bodies.read(receive, encoding, self._max_body))
+            payload = await bodies.read(receive, encoding, self._max_body)
+            outcome = await self._keep(form.signal, payload)
+            self._tally.kept(form.kind, HTTP, outcome, len(payload))
             http_status, body = 200, answers.accepted(form.kind, outcome, as_json=form.as_json)
         except bodies.Disconnected:
             return
         except (_Refusal, bodies.TooLarge, bodies.Corrupt, Malformed, JournalError) as error:
             refusal = _refusal(error, self._max_body)
             http_status, extra = refusal.http_status, refusal.headers
+            self._tally.refused(form.kind if form else "", HTTP, str(http_status), refusal.status.message)
             body = answers.encode(refusal.status, as_json=form is None or form.as_json)
         headers = form.headers if form else [(b"content-type", _JSON), _NAME]
         await send(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rota.rules.fold import RunEvent, state_key
-from rota_collector.decode import uuid_of
+from rota_collector.decode.to_rows import uuid_of
 
 _HOUR_NS = 3_600 * 10**9
 _MOST_STRETCHES = 50
@@ -98,6 +98,17 @@ def parts(rows: pa.Table) -> Iterator[pa.Table]:
 def _written_out(column: pa.ChunkedArray) -> int:
     sizes = ((chunk.indices, pc.binary_length(chunk.dictionary.storage)) for chunk in column.chunks)
     return sum(pc.sum(length.take(indices).cast(pa.int64())).as_py() or 0 for indices, length in sizes)
+
+
+def together(rows: pa.Table) -> pa.Table:
+    """The rows of each chunk with those of a trace side by side: its id is then stored once, and a run is read in one piece."""
+    chunks = []
+    for number in range(rows.column(0).num_chunks):
+        columns = [column.chunk(number) for column in rows.columns]
+        traces = rows.schema.get_field_index("trace_id")
+        order = pc.sort_indices(columns[traces].storage)
+        chunks.append(pa.table([column.take(order) for column in columns], schema=rows.schema))
+    return pa.concat_tables(chunks) if chunks else rows
 
 
 def firsts(rows: pa.Table, keys: Sequence[str]) -> pa.Table:

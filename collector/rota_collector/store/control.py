@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
-from rota_collector.decode import Heartbeat
+from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.errors import StoreError
 from rota_collector.store import columns, counts, expectations_schema, rollups
 from rota_collector.store import control_queries as queries

@@ -11,6 +11,9 @@ import duckdb
 from rota_collector import _files
 from rota_collector.errors import StoreError, StoreLocked
 
+# Of a new file: what compresses best is not written for old DuckDBs.
+_STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "latest"}
+
 
 def open_or_renew(
     path: Path, schema: str, memory_limit: str, threads: int | None
@@ -59,7 +62,7 @@ def _create(path: Path, schema: str) -> None:
     beside = path.with_name(path.name + ".new")
     for leftover in (beside, _wal(beside)):
         leftover.unlink(missing_ok=True)
-    with duckdb.connect(beside) as connection:
+    with duckdb.connect(beside, config=_STORAGE) as connection:
         connection.execute(schema)
     with beside.open("rb") as file:
         os.fsync(file.fileno())

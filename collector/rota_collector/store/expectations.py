@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import Clock
-from rota_collector.decode import Heartbeat
+from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
 from rota_collector.store import agents, quiet, watches

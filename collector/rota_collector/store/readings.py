@@ -12,7 +12,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from rota_collector import decode
+from rota_collector.decode import to_rows
 from rota_collector.store import sandbox
 from rota_collector.store.sandbox import Rows
 from rota_collector.store.sql import queries
@@ -66,37 +66,37 @@ class Readings:
 
     def run_spans(self, run_id: str, limit: int = MOST_ITEMS) -> list[Item]:
         """The API's span items of a run: ids hex, times ISO-8601 in UTC with microseconds, attributes a dict."""
-        return self._items("run_spans", {"run_id": decode.uuid_of(run_id), "span_id": None, "limit": limit})
+        return self._items("run_spans", {"run_id": to_rows.uuid_of(run_id), "span_id": None, "limit": limit})
 
     def run_span(self, run_id: str, span_id: int) -> Item | None:
         """One span of a run; None: there is none of this id."""
-        found = self._items("run_spans", {"run_id": decode.uuid_of(run_id), "span_id": span_id, "limit": 1})
+        found = self._items("run_spans", {"run_id": to_rows.uuid_of(run_id), "span_id": span_id, "limit": 1})
         return found[0] if found else None
 
     def span_columns(self, run_id: str, limit: int = MOST_SPANS) -> pa.Table:
         """Spans of a run, and tasks that have only begun, for drawing; the column ``total`` says how many there are."""
         with self.reader() as cursor:
-            return cursor.execute(_SQL["span_columns"], {"run_id": decode.uuid_of(run_id), "limit": limit}).to_arrow_table()
+            return cursor.execute(_SQL["span_columns"], {"run_id": to_rows.uuid_of(run_id), "limit": limit}).to_arrow_table()
 
     def run_logs(self, run_id: str, filters: LogFilter = EVERY_LOG, limit: int = MOST_ITEMS) -> list[Item]:
         """The API's log items of a run: the last ``limit`` that pass."""
-        return self._items("run_logs", {"run_id": decode.uuid_of(run_id), "limit": limit, **filters._asdict()})
+        return self._items("run_logs", {"run_id": to_rows.uuid_of(run_id), "limit": limit, **filters._asdict()})
 
     def run_tasks(self, run_id: str, limit: int = MOST_ITEMS) -> list[Item]:
         """The API's task items of a run: those that ended, and those that have only begun."""
-        return self._items("run_tasks", [decode.uuid_of(run_id), limit])
+        return self._items("run_tasks", [to_rows.uuid_of(run_id), limit])
 
     def run_attributes(self, run_id: str) -> Item:
         """What the states of a run say beside the state: the last word on each name."""
         found: Item = {}
-        for resource, attributes in self._rows("run_attributes", [decode.uuid_of(run_id)]):
+        for resource, attributes in self._rows("run_attributes", [to_rows.uuid_of(run_id)]):
             for text in (attributes, resource):
                 found = {**msgspec.json.decode(text), **found}
         return found
 
     def run_work(self, run_id: str) -> list[Item]:
         """What a run did, by the name of its tasks: how often, how long, how many failed, and the numbers that they recorded."""
-        identity = [decode.uuid_of(run_id)]
+        identity = [to_rows.uuid_of(run_id)]
         facts: dict[str, dict[str, float]] = {}
         for name, fact, total in self._rows("run_facts", identity):
             facts.setdefault(name, {})[fact] = total
@@ -104,12 +104,12 @@ class Readings:
 
     def run_history(self, run_id: str, limit: int = 1000) -> list[Item]:
         """All that was told and decided about a run."""
-        return self._items("run_history", {"run_id": decode.uuid_of(run_id), "limit": limit})
+        return self._items("run_history", {"run_id": to_rows.uuid_of(run_id), "limit": limit})
 
     def run_metrics(self, run_id: str) -> list[Item]:
         """What was measured of a run: series of at most ``MOST_POINTS`` points [Unix ns, value]."""
         series: dict[tuple[str, str | None, str], list[list[float]]] = {}
-        found = self._rows("run_metrics", {"run_id": decode.uuid_of(run_id), "points": MOST_POINTS})
+        found = self._rows("run_metrics", {"run_id": to_rows.uuid_of(run_id), "points": MOST_POINTS})
         for name, unit, attributes, at_ns, value in found:
             if value is not None:
                 series.setdefault((name, unit, attributes), []).append([at_ns, value])
@@ -120,7 +120,7 @@ class Readings:
 
     def last_sign(self, run_id: str) -> int:
         """When something was last heard of a run (Unix ns); 0: never."""
-        return int(self._rows("last_sign", [decode.uuid_of(run_id)])[0][0])
+        return int(self._rows("last_sign", [to_rows.uuid_of(run_id)])[0][0])
 
     # -- others -------------------------------------------------------------------------------------------------------
 
@@ -128,14 +128,14 @@ class Readings:
         """How many signals of each kind these runs reported, the newest of them first; none of them began before ``since_ns``."""
         if not run_ids:
             return Counter()
-        ids = [str(decode.uuid_of(each)) for each in run_ids]
+        ids = [str(to_rows.uuid_of(each)) for each in run_ids]
         given = {"run_ids": ids, "since_ns": since_ns}
         found = Counter(self._items("signals", {**given, "last": ids[0]})[0]) + Counter(self._items("told_signals", given)[0])
         return found + Counter(f"metric {row[0]}" for row in self._rows("measured_signals", given))
 
     def incident_history(self, incident_id: str) -> list[Item]:
         """All that happened to an incident."""
-        return self._items("incident_history", [decode.uuid_of(incident_id)])
+        return self._items("incident_history", [to_rows.uuid_of(incident_id)])
 
     def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
         """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from rota_collector import decode
+from rota_collector.decode import to_rows
 from rota_collector.errors import StoreError
 from rota_collector.journal import Record
 from rota_collector.store import batch, database
@@ -40,7 +40,7 @@ class Telemetry(Readings):
         self.set_aside = set_aside  # where a file that could not be opened was moved; this one begins at offset 0
         self._writer = connection.cursor()
         self._offset = int(_one(self._writer.execute(_SQL["offset"])))
-        recent = self._writer.execute(_SQL["recent_requests"], [_RECENT_REQUESTS]).fetchall()
+        recent = self._writer.execute(_SQL["recent_requests"]).fetchall()
         self._recent: dict[bytes, int] = {identity.bytes: offset for identity, offset in recent}
 
     @classmethod
@@ -142,10 +142,13 @@ def _decoded(chunk: tuple[str, list[Record]]) -> list[tuple[batch.Table, pa.Tabl
     """What a chunk adds to each table."""
     kind, records = chunk
     if kind == "TRACES":
-        return [(batch.SPANS, decode.spans(records))]
+        return [(batch.SPANS, batch.together(to_rows.spans(records)))]
     if kind == "METRICS":
-        return [(batch.METRICS, decode.metrics(records))]
-    return [(batch.LOGS, decode.logs(records)), (batch.RUN_EVENTS, batch.run_events(decode.run_events(records)))]
+        return [(batch.METRICS, to_rows.metrics(records))]
+    return [
+        (batch.LOGS, batch.together(to_rows.logs(records))),
+        (batch.RUN_EVENTS, batch.run_events(to_rows.run_events(records))),
+    ]
 
 
 def _ahead(items: Iterator[T]) -> Iterator[T]:

@@ -7,11 +7,11 @@ rows it speaks of. A follower starts from that position, whatever happened befor
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from rota_collector import log
 from rota_collector.clock import Clock
 from rota_collector.journal import Record
 
@@ -57,6 +57,8 @@ class Follower(threading.Thread):
         super().__init__(name=f"rota-{name}", daemon=True)
         self._store, self._journal, self._apply, self._clock, self._fatal = name, journal, apply, clock, fatal
         self._offset = offset()
+        self._behind_since: float | None = None  # monotonic; None: it was level at the last look
+        self._applied_ns = 0  # when the last record that it has was received
         self._stopping = threading.Event()
         self._deadline = float("inf")
         self.trouble: str | None = None  # why the last attempt failed; None while all is well
@@ -70,6 +72,14 @@ class Follower(threading.Thread):
     def lag_bytes(self) -> int:
         """How much of the journal this store does not have yet."""
         return max(0, self._journal.durable_end - self._offset)
+
+    @property
+    def lag_seconds(self) -> float:
+        """How old what it does not have yet may be; 0 when it has all."""
+        since = self._behind_since
+        if since is None or not self.lag_bytes:
+            return 0.0
+        return max(0.0, min(self._clock.monotonic() - since, (self._clock.now_ns() - self._applied_ns) / 1e9))
 
     def run(self) -> None:
         """Follow until stopped and, then, either at the end of the journal or out of time."""
@@ -98,24 +108,28 @@ class Follower(threading.Thread):
     def _step(self) -> bool:
         """Whether there was something to apply."""
         if not self._journal.wait_beyond(self._offset, _IDLE_SECONDS):
+            self._behind_since = None
             return False
+        if self._behind_since is None:
+            self._behind_since = self._clock.monotonic()
         if self.lag_bytes < _WORTH_IT_BYTES:
             self._stopping.wait(GATHER_SECONDS)
         records = self._journal.read(self._offset, BATCH_BYTES)
         if not records:
             return True
         self._apply(records)
-        self._offset = records[-1].next_offset
+        self._offset, self._applied_ns = records[-1].next_offset, records[-1].received_ns
+        if not self.lag_bytes:
+            self._behind_since = None
         return True
 
     def _complain(self, error: Exception, wait_seconds: float) -> None:
         self.trouble = f"{type(error).__name__}: {error}"
-        self._say(f"cannot apply the journal at {self._offset}, trying again in {wait_seconds:g} s: {self.trouble}")
+        self._say(f"cannot apply the journal at {self._offset}, trying again in {wait_seconds:g} s: {self.trouble}", log.WARN)
 
     def _die(self, error: BaseException) -> None:
-        self._say(f"this store failed for good; ending the process, start it again: {type(error).__name__}: {error}")
+        self._say(f"this store failed for good; ending the process, start it again: {type(error).__name__}: {error}", log.ERROR)
         os._exit(EXIT_STATUS_FATAL)
 
-    def _say(self, text: str) -> None:
-        sys.stderr.write(f"rota collector: {self._store} store: {text}\n")
-        sys.stderr.flush()
+    def _say(self, text: str, level: str) -> None:
+        log.say(f"{self._store} store: {text}", level)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from rota_collector import log
 from rota_collector.clock import Clock
+from rota_collector.counters import Counters
 from rota_collector.errors import JournalError
 from rota_collector.journal import Signal
 from rota_collector.store import events, incidents, quiet, watches
@@ -60,6 +61,7 @@ class Monitor(threading.Thread):
         self._beaten_ns = 0
         self._since_ns: int | None = None  # we watch without a gap
         self.trouble: str | None = None  # why the last tick failed; None while all is well
+        self.counters = Counters()
 
     def wake(self) -> None:
         """Something changed: look now."""
@@ -68,14 +70,17 @@ class Monitor(threading.Thread):
     def run(self) -> None:
         """Tick until stopped."""
         while not self._stopping.is_set():
+            began = self._clock.monotonic()
             try:
                 self.tick()
                 self.trouble = None
                 sleep_seconds = self._sleep_seconds()
             except Exception as error:  # noqa: BLE001 (a monitor that gives up would never miss anything again)
                 self.trouble = f"{type(error).__name__}: {error}"
-                sys.stderr.write(f"rota collector: monitor: trying again: {self.trouble}\n")
+                log.say(f"monitor: trying again: {self.trouble}", log.WARN)
                 sleep_seconds = LONGEST_SLEEP_SECONDS
+            self.counters.add("rota_monitor_ticks_total")
+            self.counters.observe("rota_monitor_tick_seconds", self._clock.monotonic() - began)
             self._wakes.wait(sleep_seconds)
             self._wakes.clear()
 

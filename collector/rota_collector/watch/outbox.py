@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from rota_collector import log
 from rota_collector.clock import Clock
+from rota_collector.counters import Counters
+from rota_collector.domain.exposition import series
 from rota_collector.domain.message import Message
 from rota_collector.errors import ChannelRefused
 from rota_collector.notify.outcome import INTERRUPTED, NEVER, SENT, Outcome
@@ -61,6 +63,7 @@ class Sender(threading.Thread):
         self._stopping = threading.Event()
         self._pruned_at = float("-inf")
         self.trouble: str | None = None  # why the last round failed; None while all is well
+        self.counters = Counters()
 
     # -- for others ---------------------------------------------------------------------------------------------------
 
@@ -142,6 +145,7 @@ class Sender(threading.Thread):
         now_ns = self._clock.now_ns()
         if outcome.kind == SENT:
             self._alerts.mark_sent(message.id, now_ns)
+            self._count("sent")
             self._failures.pop(name, None)
         elif outcome.kind != INTERRUPTED:
             failures = self._failures.get(name, 0) + 1
@@ -151,8 +155,13 @@ class Sender(threading.Thread):
                 next_ns = now_ns + round(self._wait_seconds(max(failures, message.attempts + 1), outcome) * 1e9)
             self._alerts.mark_failed(message.id, now_ns, next_ns, outcome.said)
             self._failures[name] = failures
+            self._count("dead" if next_ns is None else "failed")
             if next_ns is None:
-                _say(f"alert {message.id} will not reach {name!r}: {outcome.said}. `rota channel test {name}` tries the channel")
+                lost = f"alert {message.id} will not reach {name!r}: {outcome.said}. `rota channel test {name}` tries the channel"
+                log.say(lost, log.WARN, f"alerts for {name}")
+
+    def _count(self, outcome: str) -> None:
+        self.counters.add(series("rota_alerts_settled_total", outcome=outcome))
 
     def _wait_seconds(self, failures: int, outcome: Outcome) -> float:
         wait_seconds = backoff(failures, self._chance())
@@ -165,7 +174,7 @@ class Sender(threading.Thread):
 
     def _complain(self, trouble: str) -> None:
         if trouble != self.trouble:
-            _say(f"outbox: trying again: {trouble}")
+            log.say(f"outbox: trying again: {trouble}", log.WARN)
         self.trouble = trouble
 
 
@@ -178,8 +187,3 @@ def backoff(failures: int, chance: float) -> float:
 def _request(channel: Channel, identity: str, title: str, text: str, payload: dict[str, Any]) -> dict[str, Any]:
     common = {"do": "send", "kind": channel.kind, "url": channel.url, "id": identity, "payload": payload}
     return {**common, "title": title, "text": text} if channel.kind == APPRISE else {**common, "secret": channel.secret}
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"rota collector: {text}\n")
-    sys.stderr.flush()

@@ -68,8 +68,8 @@ def systemd_unit(command: Sequence[str], environment: Mapping[str, str], is_syst
     """
     known = {**environment, **({"ROTA_AGENT": SYSTEM_DOOR} if is_system else {})}
     return _UNIT % {
-        "command": " ".join(_quoted(word).replace("$", "$$") for word in command),
-        "environment": "".join("Environment=%s\n" % _quoted("%s=%s" % pair) for pair in sorted(known.items())),
+        "command": " ".join(quoted(word).replace("$", "$$") for word in command),
+        "environment": "".join("Environment=%s\n" % quoted("%s=%s" % pair) for pair in sorted(known.items())),
         "secrets": secrets_file(is_system),
         "hardening": _HARDENING + (_SYSTEM_HARDENING if is_system else ""),
         "target": "multi-user.target" if is_system else "default.target",
@@ -81,12 +81,12 @@ def secrets_file(is_system: bool) -> str:
     return "/etc/rota/agent.env" if is_system else "%h/.config/rota/agent.env"
 
 
-def launchd_plist(command: Sequence[str], environment: Mapping[str, str], log: str) -> str:
-    """The text of ``rota.agent.plist``; what the agent says to people goes to the file ``log``."""
+def launchd_plist(command: Sequence[str], environment: Mapping[str, str], log: str, label: str = LABEL) -> str:
+    """The text of ``<label>.plist``; what is said to people goes to the file ``log``."""
     import plistlib
 
     told = {
-        "Label": LABEL,
+        "Label": label,
         "ProgramArguments": list(command),
         "EnvironmentVariables": dict(environment),
         "WorkingDirectory": "/",
@@ -99,7 +99,7 @@ def launchd_plist(command: Sequence[str], environment: Mapping[str, str], log: s
     return plistlib.dumps(told).decode("utf-8")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """One word in systemd's syntax; ``%`` begins one of its specifiers."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     return '"%s"' % escaped

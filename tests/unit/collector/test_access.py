@@ -26,6 +26,7 @@ NEEDED = {
         GET /activity
         GET /workflows
         GET /workflows/{name}
+        GET /workflows/{name}/badge
         GET /workflows/{name}/days
         GET /workflows/{name}/policy
         GET /workflows/{name}/policy/versions
@@ -71,7 +72,8 @@ NEEDED = {
     """,
 }
 SCOPE_OF = {line.strip(): scope for scope, lines in NEEDED.items() for line in lines.strip().splitlines()}
-FOR_ANYBODY = {"GET /healthz", "GET /readyz"}
+FOR_ANYBODY = {"GET /healthz", "GET /readyz", "GET /badge/{word}/{name}.svg"}
+OUTSIDE = {"GET /metrics": "read"}  # of /api/v1
 
 
 @pytest.fixture
@@ -109,7 +111,11 @@ def request(api: Api, endpoint: str, **options: Any) -> Any:
 
 def test_the_table_names_every_endpoint(api: Api) -> None:
     """What a key needs for a request is decided by a person: a new endpoint is added to the table above."""
-    served = {f"{method.upper()} {path}" for path, methods in api.document["paths"].items() for method in methods} - FOR_ANYBODY
+    served = (
+        {f"{method.upper()} {path}" for path, methods in api.document["paths"].items() for method in methods}
+        - FOR_ANYBODY
+        - set(OUTSIDE)
+    )
     new = {each.replace("/api/v1", "", 1) for each in served} - set(SCOPE_OF)
     assert not new, f"NEEDED in this file does not say what a key needs for {', '.join(sorted(new))}"
 
@@ -154,6 +160,16 @@ def test_without_keys_everything_is_allowed(api: Api) -> None:
     assert api.item("/runs") == {"items": [], "next": None}
     assert api.change("PUT", "/workflows/w/policy", {})["version"] == 1
     assert api.change("POST", "/maintenance", {"seconds": 9}, **bearing("rr_none"))["by"] == "api"
+
+
+@pytest.mark.parametrize("endpoint", OUTSIDE)
+def test_what_is_outside_the_api_is_guarded_as_the_api_is(closed: tuple[Api, dict[str, str]], endpoint: str) -> None:
+    """Without a key, or with one that pings, it is 401; with one that reads it is answered; to a foreign host it is not."""
+    api, keys = closed
+    method, path = endpoint.split()
+    for sent, status in (({}, 401), (bearing(keys["ping"]), 401), (bearing(keys["read"]), 200)):
+        assert api(method, path, **sent).status_code == status
+    assert api(method, path, host="evil.example", **bearing(keys["read"])).status_code == 403
 
 
 def test_some_things_are_for_anybody(closed: tuple[Api, dict[str, str]]) -> None:

@@ -15,6 +15,7 @@ from otlp_messages import RUN, T0, TRACE, attributes, log, logs, record, span, t
 from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector import decode
+from rota_collector.decode import to_rows
 from rota_collector.decode.json_pieces import PATHS, json_pieces
 from rota_collector.decode.pieces import pieces
 from rota_collector.errors import Malformed
@@ -45,7 +46,7 @@ def only(table: Any) -> dict[str, Any]:
 def test_a_span_has_its_columns(signal: Signal) -> None:
     """Ids, times, kind, status and names of a span are columns of their proper types."""
     one = span(7, parent_span_id=(6).to_bytes(8, "big"), kind=2, status=Status(code=2, message="boom"), flags=0x301)
-    row = only(decode.spans([record(traces(one, resource={"service.name": "etl", "host.name": "box"}), signal)]))
+    row = only(to_rows.spans([record(traces(one, resource={"service.name": "etl", "host.name": "box"}), signal)]))
     expected = {
         "trace_id": uuid.UUID(bytes=TRACE), "span_id": 7, "parent_span_id": 6, "name": "span 7", "kind": 2,
         "started_at": T0 + 7 * 10**9, "duration_ns": 5 * 10**6, "status": 2, "status_message": "boom", "flags": 1,
@@ -64,7 +65,7 @@ def test_run_and_workflow_come_from_the_nearest(signal: Signal, place: str) -> N
         at: {names.RUN_ID: str(uuid.UUID(int=i)), names.WORKFLOW: at} for i, at in enumerate(known) if i >= known.index(place)
     }
     request = traces(span(1, told.get("span", {})), scope=told.get("scope", {}), resource=told["resource"])
-    row = only(decode.spans([record(request, signal)]))
+    row = only(to_rows.spans([record(request, signal)]))
     assert (row["workflow"], row["run_id"]) == (place, uuid.UUID(int=known.index(place)))
 
 
@@ -80,7 +81,7 @@ def test_what_stands_above_goes_to_its_own_spans(signal: Signal) -> None:
         other = request.resource_spans.add()
         other.scope_spans.add().spans.append(span(20 + i))
         requests.append(record(request, signal, offset=i))
-    found = {row["span_id"]: (row["service"], row["workflow"]) for row in rows(decode.spans(requests))}
+    found = {row["span_id"]: (row["service"], row["workflow"]) for row in rows(to_rows.spans(requests))}
     assert found == {10 + i: (f"service {i}", f"second {i}") for i in range(3)} | {20 + i: (None, None) for i in range(3)}
 
 
@@ -91,7 +92,7 @@ def test_events_and_links_are_json(signal: Signal) -> None:
         events=[Span.Event(time_unix_nano=5, name='a "b"', attributes=attributes({"k": [1, "x"]})), Span.Event(name="c")],
         links=[Span.Link(trace_id=TRACE, span_id=bytes(range(8)), attributes=attributes({"why": "retry"}))],
     )
-    first, second = rows(decode.spans([record(traces(one, span(2)), signal)]))
+    first, second = rows(to_rows.spans([record(traces(one, span(2)), signal)]))
     assert first["events"] == [
         {"timeUnixNano": "5", "name": 'a "b"', "attributes": {"k": [1, "x"]}},
         {"timeUnixNano": "0", "name": "c", "attributes": {}},
@@ -109,7 +110,7 @@ def test_events_and_links_are_json(signal: Signal) -> None:
 def test_spans_without_a_valid_id_are_left_out_and_counted(signal: Signal, ids: dict[str, bytes]) -> None:
     """A span whose ids are not ids is no row; the check counts it and says why, so that the answer can."""
     request = record(traces(span(1), span(2, **ids), span(3)), signal)
-    assert [row["span_id"] for row in rows(decode.spans([request]))] == [1, 3]
+    assert [row["span_id"] for row in rows(to_rows.spans([request]))] == [1, 3]
     accepted = decode.check(request.signal, request.payload)
     assert accepted.rejected == 1
     assert "1 spans" in accepted.reason
@@ -118,14 +119,14 @@ def test_spans_without_a_valid_id_are_left_out_and_counted(signal: Signal, ids: 
 @BOTH
 def test_a_wrong_parent_is_no_parent(signal: Signal) -> None:
     """A parent id of the wrong length is dropped; the span is kept."""
-    assert only(decode.spans([record(traces(span(parent_span_id=b"123")), signal)]))["parent_span_id"] is None
+    assert only(to_rows.spans([record(traces(span(parent_span_id=b"123")), signal)]))["parent_span_id"] is None
 
 
 @BOTH
 def test_times_beyond_the_calendar_are_held(signal: Signal) -> None:
     """A time that TIMESTAMP_NS cannot hold becomes the last that it can; an end that is not told gives no duration."""
     request = traces(span(1, start_time_unix_nano=2**64 - 1, end_time_unix_nano=2**64 - 1), span(2, end_time_unix_nano=0))
-    first, second = rows(decode.spans([record(request, signal)]))
+    first, second = rows(to_rows.spans([record(request, signal)]))
     assert (first["started_at"], first["duration_ns"]) == (2**63 - 2, 0)
     assert second["duration_ns"] is None
 
@@ -133,7 +134,7 @@ def test_times_beyond_the_calendar_are_held(signal: Signal) -> None:
 @BOTH
 def test_undefined_enums_are_unspecified(signal: Signal) -> None:
     """A kind or status that was never defined is 0, not an error."""
-    row = only(decode.spans([record(traces(span(kind=-5, status=Status(code=4711))), signal)]))
+    row = only(to_rows.spans([record(traces(span(kind=-5, status=Status(code=4711))), signal)]))
     assert (row["kind"], row["status"]) == (0, 0)
 
 
@@ -141,7 +142,7 @@ def test_undefined_enums_are_unspecified(signal: Signal) -> None:
 def test_a_run_id_that_is_no_uuid_is_still_one_run(signal: Signal) -> None:
     """A foreign run id becomes a UUID, always the same for the same text, and the one that uuid_of gives."""
     request = record(traces(span(1, {names.RUN_ID: "build-17"}), span(2, {names.RUN_ID: "build-17"})), signal)
-    assert {row["run_id"] for row in rows(decode.spans([request]))} == {decode.uuid_of("build-17")}
+    assert {row["run_id"] for row in rows(to_rows.spans([request]))} == {to_rows.uuid_of("build-17")}
 
 
 @BOTH
@@ -157,7 +158,7 @@ def test_a_run_id_that_is_no_uuid_is_still_one_run(signal: Signal) -> None:
 )  # fmt: skip
 def test_each_kind_of_value_has_its_json(signal: Signal, data: Any, text: str | None) -> None:
     """Integers stay exact, doubles look like doubles, what JSON has no number for is a string, bytes are base64."""
-    table = decode.spans([record(traces(span(1, {"k": data, "z": "end"})), signal)])
+    table = to_rows.spans([record(traces(span(1, {"k": data, "z": "end"})), signal)])
     stored = table.column("attributes")[0].as_py()
     assert json.loads(stored)["z"] == "end"
     if text is not None:
@@ -171,7 +172,7 @@ def test_each_kind_of_value_has_its_json(signal: Signal, data: Any, text: str | 
 @BOTH
 def test_duplicate_keys_stay_and_the_first_counts(signal: Signal) -> None:
     """Nothing is dropped from duplicate keys; promoted columns take the first, as JSON queries in the database do."""
-    row = decode.spans([record(traces(span(1, [(names.TASK_NAME, "one"), ("x", 1), (names.TASK_NAME, "two")])), signal)])
+    row = to_rows.spans([record(traces(span(1, [(names.TASK_NAME, "one"), ("x", 1), (names.TASK_NAME, "two")])), signal)])
     assert row.column("attributes")[0].as_py() == f'{{"{names.TASK_NAME}":"one","x":1,"{names.TASK_NAME}":"two"}}'
     assert row.column("task")[0].as_py() == "one"
 
@@ -179,9 +180,9 @@ def test_duplicate_keys_stay_and_the_first_counts(signal: Signal) -> None:
 def test_no_records_are_an_empty_table() -> None:
     """Nothing in gives no rows, with all columns."""
     for table, signal in (
-        (decode.spans, Signal.TRACES_PROTO),
-        (decode.logs, Signal.LOGS_PROTO),
-        (decode.metrics, Signal.METRICS_PROTO),
+        (to_rows.spans, Signal.TRACES_PROTO),
+        (to_rows.logs, Signal.LOGS_PROTO),
+        (to_rows.metrics, Signal.METRICS_PROTO),
     ):
         for records in ([], [record(b"", signal)]):
             assert table(records).num_rows == 0
@@ -196,7 +197,7 @@ def test_a_log_record_has_its_columns(signal: Signal) -> None:
         trace_id=TRACE, span_id=bytes(range(8)), severity_text="WARN", event_name="it.happened", severity_number=13,
     )  # fmt: skip
     one.body.string_value = 'said "x"'
-    row = only(decode.logs([record(logs(one, scope={names.WORKFLOW: "etl"}), signal)]))
+    row = only(to_rows.logs([record(logs(one, scope={names.WORKFLOW: "etl"}), signal)]))
     expected = {
         "logged_at": T0 + 3 * 10**9, "trace_id": uuid.UUID(bytes=TRACE), "span_id": 0x0001020304050607, "run_id": uuid.UUID(RUN),
         "workflow": "etl", "task": "load", "event_name": "it.happened", "event_id": uuid.UUID(EVENT), "severity": 13,
@@ -209,7 +210,7 @@ def test_a_log_record_has_its_columns(signal: Signal) -> None:
 def test_a_log_with_wrong_ids_is_kept_uncorrelated(signal: Signal) -> None:
     """A log record with ids that are none is a row without them, and is not counted as rejected."""
     request = record(logs(log(trace_id=b"short", span_id=bytes(8))), signal)
-    row = only(decode.logs([request]))
+    row = only(to_rows.logs([request]))
     assert (row["trace_id"], row["span_id"]) == (None, None)
     assert decode.check(request.signal, request.payload).rejected == 0
 
@@ -222,14 +223,14 @@ def test_a_body_is_text(signal: Signal, body: Any, text: str | None) -> None:
     """A string body is stored as it is, any other as JSON, none as NULL."""
     one = log(1)
     one.body.CopyFrom(attributes({"body": body})[0].value)
-    assert only(decode.logs([record(logs(one, log(2)), signal)][:1]).slice(0, 1))["body"] == text
+    assert only(to_rows.logs([record(logs(one, log(2)), signal)][:1]).slice(0, 1))["body"] == text
 
 
 @BOTH_LOGS
 def test_a_log_without_a_time_has_the_next_best(signal: Signal) -> None:
     """Without its own time a record has that of its observation, else that of its arrival."""
     request = logs(log(1, time_unix_nano=0, observed_time_unix_nano=42), log(2, time_unix_nano=0))
-    times = [row["logged_at"] for row in rows(decode.logs([record(request, signal, received_ns=99)]))]
+    times = [row["logged_at"] for row in rows(to_rows.logs([record(request, signal, received_ns=99)]))]
     assert times == [42, 99]
 
 
@@ -247,7 +248,7 @@ def test_a_run_event_is_decoded_whole(signal: Signal) -> None:
         log(10, {"not": "an event"}),
         resource={names.HOST_NAME: "box"}, scope={names.WORKFLOW: "etl"},
     )  # fmt: skip
-    assert decode.run_events([record(request, signal)]) == [
+    assert to_rows.run_events([record(request, signal)]) == [
         RunEvent(
             event_id=EVENT, run_id=RUN, workflow="etl", state="failed", at_ns=T0 + 9 * 10**9, attempt=2, source="exec",
             reason="exception", raw_state="F", started_ns=T0, slot_ns=T0 - 1, exit_code=3, error_type="ValueError",
@@ -264,7 +265,7 @@ def test_a_run_event_is_decoded_whole(signal: Signal) -> None:
         ({names.ATTEMPT: "2"}, "attempt", 2), ({names.ATTEMPT: "many"}, "attempt", 1), ({names.ATTEMPT: -4}, "attempt", 1),
         ({names.PROCESS_EXIT_CODE: 2**40}, "exit_code", None), ({names.TAGS: "a"}, "tags", ()),
         ({names.TAGS: [1, "b"]}, "tags", ("b",)),
-        ({names.REASON: 5}, "reason", None), ({names.EVENT_ID: "ev-1"}, "event_id", str(decode.uuid_of("ev-1"))),
+        ({names.REASON: 5}, "reason", None), ({names.EVENT_ID: "ev-1"}, "event_id", str(to_rows.uuid_of("ev-1"))),
         ({names.RUN_STARTED: -(2**63)}, "started_ns", None), ({names.RUN_ID: "build-17"}, "run_id", "build-17"),
     ],
     ids=repr,
@@ -272,7 +273,7 @@ def test_a_run_event_is_decoded_whole(signal: Signal) -> None:
 def test_odd_attributes_of_a_run_event_do_no_harm(signal: Signal, told: dict[str, Any], field: str, expected: Any) -> None:
     """What is of the wrong type or size is read as far as it makes sense, and never stops the follower."""
     about = {names.RUN_ID: RUN, names.STATE: "running"} | told
-    found = decode.run_events([record(logs(log(1, about, event_name=names.RUN_STATE_EVENT)), signal)])
+    found = to_rows.run_events([record(logs(log(1, about, event_name=names.RUN_STATE_EVENT)), signal)])
     assert [getattr(event, field) for event in found] == [expected]
 
 
@@ -280,10 +281,11 @@ def test_odd_attributes_of_a_run_event_do_no_harm(signal: Signal, told: dict[str
 def test_an_event_without_an_id_gets_the_same_one_each_time(signal: Signal) -> None:
     """The id of an event that has none is made from what it says: equal for the same event, different for another."""
     about = {names.RUN_ID: RUN, names.STATE: "running"}
-    one, again, other = (
-        decode.run_events([record(logs(log(number, about, event_name=names.RUN_STATE_EVENT)), signal, offset=offset)])[0].event_id
-        for number, offset in ((1, 0), (1, 5), (2, 6))
-    )
+    requests = [
+        (logs(log(number, about, event_name=names.RUN_STATE_EVENT)), offset) for number, offset in ((1, 0), (1, 5), (2, 6))
+    ]
+    found = to_rows.run_events([record(request, signal, offset=offset) for request, offset in requests])
+    one, again, other = (event.event_id for event in found)
     assert one == again != other
 
 
@@ -296,7 +298,7 @@ def test_the_trace_is_the_run_when_nothing_else_says(signal: Signal) -> None:
         log(2, told, event_name=names.RUN_STATE_EVENT),
         log(3, {names.RUN_ID: RUN}, event_name=names.RUN_STATE_EVENT),
     )
-    found = decode.run_events([record(request, signal)])
+    found = to_rows.run_events([record(request, signal)])
     assert [event.run_id for event in found] == [RUN]
 
 
@@ -307,13 +309,13 @@ def test_an_event_name_may_be_spelled_with_escapes() -> None:
         b"rota.run.state", b"\\u0072ota.run.stat\\u0065"
     )
     assert b"rota.run.state" not in text
-    assert len(decode.run_events([record(text, Signal.LOGS_JSON)])) == 1
+    assert len(to_rows.run_events([record(text, Signal.LOGS_JSON)])) == 1
 
 
 def test_other_signals_are_not_decoded_for_run_events() -> None:
     """Bodies without run events are not even parsed: nonsense in them does not matter."""
     nonsense = [Record(0, 1, signal, 0, b"\xff nonsense") for signal in Signal]
-    assert decode.run_events(nonsense) == []
+    assert to_rows.run_events(nonsense) == []
 
 
 def metrics_request() -> ExportMetricsServiceRequest:
@@ -343,7 +345,7 @@ def metrics_request() -> ExportMetricsServiceRequest:
 @pytest.mark.parametrize("signal", [Signal.METRICS_PROTO, Signal.METRICS_JSON], ids=["protobuf", "json"])
 def test_points_of_every_shape_are_kept(signal: Signal) -> None:
     """Each point is a row with what all have in common; the rest of it is JSON, named as in OTLP-JSON."""
-    found = {row["name"]: row for row in rows(decode.metrics([record(metrics_request(), signal, received_ns=7)]))}
+    found = {row["name"]: row for row in rows(to_rows.metrics([record(metrics_request(), signal, received_ns=7)]))}
     assert [(name, row["kind"], row["value"], row["count"], row["sum"]) for name, row in found.items()] == [
         ("cpu", "gauge", 0.5, None, None), ("rows", "sum", float(2**60), None, None), ("h", "histogram", None, 3, 1.5),
         ("e", "exponential_histogram", None, 4, 0.0), ("s", "summary", None, 5, math.inf),
@@ -404,7 +406,7 @@ def test_json_is_read_generously(one: dict[str, Any]) -> None:
     fields = {"traceId": TRACE.hex(), "spanId": "0000000000000001"} | one
     text = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [fields]}]}]}).encode()
     assert decode.check(Signal.TRACES_JSON, text).rejected == 0
-    row = only(decode.spans([record(text, Signal.TRACES_JSON)]))
+    row = only(to_rows.spans([record(text, Signal.TRACES_JSON)]))
     assert (row["trace_id"], row["started_at"], row["duration_ns"]) == (uuid.UUID(bytes=TRACE), 5, 1)
 
 
@@ -414,7 +416,7 @@ def test_half_a_surrogate_pair_costs_one_character() -> None:
     members = ",".join(f'{{"key":"{key}","value":{{"stringValue":"{text}"}}}}' for key, text in strings.items())
     text = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{{"attributes":[{members}]}}]}}]}}]}}'.encode()
     decode.check(Signal.LOGS_JSON, text)
-    found = only(decode.logs([record(text, Signal.LOGS_JSON)]))["attributes"]
+    found = only(to_rows.logs([record(text, Signal.LOGS_JSON)]))["attributes"]
     assert found == {"alone": "a\ufffdb", "pair": "😀", "escaped": "\\ud800", "last": "x\ufffd"}
 
 
@@ -435,7 +437,7 @@ def test_deep_nesting_that_is_accepted_is_decoded() -> None:
     """What the check lets through is decoded whole."""
     payload = nested(40)
     decode.check(Signal.LOGS_JSON, payload)
-    assert only(decode.logs([record(payload, Signal.LOGS_JSON)]))["body"] == "[" * 40 + "null" + "]" * 40
+    assert only(to_rows.logs([record(payload, Signal.LOGS_JSON)]))["body"] == "[" * 40 + "null" + "]" * 40
 
 
 def field(number: int, body: bytes) -> bytes:
@@ -459,7 +461,7 @@ def test_deep_protobuf_is_refused_or_decoded(depth: int) -> None:
         assert depth > 40
         return
     assert depth < 50
-    row = decode.logs([Record(0, 1, Signal.LOGS_PROTO, 0, payload)]).to_pylist()[0]
+    row = to_rows.logs([Record(0, 1, Signal.LOGS_PROTO, 0, payload)]).to_pylist()[0]
     assert {row["body"], row["attributes"][5:-1], row["resource"][5:-1]} == {"[" * depth + '"end"' + "]" * depth}
 
 
@@ -468,7 +470,7 @@ def test_what_is_huge_above_is_not_repeated_in_each_row(signal: Signal) -> None:
     """Attributes of a resource or scope above 8 KiB are replaced by a note of their size, long names in it are cut."""
     huge = {"big": "x" * 10_000, names.WORKFLOW: "w" * 5000}
     request = traces(span(1), span(2), resource={"service.name": "s" * 5000, "small": 1}, scope=huge)
-    first, second = rows(decode.spans([record(request, signal)]))
+    first, second = rows(to_rows.spans([record(request, signal)]))
     assert list(first["scope_attributes"]) == ["rota.dropped.bytes"]
     assert first["scope_attributes"]["rota.dropped.bytes"] > 15_000
     assert (first["workflow"], second["service"], second["resource"]["small"]) == ("w" * 1000, "s" * 1000, 1)
@@ -479,7 +481,7 @@ def test_a_known_field_of_another_wire_type_is_ignored() -> None:
     good = traces(span(1)).SerializeToString()
     strange = good + b"\x08\x05"  # field 1 of the request as a number
     assert decode.check(Signal.TRACES_PROTO, strange).rejected == 0
-    assert len(rows(decode.spans([record(good, Signal.TRACES_PROTO), record(strange, Signal.TRACES_PROTO)]))) == 2
+    assert len(rows(to_rows.spans([record(good, Signal.TRACES_PROTO), record(strange, Signal.TRACES_PROTO)]))) == 2
 
 
 @pytest.mark.parametrize("limit", [1, 200, 1000, 2000])
@@ -492,8 +494,8 @@ def test_large_protobuf_is_cut_between_records(limit: int) -> None:
     parts = [bytes(piece) for piece in pieces(payload, limit)]
     assert len(parts) > 1
     assert max(map(len, parts)) <= max(limit + 300, 1000)
-    cut = decode.spans([record(part, Signal.TRACES_PROTO) for part in parts])
-    assert rows(cut) == rows(decode.spans([record(payload, Signal.TRACES_PROTO)]))
+    cut = to_rows.spans([record(part, Signal.TRACES_PROTO) for part in parts])
+    assert rows(cut) == rows(to_rows.spans([record(payload, Signal.TRACES_PROTO)]))
 
 
 @pytest.mark.parametrize("limit", [1, 200, 1000, 5000])
@@ -511,8 +513,8 @@ def test_large_json_is_cut_between_records(limit: int, indent: int | None) -> No
     payload = json.dumps(tree, indent=indent).encode()
     parts = [bytes(piece) for piece in json_pieces(payload, PATHS["traces"], limit)]
     assert len(parts) > 1
-    cut = decode.spans([record(part, Signal.TRACES_JSON) for part in parts])
-    assert rows(cut) == rows(decode.spans([record(payload, Signal.TRACES_JSON)]))
+    cut = to_rows.spans([record(part, Signal.TRACES_JSON) for part in parts])
+    assert rows(cut) == rows(to_rows.spans([record(payload, Signal.TRACES_JSON)]))
 
 
 @pytest.mark.parametrize(

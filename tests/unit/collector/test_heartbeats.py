@@ -10,8 +10,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from rota.agent.heartbeat import Heartbeat as Beating
 from rota.wire import names
-from rota_collector import decode
-from rota_collector.decode import Heartbeat
+from rota_collector.decode import to_rows
+from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.journal import Record, Signal
 
 
@@ -35,14 +35,14 @@ def beating(monkeypatch) -> Beating:
 def test_what_an_agent_says_is_understood(beating):
     """In JSON and in protobuf, at the time of the collector's clock: the host's may be wrong."""
     line = beating.line()
-    found = decode.heartbeats([record(line), record(as_protobuf(line), Signal.METRICS_PROTO, 9)])
+    found = to_rows.heartbeats([record(line), record(as_protobuf(line), Signal.METRICS_PROTO, 9)])
     assert found == [Heartbeat("h1", 7, False), Heartbeat("h1", 9, False)]
 
 
 def test_the_end_of_an_agent_is_told_from_a_heartbeat(beating):
     """It was stopped, and is not to be missed."""
     line = beating.last_line()
-    found = decode.heartbeats([record(line), record(as_protobuf(line), Signal.METRICS_PROTO)])
+    found = to_rows.heartbeats([record(line), record(as_protobuf(line), Signal.METRICS_PROTO)])
     assert [beat.is_last for beat in found] == [True, True]
 
 
@@ -52,4 +52,4 @@ def test_other_metrics_are_no_heartbeat(beating):
     request["resourceMetrics"][0]["resource"] = {}
     other = beating.line().replace(names.AGENT_UPTIME.encode(), b"process.uptime")
     records = [record(json.dumps(request).encode()), record(other), record(beating.line(), Signal.LOGS_JSON)]
-    assert decode.heartbeats(records) == []
+    assert to_rows.heartbeats(records) == []

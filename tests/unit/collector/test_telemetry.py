@@ -21,8 +21,8 @@ from otlp_messages import RUN, T0, TRACE, attributes, log, logs, record, span, t
 from rota.rules import fold
 from rota.rules.fold import RunEvent
 from rota.wire import names
-from rota_collector import decode
 from rota_collector.clock import ManualClock
+from rota_collector.decode import to_rows
 from rota_collector.errors import StoreError, StoreLocked
 from rota_collector.journal import Journal, Record, Signal
 from rota_collector.store import batch, sandbox, telemetry
@@ -154,12 +154,12 @@ def test_late_spans_are_recognised(store: Telemetry) -> None:
 def test_only_the_time_of_the_batch_is_read() -> None:
     """Stretches of time cover all rows and are few and short: late rows have hours of their own."""
     times = [T0, T0 + 1, T0 + HOUR, T0 - 500 * HOUR, T0 - 500 * HOUR + 7]
-    rows = decode.spans([trace_record(0, *(span(n, start_time_unix_nano=at) for n, at in enumerate(times, 1)))])
+    rows = to_rows.spans([trace_record(0, *(span(n, start_time_unix_nano=at) for n, at in enumerate(times, 1)))])
     found = batch.stretches(rows, batch.SPANS)
     assert all(any(first <= at <= last for first, last in found) for at in times)
     assert len(found) == 2
     assert sum(last - first for first, last in found) < 3 * HOUR
-    many = decode.spans([trace_record(0, *(span(n, start_time_unix_nano=T0 - n * 30 * HOUR) for n in range(1, 400)))])
+    many = to_rows.spans([trace_record(0, *(span(n, start_time_unix_nano=T0 - n * 30 * HOUR) for n in range(1, 400)))])
     assert len(batch.stretches(many, batch.SPANS)) <= 50
 
 
@@ -172,12 +172,13 @@ def test_a_repeated_event_is_left_out(store: Telemetry) -> None:
     assert one(store, "SELECT count(*) FROM logs WHERE event_id IS NOT NULL") == 2
 
 
-def test_a_batch_lies_sorted_by_workflow_and_time(store: Telemetry) -> None:
-    """Rows of a batch are stored by workflow, then by time, so that one workflow's queries read little."""
-    mixed = [span(n, {names.WORKFLOW: "ab"[n % 2]}) for n in random.Random(5).sample(range(1, 50), 40)]
+def test_the_rows_of_a_trace_lie_together(store: Telemetry) -> None:
+    """Spans of traces that came mixed are stored trace by trace, each in the order of arrival: a run is read in one piece."""
+    mixed = [span(n, trace_id=bytes([n % 3 + 1]) * 16) for n in random.Random(5).sample(range(1, 50), 40)]
     store.apply([trace_record(0, *mixed)])
-    stored = store.sql("SELECT workflow, started_at FROM spans").rows
-    assert stored == sorted(stored)
+    arrived = [(each.trace_id, each.start_time_unix_nano) for each in mixed]
+    stored = store.sql("SELECT trace_id, epoch_ns(started_at) FROM spans").rows
+    assert [(trace.bytes, at_ns) for trace, at_ns in stored] == sorted(arrived, key=lambda row: row[0])
 
 
 def test_large_batches_are_cut_and_kept_whole(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +222,7 @@ def test_the_view_runs_is_the_fold(store: Telemetry, history: list[tuple[str, fl
     records = [record(logs(event(n, *step[:2], **step[2])), Signal.LOGS_PROTO, n) for n, step in enumerate(history)]
     store.apply(records)
     run = None
-    for found in decode.run_events(records):
+    for found in to_rows.run_events(records):
         run = fold.fold(run, found)
     assert run is not None
     columns, rows, _ = store.sql(
@@ -237,7 +238,7 @@ def test_the_state_key_is_that_of_the_fold(store: Telemetry) -> None:
     """``state_key`` is computed by rota.rules.fold, so that SQL and control agree."""
     records = [record(logs(event(1, "failed", 3, source="exec")), Signal.LOGS_PROTO)]
     store.apply(records)
-    assert column(store, "SELECT state_key FROM run_events") == [fold.state_key(found) for found in decode.run_events(records)]
+    assert column(store, "SELECT state_key FROM run_events") == [fold.state_key(found) for found in to_rows.run_events(records)]
 
 
 def test_a_run_event_survives_the_table(store: Telemetry) -> None:
