@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from rota_collector import decode
-from rota_collector.decode import from_json
+from rota_collector.decode import from_json, to_rows
 from rota_collector.decode.json_pieces import json_pieces
 from rota_collector.decode.pieces import PIECE_BYTES, pieces
 from rota_collector.domain import ping
@@ -88,11 +88,11 @@ def _checked(signal: Signal, data: bytes) -> Any:
 
 def _tables(kind: str, records: Sequence[Record]) -> list[pa.Table]:
     if kind == "TRACES":
-        return [decode.spans(records)]
+        return [to_rows.spans(records)]
     if kind == "METRICS":
-        decode.heartbeats(records)
-        return [decode.metrics(records)]
-    return [decode.logs(records), batch.run_events(decode.run_events(records))]
+        to_rows.heartbeats(records)
+        return [to_rows.metrics(records)]
+    return [to_rows.logs(records), batch.run_events(to_rows.run_events(records))]
 
 
 def _protobufs(signal: Signal, data: bytes) -> Iterator[bytes]:
