@@ -1,4 +1,4 @@
-"""Every decoder of the collector, with what must hold for any input: it is refused in the words made for that, or all of it is read.
+"""Every decoder of the collector, with what must hold for any input: it is refused as malformed, or all of it is read.
 
 ``examine(door, data)`` returns whether the input was taken, and lets everything else fall out as the error that it is.
 """

@@ -1,4 +1,4 @@
-"""What long campaigns found, kept in ``bench/results/chaos-*.json``: written as they go, so that one that is ended early counts too."""
+"""What long campaigns found, kept in ``bench/results/chaos-*.json``: written as they go, so that one ended early counts too."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _HOME_LIVES = 25  # in one home
 
 
 class Campaign:
-    """Faults, one a life, in a home in ``folder``. ``struck`` counts those that happened, ``reopened`` the seconds that starts took."""
+    """Faults, one a life, in homes in ``folder``. ``struck``: how many happened; ``reopened``: the seconds that starts took."""
 
     def __init__(self, folder: Path, scenario: Scenario, seed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class Campaign:
             self._settle()
 
     def strike(self, fault: Fault) -> None:
-        """One life with this fault; from time to time, and always when homes are fresh, one without, which tells what was lost."""
+        """One life with this fault; now and then, and always when homes are fresh, one without, which tells what was lost."""
         self._scenario.prepare(self.collector, self._oracle)
         self.collector.inject(fault)
         self._since.append(fault)
@@ -148,7 +148,8 @@ class Crusade:
             "points_wanted": self._wanted, "points_struck": self.struck, "lives": self.lives,
             "by_scenario": dict(self.by_scenario), "requests_acknowledged": self.acknowledged,
             "seconds": round(time.monotonic() - self._began),
-            "reopened_seconds": {"starts": len(self.reopened), "median": round(starts[len(starts) // 2], 2), "longest": round(starts[-1], 2)},
+            "starts": len(self.reopened),
+            "reopened_seconds": {"median": round(starts[len(starts) // 2], 2), "longest": round(starts[-1], 2)},
             "problems": self.problems,
         }  # fmt: skip
 

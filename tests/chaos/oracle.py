@@ -120,9 +120,10 @@ class Oracle:
     def look(self, collector: CollectorProcess) -> None:
         """Compare what can be read with what was promised."""
         for table, found in _everything(collector).items():
-            self._compare(table, found)
+            self.compare(table, found)
 
-    def _compare(self, table: str, found: dict[str, list[Row]]) -> None:
+    def compare(self, table: str, found: dict[str, list[Row]]) -> None:
+        """Compare what a table was found to say, by key, with what it must and may say."""
         known = {key: (one, row) for one in self.sent for key, row in one.rows.get(table, {}).items()}
         for key, (one, row) in known.items():
             rows = found.get(key, [])

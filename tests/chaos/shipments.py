@@ -115,10 +115,8 @@ def _value(chance: random.Random, depth: int) -> Any:
         return [_value(chance, depth + 1) for _ in range(chance.randrange(3))]
     if kind == 7:
         return {f"k{n}": _value(chance, depth + 1) for n in range(chance.randrange(3))}
-    scalars = (
-        chance.randint(-(2**63), 2**63 - 1), chance.random(), bool(kind % 2), _text(chance), chance.randbytes(chance.randrange(9)), None,
-    )  # fmt: skip
-    return scalars[kind]
+    number, data = chance.randint(-(2**63), 2**63 - 1), chance.randbytes(chance.randrange(9))
+    return (number, chance.random(), bool(number % 2), _text(chance), data, None)[kind]
 
 
 def _text(chance: random.Random) -> str:

@@ -18,6 +18,10 @@ from collectors import CollectorProcess
 from otlp_messages import span, traces
 
 HALF_A_REQUEST = b"POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"
+ONE_REQUEST = (
+    b"POST /v1/traces HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
+    b"content-type: application/x-protobuf\r\ncontent-length: %d\r\n\r\n"
+)
 PATIENCE_SECONDS = 30
 
 
@@ -55,7 +59,8 @@ def peak_megabytes(collector: CollectorProcess) -> float:
 def test_what_nests_too_deep_is_refused(shared_collector, depth):
     """Values in values in values are answered 400, however deep, and the next request 200."""
     value = '{"arrayValue":{"values":[' * depth + '{"intValue":"1"}' + "]}}" * depth
-    body = '{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"key":"a","value":%s}]}]}]}]}' % value
+    span_with = '{"resourceSpans":[{"scopeSpans":[{"spans":[{"attributes":[{"key":"a","value":%s}]}]}]}]}'
+    body = span_with % value
     assert post(shared_collector, body.encode()) == 400
     assert post(shared_collector, json.dumps(otlp.spans([otlp.task(1, 1, "load")])).encode()) == 200
 
@@ -72,7 +77,7 @@ def test_two_collectors_do_not_share_a_home(new_collector):
 
 
 async def crowd(collector: CollectorProcess, slow: int, honest: int) -> list[str]:
-    """Honest requests, 20 at a time, each on a connection of its own, beside slow ones that stay; what honest ones were answered."""
+    """Honest requests, 20 at a time, each on its own connection, beside slow ones that stay; what the honest were answered."""
     host, _, port = collector.addresses["http"].rpartition(":")
     waiting, gate = [], asyncio.Semaphore(20)
     for begun in range(0, slow, 100):
@@ -83,10 +88,10 @@ async def crowd(collector: CollectorProcess, slow: int, honest: int) -> list[str
 
     async def ask(number: int) -> str:
         body = traces(span(number + 1)).SerializeToString()
-        head = f"POST /v1/traces HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-type: application/x-protobuf\r\ncontent-length: {len(body)}"
+        head = ONE_REQUEST % len(body)
         async with gate, asyncio.timeout(PATIENCE_SECONDS):
             reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(head.encode() + b"\r\n\r\n" + body)
+            writer.write(head + body)
             answer = await reader.read()
             writer.close()
         return answer.split(b"\r\n", 1)[0].decode()

@@ -1,6 +1,6 @@
 """Bytes that flip on the disk of a collector: only the record they were in is lost, and that is counted; stores are made again.
 
-A seeded sample in `make test` (`ROTA_SEED` chooses another); `ROTA_FLIPS` (10,000) places of a journal, and every kind of file, in
+A seeded sample in `make test` (`ROTA_SEED` chooses another); `ROTA_FLIPS` (10,000) places of a journal, and DuckDB's files, in
 `make soak`.
 """
 
@@ -44,7 +44,7 @@ def filled(folder: Path, chance: random.Random) -> list[tuple[int, bytes]]:
 
 
 def damaged(folder: Path, kept: list[tuple[int, bytes]], chance: random.Random) -> str:
-    """Flip a bit anywhere in a journal that holds ``kept``, open and read it, put the bit back; what is wrong with what was read."""
+    """Flip a bit anywhere in a journal of ``kept``, read it, put the bit back; what is wrong with what was read."""
     segments = sorted(folder.glob("*.journal"))
     path = chance.choice(segments)
     before = path.read_bytes()

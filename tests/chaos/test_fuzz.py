@@ -1,7 +1,7 @@
 """Whatever comes in: a decoder refuses it as malformed, or reads all of it. Nothing else comes out, and no two readings differ.
 
-Small seeded samples in `make test` (`ROTA_SEED` chooses another); `ROTA_INPUTS` (a million) mutated requests in `make soak`, and as long
-as `ROTA_FUZZ_SECONDS` (60 a door) of coverage-guided ones by atheris, where that is installed.
+Small seeded samples in `make test` (`ROTA_SEED` chooses another); `ROTA_INPUTS` (a million) mutated requests in `make soak`, and
+for `ROTA_FUZZ_SECONDS` (60) a door what atheris makes up, where it is installed.
 """
 
 from __future__ import annotations

@@ -41,12 +41,12 @@ def test_kills_at_some_calls_lose_and_double_nothing(tmp_path):
 
 @pytest.mark.soak
 def test_kills_at_every_call_lose_and_double_nothing(tmp_path, pytestconfig):
-    """Creation, ingest, checkpoint, the roll of a segment, a rebuild: whichever call is the last, the next life has everything."""
+    """Creation, ingest, checkpoint, the roll of a segment, a rebuild: whichever call is the last, nothing is lost."""
     kept = Kept("kills", pytestconfig)
     wanted, workers = int(os.environ.get("ROTA_POINTS", "2000")), int(os.environ.get("ROTA_WORKERS", "2"))
 
     def tell(crusade: Crusade) -> None:
-        line = f"kills: {crusade.struck} of {wanted} points, {crusade.acknowledged} requests acknowledged, {len(crusade.problems)} problems"
+        line = f"kills: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
         kept.keep({**crusade.told(), "workers": workers}, line)
 
     crusade = Crusade(tmp_path, ["signal=KILL"], wanted, workers, tell)

@@ -36,7 +36,7 @@ class PingRun(NamedTuple):
     end: str = ""
 
     def told_ns(self, raw_state: str) -> int:
-        """When it was told that this is its state, 0 if it was not: a ping that is sent again says what it said, when it said it."""
+        """When it was told that this is its state, 0 if it was not: a ping that is sent again says it of that time."""
         if raw_state == START:
             return self.started_ns
         return self.ended_ns if raw_state == self.end else 0
