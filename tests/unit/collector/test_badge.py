@@ -32,6 +32,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 def made(api: Api, scope: str) -> tuple[str, dict[str, dict[str, str]]]:
     """A key: its id, and the options of a request that carries it."""
     found = api.stores.keys.create(scope, name="", workflow=None, pattern=None, now_ns=T0)
+    assert found is not None
     return found[0].id, {"headers": {"Authorization": f"Bearer {found[1]}"}}
 
 

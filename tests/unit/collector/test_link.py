@@ -21,7 +21,7 @@ class Front:
 
     def __init__(self, journal: Journal, sock: socket.socket) -> None:
         self.is_ready = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(serve(sock, journal, self.is_ready.set)))
+        self.thread = threading.Thread(target=lambda: asyncio.run(serve(sock, journal, self.is_ready.set, dict)))
         self.thread.start()
 
 
