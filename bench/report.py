@@ -32,7 +32,11 @@ def table(figures: Iterable[Figure]) -> str:
 
 def page(folder: Path = RESULTS) -> str:
     """The whole README of a folder of results, made from its JSON files."""
-    results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
+    results = [
+        json.loads(file.read_text(encoding="utf-8"))
+        for file in sorted(folder.glob("*.json"))
+        if not file.name.startswith("chaos-")
+    ]
     parts = ["# How much rota costs", _about(results), "## Where each goal stands", _goals(results)]
     for result in results:
         parts += [f"## {result['measurement'].replace('_', ' ')}", _taken(result), _markdown(_read(result))]

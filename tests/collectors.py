@@ -40,6 +40,7 @@ class CollectorProcess:
         self.home = home
         self.settings = {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off", **settings}
         self.stderr_path = log
+        self.under: list[str] = []  # a command that runs the collector, as strace does
         self.process: subprocess.Popen[bytes] | None = None
         self.addresses: dict[str, Any] = {}
         self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
@@ -48,7 +49,7 @@ class CollectorProcess:
         """Start the process and do not wait for it."""
         with open(self.stderr_path, "ab") as stderr:
             environment = clean_environment(**self.settings)
-            self.process = subprocess.Popen(COMMAND, env=environment, stderr=stderr)
+            self.process = subprocess.Popen([*self.under, *COMMAND], env=environment, stderr=stderr)
         return self.process
 
     def start(self) -> CollectorProcess:

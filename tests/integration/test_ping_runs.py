@@ -190,6 +190,19 @@ def test_a_ping_with_a_rid_has_an_id_that_stays(place):
     assert all(str(uuid.UUID(each)) == each for each in ids)
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_ping_that_is_sent_again_says_when_it_was_said(place, is_restarted):
+    """A repeated start or end has the time of the first: the stores look for the event of that id at its time."""
+    place.pings(f"/start?rid={A}", f"/1?rid={A}", f"/0?rid={B}")
+    place.apply()
+    if is_restarted:
+        place.restart()
+    place.pings(f"/start?rid={A}", f"/1?rid={A}", f"/0?rid={B}")
+    told = [(event.event_id, event.at_ns, event.started_ns) for event in place.events()]
+    assert told[3:] == told[:3]
+    assert len(set(told)) == 3
+
+
 def test_output_that_is_sent_again_is_kept_once(place):
     """The output of a repeated ping has one id, by which the store drops the copy; log lines are each their own."""
 

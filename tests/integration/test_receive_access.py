@@ -205,6 +205,16 @@ def test_whose_a_row_is(own: Any, resource: Any, is_kept: bool) -> None:
     assert len(left) == is_kept
 
 
+@pytest.mark.parametrize(("dag", "is_kept"), [("a.dag", True), ("b.dag", False)])
+def test_a_span_of_an_orchestrator_is_of_the_run_that_it_tells_of(dag: str, is_kept: bool) -> None:
+    """A span that says it is of the key's workflow, and is the end of a run of another's, is not taken."""
+    told = [("airflow.dag_id", dag), ("airflow.dag_run.run_id", "r"), ("airflow.dag_run.run_type", "manual")]
+    request = traces(span(1, [*about("a.x"), *told]))
+    request.resource_spans[0].scope_spans[0].scope.name = "airflow.models.dagrun"
+    found = narrowed(Signal.TRACES_PROTO, request.SerializeToString(), OF_A)
+    assert (found.rejected == 0) is is_kept
+
+
 def test_what_an_agent_says_of_itself_is_nobodys(world: World) -> None:
     """Its log records without a workflow, and metrics without one: they make no run. A point that names another's is rejected."""
     request = ExportLogsServiceRequest()

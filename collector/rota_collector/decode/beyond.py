@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from rota.wire import names
+from rota_collector.decode.foreign import workflow_told
 from rota_collector.decode.from_json import DIALECTS, to_protobuf
 from rota_collector.domain.reach import Reach
 from rota_collector.journal import Signal
@@ -28,6 +29,7 @@ _AS_PROTOBUF = {
 }  # fmt: skip
 
 Rows = MutableSequence[Any]
+Workflows = Callable[[Any], tuple[str | None, ...]]  # that a row speaks of
 
 
 class Narrowed(NamedTuple):
@@ -62,8 +64,8 @@ def narrowed(signal: Signal, payload: bytes | bytearray, reach: Reach) -> Narrow
     request = shape.request.FromString(whole)
     foreign: list[str] = []
     left = 0
-    for rows, workflow_of in _groups(request, shape):
-        keep = _keeper(workflow_of, reach, foreign)
+    for rows, workflows_of in _groups(request, shape):
+        keep = _keeper(workflows_of, reach, foreign)
         kept = [row for row in rows if keep(row)]
         left += len(kept)
         if len(kept) < len(rows):
@@ -75,7 +77,7 @@ def narrowed(signal: Signal, payload: bytes | bytearray, reach: Reach) -> Narrow
     return Narrowed(_AS_PROTOBUF.get(signal, signal), payload, len(foreign), _reason(foreign, reach))
 
 
-def _groups(request: Any, shape: _Shape) -> Iterator[tuple[Rows, Callable[[Any], str | None]]]:
+def _groups(request: Any, shape: _Shape) -> Iterator[tuple[Rows, Workflows]]:
     """Rows that stand together, and whose each of them is (None: nobody's, and it may be so)."""
     for resource in getattr(request, shape.resources):
         service = _text(resource.resource.attributes, names.SERVICE_NAME)
@@ -84,35 +86,42 @@ def _groups(request: Any, shape: _Shape) -> Iterator[tuple[Rows, Callable[[Any],
             if shape.rows == "metrics":
                 for metric in scope.metrics:
                     yield from _points(metric, above)
+            elif shape.rows == "spans":
+                yield scope.spans, _naming_also(_naming(above, service), resource, scope)
             else:
                 yield getattr(scope, shape.rows), _naming(above, service)
 
 
-def _points(metric: Any, above: str | None) -> Iterator[tuple[Rows, Callable[[Any], str | None]]]:
+def _points(metric: Any, above: str | None) -> Iterator[tuple[Rows, Workflows]]:
     for kind in _POINTS:
         if metric.HasField(kind):
-            yield getattr(metric, kind).data_points, lambda point: _text(point.attributes, names.WORKFLOW) or above
+            yield getattr(metric, kind).data_points, lambda point: (_text(point.attributes, names.WORKFLOW) or above,)
 
 
-def _naming(above: str | None, service: str | None) -> Callable[[Any], str | None]:
-    def workflow_of(row: Any) -> str | None:
+def _naming(above: str | None, service: str | None) -> Workflows:
+    def workflows_of(row: Any) -> tuple[str | None]:
         named = _text(row.attributes, names.WORKFLOW) or above
         if named is None and service == _AGENT and getattr(row, "event_name", None) != names.RUN_STATE_EVENT:
-            return None
-        return named or service or ""
+            return (None,)
+        return (named or service or "",)
 
-    return workflow_of
+    return workflows_of
 
 
-def _keeper(workflow_of: Callable[[Any], str | None], reach: Reach, foreign: list[str]) -> Callable[[Any], bool]:
+def _naming_also(naming: Workflows, resource: Any, scope: Any) -> Workflows:
+    """``naming``, and the workflow whose run a span of an orchestrator tells of."""
+    return lambda span: (*naming(span), workflow_told(resource, scope, span))
+
+
+def _keeper(workflows_of: Workflows, reach: Reach, foreign: list[str]) -> Callable[[Any], bool]:
     """Whether a row is within reach; the workflow of one that is not is added to ``foreign``."""
 
     def keep(row: Any) -> bool:
-        workflow = workflow_of(row)
-        if workflow is None or (workflow and reach.allows(workflow)):
-            return True
-        foreign.append(workflow)
-        return False
+        for workflow in workflows_of(row):
+            if workflow is not None and not (workflow and reach.allows(workflow)):
+                foreign.append(workflow)
+                return False
+        return True
 
     return keep
 

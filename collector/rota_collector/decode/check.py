@@ -14,12 +14,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from rota_collector.decode import items, otlp_json
 from rota_collector.decode.from_json import DIALECTS, Dialect
 from rota_collector.decode.json_pieces import json_pieces
-from rota_collector.decode.pieces import pieces
+from rota_collector.decode.pieces import PIECE_BYTES, pieces
 from rota_collector.errors import Malformed
 from rota_collector.journal import Signal
 
-_PROTO_PIECE = 1 << 18  # parsed in about 1 ms
-_JSON_PIECE = 1 << 18  # parsed in about 2 ms
 _DEEP = 32  # nested lists and maps from which it is worth to look how deep they go
 _IDS = attrgetter("trace_id", "span_id")
 _REQUESTS: dict[Signal, Any] = {
@@ -56,7 +54,7 @@ def check(signal: Signal, payload: bytes | bytearray) -> Accepted:
 
 def _protobuf(request: type[Message], payload: bytes | bytearray) -> Iterator[Any]:
     try:
-        for piece in pieces(payload, _PROTO_PIECE):
+        for piece in pieces(payload, PIECE_BYTES):
             yield request.FromString(bytes(piece))
     except DecodeError as error:
         raise Malformed(f"cannot decode protobuf from {len(payload)} bytes: {error}") from error
@@ -65,7 +63,7 @@ def _protobuf(request: type[Message], payload: bytes | bytearray) -> Iterator[An
 def _json(signal: Signal, payload: bytes | bytearray) -> Iterator[Any]:
     dialect = DIALECTS[signal]
     deep = payload.count(b"arrayValue") + payload.count(b"kvlistValue") > _DEEP or b"\\u00" in payload
-    for piece in json_pieces(payload, dialect.path, _JSON_PIECE):
+    for piece in json_pieces(payload, dialect.path, PIECE_BYTES):
         message = otlp_json.decode(dialect.request, piece)
         if deep:
             _encodes(dialect, _REQUESTS[signal], message)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import ptars
@@ -18,14 +15,13 @@ from google.protobuf.message import Message
 from rota.wire import names
 from rota_collector.decode.attributes import Attributes
 from rota_collector.decode.from_json import to_protobuf
-from rota_collector.decode.pieces import pieces
+from rota_collector.decode.pieces import PIECE_BYTES, pieces
+from rota_collector.decode.scalars import LAST_NS, MOST_CHARACTERS, MOST_JSON_BYTES, uuid_of
 from rota_collector.journal import Record, Signal
 
-PIECE_BYTES = 1 << 19  # ptars holds the interpreter for a whole call: 3-4 ms for this much
+_CALL_BYTES = 1 << 19  # ptars holds the interpreter for a whole call: 3-4 ms for this much
 _BATCH_BYTES = 1 << 23  # Arrow's kernels do not, and each call has a price of its own: the more rows, the less a row
-MOST_CHARACTERS, MOST_JSON_BYTES = 1_000, 8_192  # of what stands above a record and is repeated in each
 SHARED_JSON = pa.dictionary(pa.int32(), pa.json_())
-LAST_NS = 2**63 - 2  # the last TIMESTAMP_NS; the number after it means infinity
 
 
 class Rows(NamedTuple):
@@ -110,7 +106,7 @@ def _calls(payloads: Iterable[tuple[bytes, int]]) -> Iterator[tuple[list[bytes],
     received: list[int] = []
     size = 0
     for payload, received_ns in payloads:
-        if call and size + len(payload) > PIECE_BYTES:
+        if call and size + len(payload) > _CALL_BYTES:
             yield call, received
             call, received, size = [], [], 0
         call.append(payload)
@@ -177,15 +173,6 @@ def uuids_of_text(texts: pa.StringArray) -> pa.ExtensionArray:
     encoded = texts.dictionary_encode()
     ids = pa.array([uuid_of(text).bytes for text in encoded.dictionary.to_pylist()], pa.binary(16))
     return pa.ExtensionArray.from_storage(pa.uuid(), ids.take(encoded.indices))
-
-
-@lru_cache(maxsize=4096)
-def uuid_of(text: str) -> uuid.UUID:
-    """The UUID that a text is, or always the same one for the same text."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return uuid.UUID(bytes=blake2b(text.encode(), digest_size=16, person=b"rota.id").digest())
 
 
 def nanoseconds(times: pa.UInt64Array) -> pa.Int64Array:

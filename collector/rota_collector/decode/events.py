@@ -14,10 +14,10 @@ from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector.decode import otlp_json
-from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
 from rota_collector.decode.foreign import may_hold_runs, runs_of_spans
 from rota_collector.decode.json_pieces import PATHS, json_pieces
-from rota_collector.decode.pieces import pieces
+from rota_collector.decode.pieces import PIECE_BYTES, pieces
+from rota_collector.decode.scalars import LAST_NS, MOST_CHARACTERS, uuid_of
 from rota_collector.journal import Record, Signal
 
 _NAME = names.RUN_STATE_EVENT.encode()

@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from rota.rules.fold import RunEvent
 from rota.wire import names
 from rota_collector.decode.aliases import SPAN_NAME, SYSTEMS, RunSpan, System
-from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, PIECE_BYTES, uuid_of
 from rota_collector.decode.from_json import to_protobuf
-from rota_collector.decode.pieces import pieces, scope_names
+from rota_collector.decode.pieces import PIECE_BYTES, pieces, scope_names
+from rota_collector.decode.scalars import LAST_NS, MOST_CHARACTERS, uuid_of
 from rota_collector.domain.failure import of_message
 from rota_collector.errors import Malformed
 from rota_collector.journal import Record, Signal
@@ -65,6 +65,12 @@ def _of_request(request: Any) -> Iterator[RunEvent]:
                 about = _values(resource.resource.attributes)
                 for span in scope.spans:
                     yield from _of_span(systems, span, about)
+
+
+def workflow_told(resource: Any, scope: Any, span: Any) -> str | None:
+    """The workflow that a span of an orchestrator speaks of, if it is one."""
+    found = _of_span(_systems(scope.scope.name), span, _values(resource.resource.attributes))
+    return next((event.workflow for event in found), None)
 
 
 def _systems(scope: str) -> tuple[System, ...]:

@@ -100,12 +100,18 @@ class _Text:
             self._expect(colon, b":")
             begin = self._blank(colon + 1)
             after = self._skip(begin)
-            if json.loads(self._data[start:end]) == wanted:
+            if self._name(start, end) == wanted:
                 value = begin
             else:
                 others.append(bytes(self._data[start:after]) + b",")
             at = self._next(after, b"}")
         return b"".join(others), value
+
+    def _name(self, start: int, end: int) -> str:
+        try:
+            return str(json.loads(self._data[start:end]))
+        except ValueError:
+            raise self._malformed(start, "a name") from None
 
     def elements(self, at: int) -> Iterator[tuple[int, int]]:
         """(start, end) of each element of the array at ``at``; none for null, or when it is not there."""

@@ -16,7 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 
 from rota.wire import names
 from rota_collector.decode.attributes import object_text
-from rota_collector.decode.columns import LAST_NS, MOST_CHARACTERS, MOST_JSON_BYTES, Requests, left_out, uuid_of
+from rota_collector.decode.columns import Requests, left_out
+from rota_collector.decode.scalars import LAST_NS, MOST_CHARACTERS, MOST_JSON_BYTES, uuid_of
 from rota_collector.journal import Record, Signal
 
 SCHEMA = pa.schema(

@@ -11,10 +11,12 @@ from bisect import insort
 from collections import OrderedDict
 from typing import NamedTuple
 
+from rota.rules.fold import Run
 from rota_collector.clock import Clock
 from rota_collector.store.lookups import Lookups
 
 SOURCE = "ping"
+START = "start?rid"  # the raw state of such a run that goes on
 _NAMED = "?rid"  # how the raw state of a run ends whose id its client chose
 _MOST_OPEN = 100  # runs of one workflow that wait for an end
 _MOST_NAMED = 10_000  # runs with a rid of their own, the last heard of
@@ -22,11 +24,22 @@ _PATIENCE_SECONDS, _POLL_SECONDS = 10.0, 0.05
 
 
 class PingRun(NamedTuple):
-    """A run that pings tell of; sorts by its start. ``started_ns`` (Unix ns) is 0 when nobody saw it start."""
+    """A run that pings tell of; sorts by its start. Times are Unix ns, 0 when nobody saw it start, or end.
+
+    ``end`` is the raw state that it ended with.
+    """
 
     started_ns: int
     run_id: str
     workflow: str
+    ended_ns: int = 0
+    end: str = ""
+
+    def told_ns(self, raw_state: str) -> int:
+        """When it was told that this is its state, 0 if it was not: a ping that is sent again says it of that time."""
+        if raw_state == START:
+            return self.started_ns
+        return self.ended_ns if raw_state == self.end else 0
 
 
 class PingRuns:
@@ -113,7 +126,7 @@ class PingRuns:
         if found is None:
             await self._restored()
             stored = await asyncio.to_thread(self._control.run, run_id)
-            found = PingRun(stored.started_ns or 0, run_id, stored.workflow) if stored else PingRun(0, run_id, workflow)
+            found = _as_stored(stored) if stored else PingRun(0, run_id, workflow)
         return found
 
     def _remember(self, run: PingRun) -> None:
@@ -137,6 +150,10 @@ def uuid7(at_ns: int) -> str:
     bits = (at_ns // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
     bits = bits & ~(0xF << 76) | 0x7 << 76
     return str(uuid.UUID(int=bits & ~(0x3 << 62) | 0x2 << 62))
+
+
+def _as_stored(run: Run) -> PingRun:
+    return PingRun(run.started_ns or 0, run.run_id, run.workflow, run.ended_ns or 0, run.raw_state or "")
 
 
 def _started(run: PingRun, at_ns: int) -> PingRun:

@@ -96,6 +96,10 @@ class Receiver:
         """Return when the ping is in the journal. Raises JournalError."""
         at_ns = self._clock.now_ns()
         run = await self._run_of(ping, workflow, at_ns)
+        if run is not None and ping.rid:
+            at_ns = run.told_ns(ping.raw_state) or at_ns  # sent again: the stores know an event by its id and its time
+            if ping.state not in (None, "running"):
+                run = run._replace(ended_ns=at_ns, end=ping.raw_state)
         records = []
         if ping.state is not None and run is not None:
             records.append(_state(ping, run, at_ns, tail or output, about))

@@ -634,6 +634,8 @@ def test_large_json_is_cut_between_records(limit: int, indent: int | None) -> No
         b" ",
         b'{"resourceSpans":[{}]} x',
         b'{"a":"b}',
+        b'{"a\x80":1}',
+        b'{"a\\x":1}',
         b'{"resourceSpans":[{} {}]}',
     ],
 )
@@ -641,3 +643,15 @@ def test_large_json_that_is_none_is_malformed(text: bytes) -> None:
     """Cutting finds broken structure and says where."""
     with pytest.raises(Malformed, match="at byte"):
         list(json_pieces(text, PATHS["traces"], 0))
+
+
+@pytest.mark.parametrize("size", [1 << 10, 3 << 17, 1 << 20])
+def test_broken_json_beside_the_records_is_never_met_after_the_check(size: int) -> None:
+    """A member that nobody needs is no JSON: such a request of any size is refused, or it is decoded later without an error."""
+    spans = [span(1, {"pad": "x" * size})]
+    payload = b'{"later":{no json},' + to_json(traces(*spans))[1:]
+    try:
+        decode.check(Signal.TRACES_JSON, payload)
+    except Malformed:
+        return
+    assert to_rows.spans([record(payload, Signal.TRACES_JSON)]).num_rows == 1
