@@ -207,9 +207,9 @@ def test_whose_a_row_is(own: Any, resource: Any, is_kept: bool) -> None:
 
 @pytest.mark.parametrize(("dag", "is_kept"), [("a.dag", True), ("b.dag", False)])
 def test_a_span_of_an_orchestrator_is_of_the_run_that_it_tells_of(dag: str, is_kept: bool) -> None:
-    """A span that says it is of the key's workflow, and is the end of a run of another's, is not taken."""
+    """A span that comes from a service of the key's, and is the end of another's run, is not taken."""
     told = [("airflow.dag_id", dag), ("airflow.dag_run.run_id", "r"), ("airflow.dag_run.run_type", "manual")]
-    request = traces(span(1, [*about("a.x"), *told]))
+    request = traces(span(1, told), resource=[("service.name", "a.x")])
     request.resource_spans[0].scope_spans[0].scope.name = "airflow.models.dagrun"
     found = narrowed(Signal.TRACES_PROTO, request.SerializeToString(), OF_A)
     assert (found.rejected == 0) is is_kept

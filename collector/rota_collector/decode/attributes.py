@@ -19,6 +19,7 @@ _CONTROL = bytes(range(32))
 _SPECIAL = _CONTROL + b'"\\'
 _SPECIAL_PATTERN = '[\\x00-\\x1f"\\\\]'
 _SHORT_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ENDS = ["", '"', "}", '"}']  # behind a value, by whether it is the last one and whether it is a text
 _CONTROLS = {chr(code): _SHORT_ESCAPES.get(chr(code), f"\\u{code:04x}") for code in range(32)}
 
 
@@ -45,7 +46,7 @@ class Attributes:
             [pc.binary_join_element_wise(mark, keys, colon, "") for mark in (",", "{") for colon in (":", ':"')]
         )
         which = pc.add(pc.multiply(_two_bits(is_first, is_text), len(keys)), self._keys.indices)
-        ends = _ENDS.take(_two_bits(is_last, is_text))
+        ends = pa.array(_ENDS).take(_two_bits(is_last, is_text))
         return _side_by_side(self._lists, pc.binary_join_element_wise(beginnings.take(which), texts, ends, ""))
 
     def has(self, name: str) -> bool:
@@ -69,9 +70,6 @@ class Attributes:
         values = _child(self._entries.field("value"), field).filter(mask)
         every = pa.arange(0, len(self._lists)).cast(rows.type)
         return values if rows.equals(every) else values.take(pc.index_in(every, value_set=rows))
-
-
-_ENDS = pa.array(["", '"', "}", '"}'])
 
 
 def _bounds(parents: pa.Array) -> tuple[pa.BooleanArray, pa.BooleanArray]:
