@@ -115,6 +115,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /workflows/{name}/policy": {"json": {"expect": {"failures": 2}}},
     "POST /policies": {"json": {"workflow": "b.one"}},
     "POST /sql": {"json": {"query": "SELECT 1"}},
+    "POST /export": {"json": {"format": "none"}},  # so that whoever may ask is told at once what is wrong with it
+    "GET /logs": {"params": {"limit": 0}},
+    "GET /spans": {"params": {"limit": 0}},
+    "GET /tail": {"params": {"kinds": "none"}},
 }
 RUN = "01990000-0000-7000-8000-00000000000b"
 
