@@ -8,6 +8,7 @@ The keeper, who answers /metrics, also asks for what the front has counted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -81,6 +82,8 @@ async def serve(sock: socket.socket, journal: Journal, ready: Callable[[], None]
         pass  # it ended
     finally:
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def _answer(journal: Journal, signal: Signal, payload: bytes) -> bytes:

@@ -108,7 +108,7 @@ def test_a_revoked_key_ends_at_the_door(collector, fresh, page: Page) -> None:
     keys = collector._client.get(f"{collector.url}/api/v1/keys", **admins).json()["items"]
     [identity] = [key["id"] for key in keys if key["scope"] == "read"]
     assert collector._client.delete(f"{collector.url}/api/v1/keys/{identity}", **admins).status_code == 200
-    expect(page.get_by_text("is unknown, or was revoked")).to_be_visible()
+    expect(page.get_by_text("is unknown, was revoked, or has expired")).to_be_visible()
 
 
 def test_two_tabs_show_the_same(collector, fresh, context: BrowserContext, page: Page) -> None:

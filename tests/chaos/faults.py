@@ -73,7 +73,7 @@ class FaultyCollector(CollectorProcess):
     """A collector with at most one fault a life. ``log`` is where strace writes."""
 
     def __init__(self, home: Path, log: Path, strace_log: Path) -> None:
-        super().__init__(home, log, ROTA_GRPC="127.0.0.1:0")
+        super().__init__(home, log, ROTA_GRPC="127.0.0.1:0", ROTA_DISK_RESERVE="0")  # the disk itself says no
         self.log = strace_log
 
     def inject(self, fault: Fault) -> None:

@@ -293,7 +293,7 @@ def test_a_full_collector(row, full_disk, new_collector):
     """On a full disk the collector asks to come back later; given space, it goes on, and what it acknowledged is there."""
     ballast = full_disk / "ballast"
     ballast.write_bytes(b"x" * 30_000_000)
-    collector, acknowledged = new_collector(full_disk / "home").start(), 0
+    collector, acknowledged = new_collector(full_disk / "home", ROTA_DISK_RESERVE="0").start(), 0
     while (answer := post(collector, large_run(acknowledged))).status_code == 200:
         acknowledged += 1
     assert row.fits(*refusal(answer))

@@ -161,7 +161,7 @@ def test_with_keys_the_dsn_must_hold_one(collector: CollectorProcess) -> None:
     """With an admin key made, the public key of the DSN is a ping key, and only for its own workflows."""
     admin = collector.post("/api/v1/keys", {"scope": "admin"}).json()["key"]
     bearer = {"headers": {"Authorization": f"Bearer {admin}"}}
-    key = collector.post("/api/v1/keys", {"scope": "ping", "pattern": "etl-*"}, **bearer).json()["key"]
+    key = collector.post("/api/v1/keys", {"scope": "ping", "patterns": ["etl-*"]}, **bearer).json()["key"]
     program = "from sentry_sdk.crons import capture_checkin\ncapture_checkin('etl-load', status='ok')\n"
     assert sentry(collector, program, key).returncode == 0
     assert sentry(collector, program.replace("etl-", "crm-"), key).returncode == 0  # the job is not harmed

@@ -41,7 +41,7 @@ def test_every_path_of_the_api_is_in_the_reference(shared_collector):
     paths = shared_collector.get("/api/v1/openapi.json").json()["paths"]
     served = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     page = (DOCS / "reference" / "http.md").read_text()
-    assert set(re.findall(r"^\| `([A-Z]+ /(?:api|healthz|readyz)[^`?]*)`", page, re.MULTILINE)) == served
+    assert set(re.findall(r"^\| `([A-Z]+ /(?:api|badge|healthz|metrics|readyz)[^`?]*)`", page, re.MULTILINE)) == served
 
 
 def in_background(block: Block, environment: dict[str, str], log: Path) -> Iterator[contextlib.AbstractContextManager[None]]:

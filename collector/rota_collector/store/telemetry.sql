@@ -366,9 +366,10 @@ FROM (
 ORDER BY started_ns, span_id;
 
 -- name: run_logs
--- The log records of a run that pass: the last ones, in order of their time.
-SELECT * FROM (
+-- The log records of a run that pass: the last ones, in order of their time, and of one time in the order of arrival.
+SELECT * EXCLUDE (place) FROM (
     SELECT
+        rowid AS place,
         epoch_ns(logged_at) AS at_ns,
         coalesce(severity_text, ['trace', 'debug', 'info', 'warn', 'error', 'fatal'][(severity + 3) // 4]) AS severity,
         event_name,
@@ -382,10 +383,10 @@ SELECT * FROM (
            ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
       AND severity >= $severity
       AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
-    ORDER BY logged_at DESC
+    ORDER BY logged_at DESC, rowid DESC
     LIMIT $limit
 )
-ORDER BY at_ns;
+ORDER BY at_ns, place;
 
 -- name: found_logs
 -- Log records of any runs in [since, until), the last first; rows of one time in a fixed order, so that pages can be cut there.

@@ -118,16 +118,16 @@ class Retention(threading.Thread):
             segments(self._home / "journal"), self._keep, self._clock.now_ns(), self._cursors(), copy.offset if copy else 0
         )
         if verdict.deletable:
-            self._delete(verdict.deletable)
+            self._remove(verdict.deletable)
         elif verdict.wants_copy:
             self._copy()
 
     def _copy(self) -> copies.Copy:
         copy = copies.make(self._home, self._telemetry, self._stopping, self._reserve)
-        self._delete(())
+        self._remove(())
         return copy
 
-    def _delete(self, deletable: Sequence[Segment]) -> None:
+    def _remove(self, deletable: Sequence[Segment]) -> None:
         """Also the copies that a newer one replaces; nothing while somebody makes a backup of it."""
         with home.holding_journal(self._home, to_delete=True) as is_mine:
             if is_mine:

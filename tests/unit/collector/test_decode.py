@@ -336,8 +336,8 @@ def test_an_event_name_may_be_spelled_with_escapes() -> None:
 
 
 def test_other_signals_are_not_decoded_for_run_events() -> None:
-    """Bodies without run events are not even parsed: nonsense in them does not matter."""
-    nonsense = [Record(0, 1, signal, 0, b"\xff nonsense") for signal in Signal]
+    """Bodies without run events are not even parsed: nonsense in them does not matter. Of spans the scopes are read first."""
+    nonsense = [Record(0, 1, signal, 0, b"\xff nonsense") for signal in Signal if signal is not Signal.TRACES_PROTO]
     assert to_rows.run_events(nonsense) == []
 
 

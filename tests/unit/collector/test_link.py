@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -34,8 +35,10 @@ def ends(tmp_path):
     front = Front(journal, ours)
     link = JournalLink(tmp_path, Board(os.dup(board.fd)), os.dup(bell.reader), theirs, gone=lambda: None)
     yield journal, link, front, theirs
-    theirs.close()
+    with contextlib.suppress(OSError):
+        theirs.shutdown(socket.SHUT_RDWR)  # to close it is not enough: the link holds it too
     front.thread.join(10)
+    theirs.close()
     journal.close()
 
 
