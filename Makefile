@@ -9,6 +9,7 @@ demo: .venv/.stamp
 
 test: .venv/.stamp
 	.ci/system-parts
+	$(BIN)/python -m compileall -q sdk collector dashboard  # hundreds of processes start in the tests
 	$(PYTEST) --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: .venv/.stamp

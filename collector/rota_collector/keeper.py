@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import uvloop
@@ -58,6 +59,7 @@ _PR_SET_PDEATHSIG = 1
 def main(board: int, bell: int, submit: int, api: int, front: int) -> int:
     """Serve until stdin ends; 1 when the stores cannot be opened, with the reason on stderr."""
     _die_with(front)
+    sys.meta_path.insert(0, _WithoutPandas)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # they are the front's, which tells us
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -73,6 +75,15 @@ def main(board: int, bell: int, submit: int, api: int, front: int) -> int:
         say(str(error), log.ERROR)
         return 1
     return 0
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Arrow and DuckDB load it as soon as they meet a list, where a dashboard has it installed: 30 MB that nobody here uses."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the keeper does without pandas", name=name)
 
 
 def _die_with(front: int) -> None:
