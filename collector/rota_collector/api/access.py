@@ -106,14 +106,16 @@ class Door:
         if self._keys.is_open:
             return _ANYBODY
         if not plain:
-            raise _Stranger("it came without `Authorization: Bearer KEY`")
+            raise _stranger("it came without `Authorization: Bearer KEY`")
         key = self._keys.find(plain)
         if key is None:
-            raise _Stranger("the one that came with it is unknown, was revoked, or has expired")
+            raise _stranger("the one that came with it is unknown, was revoked, or has expired")
         if key.scope == PING:
-            raise _Stranger(f"the one that came with it is for {key.scope} only")
+            raise _stranger(f"the one that came with it is for {key.scope} only")
         if wait_seconds := self._rates.wait_seconds(key.id):
-            raise _TooOften(f"{key.shown!r} asks more than {self._rates.per_second:g} times a second", wait_seconds)
+            what = f"came too soon: {key.shown!r} asks more than {self._rates.per_second:g} times a second"
+            hint = "ask less often, or raise ROTA_API_RATE"
+            raise _TurnedAway(429, "too_often", what, hint, ("Retry-After", str(wait_seconds)))
         return Asker(key.shown, key.scope, False, key.reach, self._reads(key), key.expires_ns)
 
     def _reads(self, key: Key) -> Reach:
@@ -126,31 +128,22 @@ class Door:
 class _TurnedAway(Exception):
     """A request that goes no further; the message says why."""
 
-    def answer_to(self, request: str) -> Response:
-        raise NotImplementedError
-
-
-class _Stranger(_TurnedAway):
-    """It came without a valid key; the message says what is wrong with what it has."""
-
-    def answer_to(self, request: str) -> Response:
-        hint = "`rota key create --scope read` makes one, on the collector's host with an admin key; then set ROTA_TOKEN"
-        response = refusal(401, "no_key", f"{request} needs a key: {self}", hint)
-        response.headers["WWW-Authenticate"] = "Bearer"
-        return response
-
-
-class _TooOften(_TurnedAway):
-    """Its key asks more often than it may."""
-
-    def __init__(self, message: str, retry_seconds: int) -> None:
+    def __init__(self, status: int, code: str, message: str, hint: str, header: tuple[str, str]) -> None:
         super().__init__(message)
-        self._retry_seconds = retry_seconds
+        self._status, self._code, self._hint, self._header = status, code, hint, header
 
     def answer_to(self, request: str) -> Response:
-        response = refusal(429, "too_often", f"{request}: {self}", "ask less often, or raise ROTA_API_RATE")
-        response.headers["Retry-After"] = str(self._retry_seconds)
+        """The answer to ``request`` (method and path)."""
+        response = refusal(self._status, self._code, f"{request} {self}", self._hint)
+        name, value = self._header
+        response.headers[name] = value
         return response
+
+
+def _stranger(what: str) -> _TurnedAway:
+    """It came without a valid key; ``what`` is wrong with what it has."""
+    hint = "`rota key create --scope read` makes one, on the collector's host with an admin key; then set ROTA_TOKEN"
+    return _TurnedAway(401, "no_key", f"needs a key: {what}", hint, ("WWW-Authenticate", "Bearer"))
 
 
 def key_in(scope: Scope) -> str:

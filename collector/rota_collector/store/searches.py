@@ -24,7 +24,6 @@ class Search(NamedTuple):
     workflow: str | None = None
     pattern: str | None = None  # of its name
     text: str | None = None  # in what was said, or the attributes, whatever its case
-    visible: tuple[str, ...] | None = None  # patterns of the workflows that whoever asks may read
 
 
 def page(
@@ -53,8 +52,7 @@ def page(
 
 def _given(search: Search, **more: int) -> dict[str, Any]:
     pattern = None if search.pattern is None else _spelled(search.pattern)
-    visible = None if search.visible is None else [_spelled(each) for each in search.visible]
-    return {**search._asdict(), "pattern": pattern, "visible": visible, **more}
+    return {**search._asdict(), "pattern": pattern, **more}
 
 
 def _spelled(pattern: str) -> str:

@@ -406,7 +406,6 @@ FROM logs
 WHERE logged_at >= make_timestamp_ns($since_ns) AND logged_at < make_timestamp_ns($until_ns)
   AND ($workflow IS NULL OR workflow = $workflow)
   AND ($pattern IS NULL OR workflow GLOB $pattern)
-  AND ($visible IS NULL OR len(list_filter($visible :: VARCHAR[], lambda each: workflow GLOB each)) > 0)
   AND severity >= $severity
   AND (NOT $told OR event_name IS NULL OR event_name NOT IN
        ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
@@ -437,7 +436,6 @@ FROM spans
 WHERE started_at >= make_timestamp_ns($since_ns) AND started_at < make_timestamp_ns($until_ns)
   AND ($workflow IS NULL OR workflow = $workflow)
   AND ($pattern IS NULL OR workflow GLOB $pattern)
-  AND ($visible IS NULL OR len(list_filter($visible :: VARCHAR[], lambda each: workflow GLOB each)) > 0)
   AND (NOT $failed OR status = 2)
   AND ($min_duration_ns IS NULL OR duration_ns >= $min_duration_ns)
   AND ($text IS NULL OR contains(lower(name), lower($text)) OR contains(lower(status_message), lower($text))
