@@ -98,7 +98,7 @@ async def _serve(
     proxy = Proxy(api.path)
     opened.push_async_callback(proxy.close)
 
-    keys = Keys(config.home / "control.sqlite", clock)
+    keys = Keys(config.home / "control.sqlite", clock, partial(board.__getitem__, Cell.KEY_CHANGES))
     opened.callback(keys.close)
     access.refuse_open_ports(keys, ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
     gate = access.Gate(keys, Rates(config.ingest_rate, clock.monotonic))

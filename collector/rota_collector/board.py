@@ -22,6 +22,7 @@ class Cell(IntEnum):
     CONTROL_OFFSET = 8  # how far in the journal each store is
     TELEMETRY_OFFSET = 9
     POLICY_VERSIONS = 10  # that people stored; 0: nothing is asked of any run
+    KEY_CHANGES = 11  # the number of the last one; 0: not told yet
 
 
 class Board:

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -192,6 +193,7 @@ def _address(name: str, value: str) -> Address:
     return Address(host, int(port))
 
 
+@lru_cache(1024)  # asked of whoever sends, at every request
 def is_loopback(host: str) -> bool:
     """Whether ``host`` (a name or an address, without brackets) can be reached from this machine only."""
     try:

@@ -96,6 +96,7 @@ class Stores:
     metrics_workflows: int = 2000  # so many have numbers of their own
     numbers: Callable[[], Mapping[str, float]] = dict  # what receivers, journal, monitor and sender count, by series
     rates: Rates = NO_LIMIT  # how often a key may ask
+    tell_keys: Callable[[int], None] = lambda _: None  # the number of the last change of a key
     forwarded: Callable[[], Mapping[str, Any]] = dict  # by target, how it follows the journal
 
     @cached_property
@@ -106,7 +107,7 @@ class Stores:
     @cached_property
     def key_changes(self) -> KeyChanges:
         """The keys, to be changed."""
-        return KeyChanges(self.control.engine)
+        return KeyChanges(self.control.engine, self.tell_keys)
 
     @cached_property
     def audit(self) -> Audit:

@@ -5,6 +5,7 @@ They are log records, and what ``foreign`` finds in the spans of other systems.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -47,13 +48,36 @@ def run_events(records: Sequence[Record]) -> list[RunEvent]:
     An event id that is no UUID becomes one made from it; a missing one is made from what the event says, so that the
     same event sent again has the same id. A record without a run id or state is no run event.
     """
-    found: list[RunEvent] = []
-    for record in records:
-        if _may_hold_events(record):
-            found += _of_record(record)
-        elif may_hold_runs(record):
-            found += runs_of_spans(record)
-    return found
+    return [event for record in records for event in _run_events(record)]
+
+
+class RunEventsForTwo:
+    """``run_events`` for two readers of one journal, in any threads: what the first one decodes is kept for the second.
+
+    Each reads every record once, and they are seldom far apart. At most ``most`` records are kept, the newest.
+    """
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most, self._turn = most, threading.Lock()
+        self._kept: dict[int, list[RunEvent]] = {}  # by the record's offset
+
+    def __call__(self, records: Sequence[Record]) -> list[RunEvent]:
+        """As ``run_events``."""
+        with self._turn:
+            known = {record.offset: self._kept.pop(record.offset) for record in records if record.offset in self._kept}
+        found = {record.offset: known.get(record.offset) or list(_run_events(record)) for record in records}
+        with self._turn:
+            new = [offset for offset, events in found.items() if events and offset not in known][-self._most :]
+            for offset in list(self._kept)[: max(0, len(self._kept) + len(new) - self._most)]:
+                del self._kept[offset]
+            self._kept |= {offset: found[offset] for offset in new}
+        return [event for record in records for event in found[record.offset]]
+
+
+def _run_events(record: Record) -> Iterable[RunEvent]:
+    if _may_hold_events(record):
+        return _of_record(record)
+    return runs_of_spans(record) if may_hold_runs(record) else ()
 
 
 def _may_hold_events(record: Record) -> bool:

@@ -1,10 +1,10 @@
 """Requests from the journal → rows of the stores."""
 
-from rota_collector.decode.events import run_events
+from rota_collector.decode.events import RunEventsForTwo, run_events
 from rota_collector.decode.heartbeats import Heartbeat, heartbeats
 from rota_collector.decode.logs import logs
 from rota_collector.decode.metrics import metrics
 from rota_collector.decode.scalars import uuid_of
 from rota_collector.decode.spans import spans
 
-__all__ = ["Heartbeat", "heartbeats", "logs", "metrics", "run_events", "spans", "uuid_of"]
+__all__ = ["Heartbeat", "RunEventsForTwo", "heartbeats", "logs", "metrics", "run_events", "spans", "uuid_of"]

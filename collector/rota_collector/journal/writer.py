@@ -1,7 +1,8 @@
 """Appending to the journal.
 
-``append`` returns when its record is fsynced. One thread writes. It takes everything that waits, writes it with one call,
-syncs once and wakes all, so that a sync costs a group and not a request.
+``append`` returns when its record is fsynced. What an event loop appends in one turn is handed over together. One thread
+writes. It takes everything that waits, writes it with one call, syncs once and wakes all, so that handing over, a sync and
+waking cost a group and not a request.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -64,7 +65,8 @@ class Journal:
         self._closed = False  # no more appends
         self._ends = False  # the writer has seen the last one
         self._lock = threading.Lock()
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}  # what each loop hands over at its next turn
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self.synced: Callable[[float], None] = lambda _: None  # called after each sync with how long it took
         self._lock_fd = -1
         try:
@@ -87,13 +89,19 @@ class Journal:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
-        self._enqueue(_Waiting(signal, self._clock.now_ns(), payload, future, loop))
+        waiting = _Waiting(signal, self._clock.now_ns(), payload, future, loop)
+        with self._admitted(payload):
+            gathered = self._gathered.setdefault(loop, [])
+            gathered.append(waiting)
+        if len(gathered) == 1:
+            loop.call_soon(self._hand_over, loop)
         return await future
 
     def append_blocking(self, signal: Signal, payload: bytes | bytearray) -> int:
         """``append`` for threads."""
         future: concurrent.futures.Future[int] = concurrent.futures.Future()
-        self._enqueue(_Waiting(signal, self._clock.now_ns(), payload, future, None))
+        with self._admitted(payload):
+            self._queue.put([_Waiting(signal, self._clock.now_ns(), payload, future, None)])
         return future.result()
 
     def close(self) -> None:
@@ -102,6 +110,9 @@ class Journal:
             if self._closed:
                 return
             self._closed = True
+            for gathered in self._gathered.values():
+                self._queue.put(gathered)
+            self._gathered.clear()
             self._queue.put(None)
         self._writer.join()
         self._extent.close()
@@ -113,16 +124,23 @@ class Journal:
             os.close(self._lock_fd)
         self._lock_fd = -1
 
-    def _enqueue(self, waiting: _Waiting) -> None:
+    @contextlib.contextmanager
+    def _admitted(self, payload: bytes | bytearray) -> Iterator[None]:
+        """Holds the lock, with the payload counted as one that waits."""
         if (why := self._why_full()) is not None:
             raise JournalFull(f"cannot append to the journal: {why}")
         with self._lock:
             if self._closed:
                 raise JournalClosed("cannot append to the journal: the collector is stopping")
-            if self._waiting_bytes + len(waiting.payload) > self._waiting_limit and self._waiting_bytes:
+            if self._waiting_bytes + len(payload) > self._waiting_limit and self._waiting_bytes:
                 raise JournalFull(f"cannot append to the journal: {self._waiting_bytes} bytes wait for the disk; retry later")
-            self._waiting_bytes += len(waiting.payload)
-            self._queue.put(waiting)
+            self._waiting_bytes += len(payload)
+            yield
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            if gathered := self._gathered.pop(loop, None):
+                self._queue.put(gathered)
 
     # -- the writer thread ----------------------------------------------------------------------------------------
 
@@ -147,12 +165,12 @@ class Journal:
         group: list[_Waiting] = []
         size = 0
         while not group or (size < _GROUP_BYTES and not self._queue.empty()):
-            waiting = self._queue.get()
-            if waiting is None:
+            gathered = self._queue.get()
+            if gathered is None:
                 self._ends = True
                 break
-            group.append(waiting)
-            size += len(waiting.payload)
+            group += gathered
+            size += sum(len(waiting.payload) for waiting in gathered)
         return group
 
     def _commit(self, group: list[_Waiting]) -> list[int]:

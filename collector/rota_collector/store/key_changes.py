@@ -6,8 +6,11 @@ is an admin's that lasts: for all workflows, and without an end. Else nobody cou
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import threading
 import uuid
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import (
@@ -65,10 +68,13 @@ _count = update(key_changes).values(number=key_changes.c.number + 1)
 
 
 class KeyChanges:
-    """Changes the keys in the control database ``engine``. Any thread."""
+    """Changes the keys in the control database ``engine``. Any thread.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    ``tell`` hears the number of the last change: now, and before anybody is answered that one more was made.
+    """
+
+    def __init__(self, engine: Engine, tell: Callable[[int], None] = lambda _: None) -> None:
+        self._engine, self._tell, self._turn = engine, tell, threading.Lock()
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
@@ -76,6 +82,17 @@ class KeyChanges:
             audit.prepare(connection)
             if connection.execute(select(key_changes)).first() is None:
                 connection.execute(insert(key_changes), {"number": 1})
+        with self._changing():
+            pass
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A transaction, whose number is told in the order of the numbers."""
+        with self._turn:
+            with self._writer.begin() as connection:
+                yield connection
+                number = connection.execute(select(key_changes.c.number)).scalar_one()
+            self._tell(number)
 
     def all(self) -> list[Key]:
         """All of them, the oldest first, revoked ones too."""
@@ -92,7 +109,7 @@ class KeyChanges:
         """
         plain = value or _random(scope)
         key = Key(str(uuid.uuid4()), hash_of(plain), scope, name, workflow, pattern, now_ns, expires_ns, None)
-        with self._writer.begin() as connection:
+        with self._changing() as connection:
             _refuse_before_admin(connection, key, now_ns)
             if connection.execute(_same, {"found": key.hash}).first() is not None:
                 return None
@@ -104,7 +121,7 @@ class KeyChanges:
         """A successor of a key, for the same, and its plain text; the old one is valid until ``until_ns``. What has an end
         gets as much time anew. None: there is no valid key of this id.
         """
-        with self._writer.begin() as connection:
+        with self._changing() as connection:
             old = _valid(connection, identity, now_ns)
             if old is None:
                 return None
@@ -125,7 +142,7 @@ class KeyChanges:
 
     def revoke(self, identity: str, now_ns: int, by: str = "") -> bool:
         """Take a key away for good. False: there is none of this id, or it was revoked before. Raises LastAdmin."""
-        with self._writer.begin() as connection:
+        with self._changing() as connection:
             row = connection.execute(_one, {"identity": identity}).first()
             if row is None:
                 return False

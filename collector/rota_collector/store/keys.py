@@ -1,8 +1,9 @@
 """Keys, as every process of the collector asks for them: kept as hashes, known in memory, and never older than the file.
 
-A key that one process makes or revokes, another may be asked for a moment later. So each look reads a number that grows with
-every change (about 5 µs, in a connection that no writer waits for), and the keys anew when it grew. This module asks SQLite
-itself and imports nothing heavy: whoever only receives needs no more than the file. Changes are made in ``key_changes``.
+A key that one process makes or revokes, another may be asked for a moment later. So each look asks for a number that grows
+with every change, and reads the keys anew when it grew. The number is in the file; who makes the changes may tell it, which
+costs no query. This module asks SQLite itself and imports nothing heavy: whoever only receives needs no more than the file.
+Changes are made in ``key_changes``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -85,10 +87,13 @@ class Key(NamedTuple):
 
 
 class Keys:
-    """The keys in the control database at ``path``, which need not be there yet. Any thread. Asking raises StoreError."""
+    """The keys in the control database at ``path``, which need not be there yet. Any thread. Asking raises StoreError.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+    ``told`` is the number of the last change as ``KeyChanges`` tells it; 0: it does not, and the file is asked.
+    """
+
+    def __init__(self, path: Path, clock: Clock, told: Callable[[], int] = lambda: 0) -> None:
+        self._path, self._clock, self._told = path, clock, told
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._number: int | None = None  # of the change that what follows is as of
@@ -133,6 +138,8 @@ class Keys:
 
     def _renew(self) -> None:
         """Have what is remembered be as of now."""
+        if self._number is not None and self._told() == self._number:
+            return
         try:
             if self._connection is None:
                 if not self._path.exists():

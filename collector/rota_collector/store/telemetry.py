@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from rota.rules.fold import RunEvent
 from rota_collector.decode import to_rows
 from rota_collector.errors import StoreError
 from rota_collector.journal import Record
@@ -29,21 +29,34 @@ _SQL = queries("telemetry.sql")
 _RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
 _CHUNK_BYTES = 8 << 20
 
-T = TypeVar("T")
+RunEvents = Callable[[Sequence[Record]], list[RunEvent]]
+
+
+class Batch(NamedTuple):
+    """Records that are ready to be inserted."""
+
+    tables: list[tuple[batch.Table, pa.Table]]
+    identities: dict[bytes, int]  # hash → offset of each request
+    next_offset: int  # behind the last of them
 
 
 class Telemetry(Upkeep):
-    """The open database. One thread applies; any thread may read."""
+    """The open database. One thread inserts; any thread may read."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, set_aside: Path | None = None) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, set_aside: Path | None = None, run_events: RunEvents = to_rows.run_events
+    ) -> None:
         super().__init__(connection)
+        self._run_events = run_events
         self.set_aside = set_aside  # where a file was moved that could not be opened; the journal fills this one
         self._offset = int(_one(self._writer.execute(_SQL["offset"])))
         recent = self._writer.execute(_SQL["recent_requests"]).fetchall()
         self._recent: dict[bytes, int] = {identity.bytes: offset for identity, offset in recent}
 
     @classmethod
-    def open(cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None) -> Telemetry:
+    def open(
+        cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None, run_events: RunEvents = to_rows.run_events
+    ) -> Telemetry:
         """Opens the database; makes it beside and renames it when it is not there.
 
         A file that DuckDB cannot open is moved aside with its write-ahead log. The last verified copy takes its place, or a new
@@ -60,7 +73,7 @@ class Telemetry(Upkeep):
         except StoreError:
             connection.close()
             raise
-        return cls(connection, set_aside)
+        return cls(connection, set_aside, run_events)
 
     def offset(self) -> int:
         """The journal offset up to which everything is in the tables."""
@@ -73,32 +86,57 @@ class Telemetry(Upkeep):
         self._root.close()
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Keeps records and advances the offset behind the last, in one transaction. Records before the offset are skipped.
+        """``insert`` what ``prepare`` makes of the records."""
+        self.insert(self.prepare(records))
+
+    def prepare(self, records: Sequence[Record], before: Batch | None = None) -> Batch:
+        """Decodes records, without those before the offset and those that came again. In any one thread, while another inserts.
+
+        ``before``: the batch that comes before this one, when it may not be in the tables yet.
+        """
+        offset = self._offset if before is None else before.next_offset
+        records = [record for record in records if record.offset >= offset]
+        hashes = self._new_requests(records, {} if before is None else before.identities)
+        new = [record for record in records if record.offset in hashes]
+        tables = [table for chunk in _chunks(new) for table in self._decoded(chunk)]
+        identities = {identity: offset for offset, identity in hashes.items()}
+        return Batch(tables, identities, records[-1].next_offset if records else offset)
+
+    def insert(self, prepared: Batch) -> None:
+        """Keeps a batch and advances the offset behind it, in one transaction.
 
         ``duckdb.FatalException`` means that the handle is dead: the process must end and open the file anew. After any
-        other error nothing has changed, and the same records may be applied again.
+        other error nothing has changed, and the same batch may be inserted again.
         """
-        with self._turn:
-            self._apply(records)
+        if prepared.next_offset > self._offset:
+            with self._turn:
+                self._insert(prepared)
         self.checkpoint()
 
-    def _apply(self, records: Sequence[Record]) -> None:
-        records = [record for record in records if record.offset >= self._offset]
-        if not records:
-            return
-        hashes = self._new_requests(records)
-        new = [record for record in records if record.offset in hashes]
+    def _insert(self, prepared: Batch) -> None:
         with self._transaction() as cursor:
-            for tables in _ahead(map(_decoded, _chunks(new))):
-                for table, rows in tables:
-                    for part in batch.parts(batch.firsts(rows, table.keys)):
-                        _insert(cursor, table, part)
-            forgotten = self._remember(cursor, hashes)
-            cursor.execute(_SQL["advance"], [records[-1].next_offset])
-        self._offset = records[-1].next_offset
-        self._recent |= {identity: offset for offset, identity in hashes.items()}
+            for table, rows in prepared.tables:
+                for part in batch.parts(batch.firsts(rows, table.keys)):
+                    _insert(cursor, table, part)
+            forgotten = self._remember(cursor, prepared.identities)
+            cursor.execute(_SQL["advance"], [prepared.next_offset])
+        self._offset = prepared.next_offset
+        self._recent |= prepared.identities
         for identity in forgotten:
             del self._recent[identity]
+
+    def _decoded(self, chunk: tuple[str, list[Record]]) -> list[tuple[batch.Table, pa.Table]]:
+        """What a chunk adds to each table."""
+        kind, records = chunk
+        if kind == "METRICS":
+            return [(batch.METRICS, to_rows.metrics(records))]
+        if kind == "TRACES":
+            found = [(batch.SPANS, batch.together(to_rows.spans(records)))]
+        else:
+            found = [(batch.LOGS, batch.together(to_rows.logs(records)))]
+        if events := self._run_events(records):
+            found.append((batch.RUN_EVENTS, batch.run_events(events)))
+        return found
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -111,20 +149,21 @@ class Telemetry(Upkeep):
                 self._writer.rollback()
             raise
 
-    def _new_requests(self, records: Sequence[Record]) -> dict[int, bytes]:
-        """Offset → hash of the requests that are not byte for byte one of the recent ones."""
+    def _new_requests(self, records: Sequence[Record], before: Mapping[bytes, int]) -> dict[int, bytes]:
+        """Offset → hash of the requests that are not byte for byte one of the recent ones, or of those ``before``."""
         seen: dict[bytes, int] = {}
         for record in records:
             identity = blake2b(record.payload, digest_size=16, salt=bytes((record.signal,))).digest()
-            if identity not in self._recent:
+            if identity not in self._recent and identity not in before:
                 seen.setdefault(identity, record.offset)
         return {offset: identity for identity, offset in seen.items()}
 
-    def _remember(self, cursor: duckdb.DuckDBPyConnection, hashes: dict[int, bytes]) -> list[bytes]:
+    def _remember(self, cursor: duckdb.DuckDBPyConnection, identities: Mapping[bytes, int]) -> list[bytes]:
         """Stores hashes; returns those that are now too old to be kept in mind."""
-        identities = pa.ExtensionArray.from_storage(pa.uuid(), pa.array(hashes.values(), pa.binary(16)))
-        batch.run(cursor, _SQL["remember_requests"], pa.table({"hash": identities, "offset": pa.array(hashes, pa.uint64())}))
-        excess = len(self._recent) + len(hashes) - _RECENT_REQUESTS
+        hashes = pa.ExtensionArray.from_storage(pa.uuid(), pa.array(identities, pa.binary(16)))
+        offsets = pa.array(identities.values(), pa.uint64())
+        batch.run(cursor, _SQL["remember_requests"], pa.table({"hash": hashes, "offset": offsets}))
+        excess = len(self._recent) + len(identities) - _RECENT_REQUESTS
         if excess < _RECENT_REQUESTS // 10:  # by the tenth, so that rows are deleted rarely
             return []
         forgotten = list(self._recent)[:excess]
@@ -145,30 +184,6 @@ def _chunks(records: list[Record]) -> Iterator[tuple[str, list[Record]]]:
             yield kind, by_kind.pop(kind)
             sizes[kind] = 0
     yield from by_kind.items()
-
-
-def _decoded(chunk: tuple[str, list[Record]]) -> list[tuple[batch.Table, pa.Table]]:
-    """What a chunk adds to each table."""
-    kind, records = chunk
-    if kind == "TRACES":
-        return [(batch.SPANS, batch.together(to_rows.spans(records))), *_run_events(records)]
-    if kind == "METRICS":
-        return [(batch.METRICS, to_rows.metrics(records))]
-    return [(batch.LOGS, batch.together(to_rows.logs(records))), *_run_events(records)]
-
-
-def _run_events(records: list[Record]) -> list[tuple[batch.Table, pa.Table]]:
-    events = to_rows.run_events(records)
-    return [(batch.RUN_EVENTS, batch.run_events(events))] if events else []
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, with the next one already in the making: decoding and inserting each take a core."""
-    with ThreadPoolExecutor(1, "rota-decode") as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Table) -> None:

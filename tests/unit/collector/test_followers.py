@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -154,3 +155,41 @@ def test_a_handle_that_is_dead_for_good_ends_the_process(journal, follow, monkey
     follow(store, fatal=(MemoryError,)).join(10)
     assert statuses == [70]
     assert "failed for good" in capsys.readouterr().err
+
+
+def test_the_next_batch_is_made_ready_while_one_is_applied(journal, follow, monkeypatch):
+    """In a backlog reading and decoding take one core, and the database another; each is told what comes before it."""
+    monkeypatch.setattr(followers, "BATCH_BYTES", 1)
+    monkeypatch.setattr(followers, "_WORTH_IT_BYTES", 1)
+    put(journal, b"1", b"2", b"3")
+    store, second_is_made, before = Store(), threading.Event(), []
+
+    def prepare(records, previous):
+        before.append(previous and [bytes(record.payload) for record in previous])
+        if len(before) == 2:
+            second_is_made.set()
+        return records
+
+    apply = store.apply
+
+    def apply_with_the_next_at_hand(records) -> None:
+        assert store.payloads or second_is_made.wait(10), "the next one waits for this one"
+        apply(records)
+
+    monkeypatch.setattr(store, "apply", apply_with_the_next_at_hand)
+    follow(store, prepare=prepare)
+    until(lambda: store.payloads == [b"1", b"2", b"3"])
+    assert before == [None, [b"1"], [b"2"]]
+
+
+def test_what_was_made_ready_behind_a_failure_is_made_anew(journal, follow, monkeypatch, capsys):
+    """It counted on what is not there. Everything is applied, in order, once."""
+    monkeypatch.setattr(followers, "BATCH_BYTES", 1)
+    monkeypatch.setattr(followers, "_WORTH_IT_BYTES", 1)
+    put(journal, b"1", b"2", b"3")
+    store = Store()
+    store.broken = RuntimeError("not now")
+    follow(store)
+    until(lambda: store.attempts >= 3)
+    store.broken = None
+    until(lambda: store.payloads == [b"1", b"2", b"3"])

@@ -63,6 +63,29 @@ def test_each_change_is_seen_at_the_next_look(ring: Ring) -> None:
     assert ring.keys.is_open
 
 
+def test_who_is_told_of_changes_need_not_ask_the_file(ring: Ring) -> None:
+    """A request costs no query, and a change is known as soon as it is made, before whoever made it is answered."""
+    told: list[int] = []
+    changes = KeyChanges(ring.control.engine, told.append)
+    keys = Keys(ring.control.path, ring.clock, lambda: told[-1])
+    assert keys.is_open
+    assert len(told) == 1
+    made = changes.create("admin", now_ns=T0)
+    assert made is not None
+    assert told == sorted(set(told))
+    assert len(told) == 2
+    assert keys.find(made[1]) == made[0]
+    with sqlite3.connect(ring.control.path) as file:
+        file.execute("DELETE FROM keys")
+    assert keys.find(made[1]) == made[0], "the file was asked, although nobody said that anything changed"
+    changes.revoke(made[0].id, T0)
+    with pytest.raises(AdminFirst):
+        changes.create("read", now_ns=T0)
+    assert max(told) == 2, "a change that was not made was told"
+    file.close()
+    keys.close()
+
+
 def test_a_file_that_is_not_there_yet_holds_no_key(tmp_path: Path) -> None:
     """Nor does one without tables; both are looked at again."""
     keys = Keys(tmp_path / "control.sqlite", ManualClock(T0))

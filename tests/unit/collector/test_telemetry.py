@@ -85,6 +85,18 @@ def test_rows_and_offset_are_stored(opened: Callable[[], Telemetry]) -> None:
     assert one(store, "SELECT count(*) FROM logs") == 1
 
 
+def test_a_batch_made_ready_ahead_leaves_out_what_the_one_before_it_brings(store: Telemetry) -> None:
+    """The next batch is decoded while one is inserted: a request of both is kept once, and neither is applied twice."""
+    request = record(logs(log(1)), Signal.LOGS_PROTO, 0)
+    first = store.prepare([request])
+    second = store.prepare([request, request._replace(offset=1, next_offset=2)], first)
+    store.insert(first)
+    store.insert(second)
+    store.insert(first)
+    assert store.offset() == 2
+    assert one(store, "SELECT count(*) FROM logs") == 1
+
+
 def test_rows_and_offset_change_together(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a batch fails half way, neither rows nor offset have changed, and the same batch can be applied again."""
     records = [trace_record(0, span(1)), record(logs(event(0, "running")), Signal.LOGS_PROTO, 1)]
