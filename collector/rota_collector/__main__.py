@@ -37,7 +37,6 @@ from rota_collector.receive.cors import Cors
 from rota_collector.receive.tally import Tally
 from rota_collector.room import Room
 from rota_collector.server import DRAIN_SECONDS, App, HttpServer
-from rota_collector.store.dialect import open_sqlite
 from rota_collector.store.keys import Keys
 from rota_collector.store.lookups import Lookups
 from rota_collector.supervisor import Supervisor
@@ -93,8 +92,8 @@ async def _serve(
     keeper = Keeper(journal, board, bell, api.socket, say, lambda: _numbers(tally, journal))
     opened.push_async_callback(keeper.stop, KEEPER_SECONDS)
     await keeper.start()
-    engine = open_sqlite(config.home / "control.sqlite")
-    opened.callback(engine.dispose)
+    lookups = Lookups(config.home / "control.sqlite")
+    opened.callback(lookups.close)
     proxy = Proxy(api.path)
     opened.push_async_callback(proxy.close)
 
@@ -108,7 +107,7 @@ async def _serve(
     receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=versions, tally=tally, gate=gate)
     opened.callback(receiver.close)
     rates = Rates(config.ping_rate, clock.monotonic)
-    pinged = pings.Receiver(journal, keys, Lookups(engine), clock, recorded, rates)
+    pinged = pings.Receiver(journal, keys, lookups, clock, recorded, rates)
     doors = {
         sentry.PATH: sentry.door(journal, keys, clock, config.max_body, say),
         lineage.PATH: lineage.door(journal, keys, clock, config.max_body),

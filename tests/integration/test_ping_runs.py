@@ -38,7 +38,7 @@ class Place:
 
     def restart(self) -> None:
         """Forget what was only in memory."""
-        self.receiver = Receiver(self.journal, self.keys, Lookups(self.control.engine), self.clock, self.journal.durable_end)
+        self.receiver = Receiver(self.journal, self.keys, Lookups(self.control.path), self.clock, self.journal.durable_end)
 
     def apply(self) -> None:
         """Bring the store up to the journal."""

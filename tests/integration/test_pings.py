@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from rota_collector import _files
 from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal
 from rota_collector.receive.pings import Receiver
+from rota_collector.store import lookups
 from rota_collector.store.control import Control
 from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
@@ -245,7 +247,7 @@ def ping(tmp_path: Path) -> Callable[[str], httpx.Response]:
     journal, keys = Journal(tmp_path / "journal", clock=clock), Keys(control.path, clock)
     made = KeyChanges(control.engine).create("ping", workflow="w", now_ns=0)
     assert made is not None
-    receiver = Receiver(journal, keys, Lookups(control.engine), clock, journal.durable_end)
+    receiver = Receiver(journal, keys, Lookups(control.path), clock, journal.durable_end)
 
     def send(suffix: str) -> httpx.Response:
         async def request() -> httpx.Response:
@@ -267,4 +269,16 @@ def test_what_cannot_be_kept_is_not_ok(ping: Callable[[str], httpx.Response], mo
         patched.setattr(_files, "write_all", full)
         answer = ping("")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert ping("").status_code == 200
+
+
+def test_what_cannot_be_looked_up_is_not_guessed(ping: Callable[[str], httpx.Response], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nobody can see which runs are open, a ping that ends one is answered 503 and can be sent again."""
+
+    def locked(_: Path) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lookups, "connect", locked)
+        assert ping("").status_code == 503
     assert ping("").status_code == 200

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from rota_collector.clock import Clock
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
+from rota_collector.store.direct import connect
 
 PING, INGEST, READ, OPERATE, ADMIN = SCOPES = ("ping", "ingest", "read", "operate", "admin")
 GUARDED = (INGEST, READ, OPERATE, ADMIN)  # as soon as there is a key of one of these, they are asked for
@@ -26,7 +27,6 @@ _INCLUDES = {
     PING: {PING}, INGEST: {INGEST}, READ: {READ}, OPERATE: {INGEST, READ, OPERATE}, ADMIN: {INGEST, READ, OPERATE, ADMIN},
 }  # fmt: skip
 _SHORT_ID = 8
-_BUSY_SECONDS = 1.0
 
 _NUMBER = "SELECT number FROM key_changes"
 _UNREVOKED = """
@@ -144,7 +144,7 @@ class Keys:
             if self._connection is None:
                 if not self._path.exists():
                     return
-                self._connection = self._connect()
+                self._connection = connect(self._path)
             number = self._read_number(self._connection)
             if number is None or number != self._number:
                 self._by_hash = {key.hash: key for key in _unrevoked(self._connection)}
@@ -152,13 +152,6 @@ class Keys:
                 self._number = number
         except sqlite3.Error as error:
             raise StoreError(f"cannot look up keys in {self._path}: {error}. Nobody is let in until that works") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        # Not mode=ro: who comes first, or alone, has to make the file that readers and writers of a WAL share.
-        uri = f"{self._path.absolute().as_uri()}?mode=rw"
-        connection = sqlite3.connect(uri, _BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
-        connection.execute("PRAGMA query_only=ON")
-        return connection
 
     def _read_number(self, connection: sqlite3.Connection) -> int | None:
         try:

@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, select
+import json
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
 
 from rota.rules.fold import Run
-from rota_collector.store import control_queries as queries
-from rota_collector.store import run_lists
-from rota_collector.store.control_schema import cursor, runs, workflows
+from rota_collector.errors import StoreError
+from rota_collector.store.direct import connect
 
-_columns = [runs.c[name] for name in Run._fields]
+_OFFSET = "SELECT offset FROM cursor"
+_KNOWN = "SELECT 1 FROM workflows WHERE name = ?"
+_COLUMNS = ", ".join(Run._fields)
+_RUN = f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?"  # noqa: S608 (they are the fields of Run)
+_RUNNING = f"""
+    SELECT {_COLUMNS} FROM runs WHERE workflow = ? AND state = 'running' ORDER BY listed_ns DESC, run_id DESC LIMIT ?"""  # noqa: S608
 
 
 class Lookups:
-    """Reads the control database ``engine``. Any thread."""
+    """Reads the control database at ``path``, whose tables are there. Any thread. Asking raises StoreError."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, path: Path) -> None:
+        self._path, self._turn = path, threading.Lock()
+        self._connection: sqlite3.Connection | None = None
 
     def offset(self) -> int:
         """The journal position (bytes) up to which every event is in this store."""
-        with self._engine.begin() as connection:
-            return int(connection.execute(select(cursor.c.offset)).scalar_one())
+        return int(self._rows(_OFFSET)[0][0])
 
     def knows(self, workflow: str) -> bool:
         """Whether the workflow was ever seen, or has a policy."""
-        with self._engine.begin() as connection:
-            return connection.execute(select(workflows.c.name).where(workflows.c.name == workflow)).first() is not None
+        return bool(self._rows(_KNOWN, workflow))
 
     def run(self, run_id: str) -> Run | None:
         """The run of this id, or None."""
-        with self._engine.begin() as connection:
-            row = connection.execute(select(*_columns).where(runs.c.run_id == run_id)).first()
-        return queries.to_run(row) if row else None
+        return next(map(_run, self._rows(_RUN, run_id)), None)
 
     def running(self, workflow: str, limit: int) -> list[Run]:
         """The runs of a workflow that run, the last started first."""
-        filters = queries.RunFilter(workflow=workflow, states=("running",))
-        with self._engine.begin() as connection:
-            return run_lists.runs_page(connection, filters, None, limit).items
+        return list(map(_run, self._rows(_RUNNING, workflow, limit)))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        try:
+            with self._turn:
+                self._connection = self._connection or connect(self._path)
+                return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot look up runs in {self._path}: {error}. Send it again when that works") from error
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    run = Run._make(row)
+    return run._replace(tags=tuple(json.loads(run.tags)))  # type: ignore[arg-type]  # in the row it is still JSON text
