@@ -1,4 +1,5 @@
-"""Requests of 512 spans with 8 attributes, protobuf: how many spans a second are acknowledged, and how many can be queried.
+"""Requests of 512 spans with 8 attributes, protobuf: how many spans a second are acknowledged, and how many can be queried;
+and what rotel and Phoenix make of the same requests.
 
 The goal is for a store that holds 20 M spans already; a short pass measures an empty one, and its notes say so.
 """
@@ -10,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench import processes, servers
+from bench import processes, receivers, servers
 from bench.figures import Figure, share
 from bench.small_requests import EMPTY, load
 from bench.startup import PROGRAMS
@@ -20,6 +21,7 @@ _ROUNDS, _REQUESTS, _CONNECTIONS = 3, 1000, 8
 _STORED = 20_000_000
 _BATCH = 64  # requests a transaction of the Arrow insert
 _APPLIED_SECONDS = 150
+_PHOENIX_REQUESTS = 2  # it stores about 100 spans a second
 
 
 def measure(effort: float) -> list[Figure]:
@@ -31,7 +33,8 @@ def measure(effort: float) -> list[Figure]:
         bytes_a_span = _size(home / "telemetry.duckdb") / seeded
         stored = _fill(home / "telemetry.duckdb", _STORED) if effort >= 1 else seeded
         rounds = _in_turn(home, work, share(_ROUNDS, effort, least=1), requests)
-    return [*_figures(rounds, requests, stored), _stored_bytes(bytes_a_span, seeded)]
+        behind = _phoenix(work, share(_ROUNDS, effort, least=1))
+    return [*_figures(rounds, requests, stored), _stored_bytes(bytes_a_span, seeded), *_behind(rounds, behind)]
 
 
 def _seed(home: Path, requests: int) -> int:
@@ -46,14 +49,15 @@ def _fill(store: Path, rows: int) -> int:
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300).stdout)
 
 
-def _in_turn(home: Path, work: Path, rounds: int, requests: int) -> list[tuple[float, float, float, float]]:
-    """(acknowledged, applied, empty server, Arrow insert), each in spans a second, once a round."""
-    with servers.collector(home) as collector, servers.nothing() as port:
+def _in_turn(home: Path, work: Path, rounds: int, requests: int) -> list[tuple[float, float, float, float, float]]:
+    """(acknowledged, applied, empty server, Arrow insert, rotel), each in spans a second, once a round."""
+    with servers.collector(home) as collector, servers.nothing() as port, receivers.rotel(work) as rotel:
         return [
             (
                 *_send_and_see(collector, requests),
                 requests * SPANS / load(port, "spans", requests, _CONNECTIONS)["seconds"],
                 requests * SPANS / _insert_seconds(work / f"arrow-{number}.duckdb", requests),
+                requests * SPANS / load(rotel.port, "spans", requests, _CONNECTIONS)["seconds"],
             )
             for number in range(rounds)
         ]
@@ -83,8 +87,30 @@ def _size(store: Path) -> int:
     return store.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
 
-def _figures(rounds: list[tuple[float, float, float, float]], requests: int, stored: int) -> list[Figure]:
-    acknowledged, applied, empty, insert = zip(*rounds, strict=True)
+def _phoenix(work: Path, rounds: int) -> list[tuple[float, float]]:
+    """(acknowledged, stored), each in spans a second, once a round."""
+    spans, found = _PHOENIX_REQUESTS * SPANS, []
+    with receivers.phoenix(work) as phoenix:
+        for _ in range(rounds):
+            before = phoenix.count()
+            sent = load(phoenix.port, "spans", _PHOENIX_REQUESTS, _PHOENIX_REQUESTS)["seconds"]
+            found.append((spans / sent, spans / (sent + receivers.seconds_until_stored(phoenix, before + spans))))
+    return found
+
+
+def _behind(rounds: list[tuple[float, ...]], phoenix: list[tuple[float, float]]) -> list[Figure]:
+    """The peers' rows, held against ours."""
+    acknowledged, applied, _, _, rotel = zip(*rounds, strict=True)
+    answered, stored = zip(*phoenix, strict=True)
+    return [
+        Figure("acknowledged", "rotel", "spans/s", rotel, "rota, on disk", acknowledged, "ratio", note="kept nowhere"),
+        Figure("acknowledged", "Phoenix", "spans/s", answered, "rota, on disk", acknowledged, "ratio", note="kept in memory"),
+        Figure("stored", "Phoenix", "spans/s", stored, "rota, applied and queryable", applied, "ratio", note="SQLite"),
+    ]
+
+
+def _figures(rounds: list[tuple[float, ...]], requests: int, stored: int) -> list[Figure]:
+    acknowledged, applied, empty, insert, _ = zip(*rounds, strict=True)
     note = f"{requests:,} requests of {SPANS} spans a round; {stored:,} spans stored before"
     arrow = "inserting the ready Arrow tables"
     return [

@@ -189,12 +189,20 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_for(is_so: Callable[[], object], failure: str, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Poll. Raises RuntimeError with ``failure`` after ``READY_SECONDS``, or at once when ``process`` has ended."""
-    deadline = time.monotonic() + READY_SECONDS
+def accepts(port: int) -> bool:
+    """Whether somebody listens on 127.0.0.1."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(
+    is_so: Callable[[], object], failure: str, process: subprocess.Popen[bytes] | None = None, seconds: float = READY_SECONDS
+) -> None:
+    """Poll. Raises RuntimeError with ``failure`` after ``seconds``, or at once when ``process`` has ended."""
+    deadline = time.monotonic() + seconds
     while not is_so():
         if process is not None and process.poll() is not None:
             raise RuntimeError(f"{failure}: it ended with status {process.returncode}")
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{failure} within {READY_SECONDS} s")
+            raise RuntimeError(f"{failure} within {seconds:g} s")
         time.sleep(0.02)
