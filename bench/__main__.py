@@ -22,6 +22,7 @@ MEASUREMENTS = (
     "small_requests",
     "watching",
     "ingest",
+    "scale",
     "page",
 )
 QUICK = 0.15

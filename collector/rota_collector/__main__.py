@@ -71,6 +71,7 @@ def _take_ports(config: Config) -> socket.socket:
 
 
 async def _run(config: Config, listener: socket.socket, tls: SSLContext | None) -> None:
+    asyncio.get_running_loop().set_exception_handler(log.of_loop)
     supervisor = Supervisor.of(os.environ)
     asked = _asked_to_stop(supervisor)
     home.lock(config.home)  # released by the end of the process

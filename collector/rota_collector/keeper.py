@@ -102,6 +102,7 @@ def _front_is_gone() -> None:
 
 
 async def _serve(config: Config, board: Board, link: JournalLink, listener: socket.socket, opened: ExitStack) -> None:
+    asyncio.get_running_loop().set_exception_handler(log.of_loop)
     clock = SystemClock()
     run_events = to_rows.RunEventsForTwo()
     telemetry = _open_telemetry(config.home, run_events, opened)

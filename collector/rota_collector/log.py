@@ -5,6 +5,7 @@ Everything goes through ``say``. It works before the settings are read; ``config
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -12,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from rota_collector.clock import Clock, SystemClock
 from rota_collector.domain.exposition import series
@@ -95,6 +97,17 @@ say = _log.say
 def configure(log_format: str, least: str) -> None:
     """How to say things from now on: one of FORMATS, and one of LEVELS."""
     _log.as_json, _log.least = log_format == JSON, least
+
+
+def of_loop(_loop: object, context: dict[str, Any]) -> None:
+    """An event loop's handler of what nobody waits for any more: one line instead of a stack.
+
+    Not said is that a future was done before: anyio still tells a read that was given up that its socket is ready.
+    """
+    error = context.get("exception")
+    if not isinstance(error, asyncio.InvalidStateError):
+        why = f": {type(error).__name__}: {error}" if error else ""
+        say(f"{context['message']}{why}", ERROR, "event loop")
 
 
 def counted(role: str) -> dict[str, float]:

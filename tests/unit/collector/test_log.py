@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from rota_collector import log
 from rota_collector.clock import ManualClock
 from rota_collector.log import BURST, WINDOW_SECONDS, Log
 
@@ -85,3 +87,21 @@ def test_nothing_that_is_said_moves_the_cursor(said: Said) -> None:
     """What others sent may hold a terminal's own words: they are spelled out."""
     said.log.say("refused \x1b[2Jname\r")
     assert said.lines == ["rota collector: refused \\x1b[2Jname\\r\n"]
+
+
+def test_what_a_loop_cannot_hand_to_anybody_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """No stack for what went wrong beside a request; nothing at all for a read that was given up and then could be done."""
+
+    async def leave_two_behind() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(log.of_loop)
+        given_up = loop.create_future()
+        given_up.cancel()
+        loop.call_soon(given_up.set_result, None)
+        loop.call_soon(int, "nobody waits for this")
+        await asyncio.sleep(0)
+
+    asyncio.run(leave_two_behind())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "ValueError" in line
+    assert "nobody waits for this" in line
