@@ -55,8 +55,12 @@ class CollectorProcess:
     def start(self) -> CollectorProcess:
         """Start the process and wait until it is ready."""
         process = self.spawn()
-        until(lambda: self.listens(process), "the collector to listen")
-        until(lambda: self.get("/readyz").status_code == 200, "the collector to be ready")
+        try:
+            until(lambda: self.listens(process), "the collector to listen")
+            until(lambda: self.get("/readyz").status_code == 200, "the collector to be ready")
+        except BaseException:
+            self.close()  # nobody else knows of it yet
+            raise
         return self
 
     def listens(self, process: subprocess.Popen[bytes]) -> bool:

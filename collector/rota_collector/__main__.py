@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import socket
 import sys
-from collections.abc import Mapping, MutableMapping
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any
 
 import uvloop
 
@@ -25,20 +21,14 @@ from rota_collector import counters, home, log, ports
 from rota_collector.board import Board, Cell
 from rota_collector.child import Keeper
 from rota_collector.clock import Clock, SystemClock
-from rota_collector.config import Address, Config
-from rota_collector.domain.rate import Rates
+from rota_collector.config import Config
+from rota_collector.counters import Counters
 from rota_collector.errors import CollectorError, PortBusy, StartError
 from rota_collector.journal import Journal
 from rota_collector.link import Bell, PublishedExtent
 from rota_collector.log import say
-from rota_collector.proxy import Proxy
-from rota_collector.receive import access, grpc, lineage, otlp, pings, sentry
-from rota_collector.receive.cors import Cors
-from rota_collector.receive.tally import Tally
 from rota_collector.room import Room
-from rota_collector.server import DRAIN_SECONDS, App, HttpServer
-from rota_collector.store.keys import Keys
-from rota_collector.store.lookups import Lookups
+from rota_collector.server import DRAIN_SECONDS, HttpServer
 from rota_collector.supervisor import Supervisor
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who checks a large body
@@ -83,55 +73,37 @@ async def _serve(
     config: Config, listener: socket.socket, tls: SSLContext | None, asked: asyncio.Event, supervisor: Supervisor,
     opened: AsyncExitStack,
 ) -> None:  # fmt: skip
-    clock, board, bell = SystemClock(), Board(), Bell()
+    clock, board, bell, counted = SystemClock(), Board(), Bell(), Counters()
     journal = _open_journal(config, clock, board, bell, opened)
     recorded = journal.durable_end
+    journal.synced = lambda seconds: counted.observe("rota_journal_sync_seconds", seconds)
     api = ports.listen_privately(config.home / "keeper.sock")
     opened.callback((config.home / "keeper.sock").unlink, missing_ok=True)
-    tally = Tally()
-    journal.synced = lambda seconds: tally.counters.observe("rota_journal_sync_seconds", seconds)
-    keeper = Keeper(journal, board, bell, api.socket, say, lambda: _numbers(tally, journal))
+    keeper = Keeper(journal, board, bell, api.socket, say, lambda: _numbers(counted, journal))
     opened.push_async_callback(keeper.stop, KEEPER_SECONDS)
-    await keeper.start()
-    lookups = Lookups(config.home / "control.sqlite")
-    opened.callback(lookups.close)
-    proxy = Proxy(api.path)
-    opened.push_async_callback(proxy.close)
+    await keeper.spawn()
+    from rota_collector.front import Front
 
-    keys = Keys(config.home / "control.sqlite", clock, partial(board.__getitem__, Cell.KEY_CHANGES))
-    opened.callback(keys.close)
-    access.refuse_open_ports(keys, ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
-    gate = access.Gate(keys, Rates(config.ingest_rate, clock.monotonic))
-
-    grpc_address = _serve_grpc(config.grpc, journal, config, tally, gate, opened) if config.grpc else None
-    versions = partial(board.__getitem__, Cell.POLICY_VERSIONS)
-    receiver = otlp.Receiver(journal, max_body=config.max_body, policy_versions=versions, tally=tally, gate=gate)
-    opened.callback(receiver.close)
-    rates = Rates(config.ping_rate, clock.monotonic)
-    pinged = pings.Receiver(journal, keys, lookups, clock, recorded, rates)
-    doors = {
-        sentry.PATH: sentry.door(journal, keys, clock, config.max_body, say),
-        lineage.PATH: lineage.door(journal, keys, clock, config.max_body),
-    }
+    await keeper.ready()
+    front = Front(config, journal, recorded, board, counted, clock, api.path, opened)
+    grpc_address = front.serve_grpc(config.grpc) if config.grpc else None
     http = str(ports.bound(listener))
-    received = Cors(receiver, config.cors_origins) if config.cors_origins else receiver
-    app = _route(received, pinged, doors, access.Nearby(proxy, keys))
     local = _listen_local(config.http_socket, opened)
-    server = HttpServer(app, listener, DRAIN_SECONDS, tls=tls, local=local, most_connections=config.connections)
+    server = HttpServer(front.app, listener, DRAIN_SECONDS, tls=tls, local=local, most_connections=config.connections)
     serving = asyncio.create_task(server.run_until_stopped())
     opened.callback(home.withdraw, config.home)
     home.publish(config.home, http, grpc_address)
     url = f"{'https' if tls else 'http'}://{http}"
     say(f"listening on {url}" + (f", gRPC on {grpc_address}" if grpc_address else "") + f" (home {config.home})")
-    watching = asyncio.create_task(supervisor.follow(app, f"listening on {url}"))
+    watching = asyncio.create_task(supervisor.follow(front.app, f"listening on {url}"))
     await _serve_until(asked, board, server, serving)
     watching.cancel()
 
 
-def _numbers(tally: Tally, journal: Journal) -> dict[str, float]:
+def _numbers(counted: Counters, journal: Journal) -> dict[str, float]:
     """What this process counts, for /metrics, which the keeper answers."""
     end = {"rota_journal_bytes_total": journal.durable_end}
-    return {**tally.counters.read(), **end, **counters.of_process("front"), **log.counted("front")}
+    return {**counted.read(), **end, **counters.of_process("front"), **log.counted("front")}
 
 
 def _asked_to_stop(supervisor: Supervisor) -> asyncio.Event:
@@ -165,19 +137,6 @@ def _listen_local(path: Path | None, opened: AsyncExitStack) -> socket.socket | 
     return sock
 
 
-def _serve_grpc(
-    address: Address, journal: Journal, config: Config, tally: Tally, gate: access.Gate, opened: AsyncExitStack
-) -> str:  # fmt: skip
-    """Listen for gRPC; returns where."""
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it speaks on stderr when we start the keeper again, and need not
-    try:
-        receiver = grpc.Receiver(journal, str(address), max_body=config.max_body, tls=config.tls, tally=tally, gate=gate)
-    except OSError as error:
-        raise PortBusy(str(error)) from error
-    opened.callback(receiver.close)
-    return str(address._replace(port=receiver.port))
-
-
 async def _serve_until(asked: asyncio.Event, board: Board, server: HttpServer, serving: asyncio.Task[None]) -> None:
     """Serve until asked to stop; then let requests under way finish, for a while."""
     waiting = asyncio.create_task(asked.wait())
@@ -189,20 +148,6 @@ async def _serve_until(asked: asyncio.Event, board: Board, server: HttpServer, s
     board[Cell.STOPPING] = 1  # answers without an end come to theirs
     server.stop()
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
-
-
-def _route(receiver: App, pinged: App, doors: Mapping[re.Pattern[str], App], api: App) -> App:
-    """Requests under /v1 are telemetry, under /ping pings, at some addresses other people's; everything else is the API's."""
-
-    async def route(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        path = scope["path"]
-        app = receiver if path.startswith("/v1/") else pinged if path.startswith("/ping/") else door(path) or api
-        await app(scope, receive, send)
-
-    def door(path: str) -> App | None:
-        return next((app for pattern, app in doors.items() if pattern.fullmatch(path)), None)
-
-    return route
 
 
 if __name__ == "__main__":

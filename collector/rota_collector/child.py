@@ -33,9 +33,8 @@ class Keeper:
         self._ready = asyncio.Event()
         self.restarts = 0
 
-    async def start(self) -> None:
-        """Start it; returns when it serves. Raises StartError when it ends instead."""
-        await self._spawn()
+    async def ready(self) -> None:
+        """Wait until the one that was spawned serves. Raises StartError when it ends instead."""
         ready = asyncio.ensure_future(self._ready.wait())
         ended = asyncio.ensure_future(self._ended())
         await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -58,7 +57,8 @@ class Keeper:
             self._process.kill()
             await self._process.wait()
 
-    async def _spawn(self) -> None:
+    async def spawn(self) -> None:
+        """Start it, and go on."""
         ours, theirs = socket.socketpair()
         with theirs:
             fds = (self._board.fd, self._bell.reader, theirs.fileno(), self._api.fileno())
@@ -83,7 +83,7 @@ class Keeper:
             await asyncio.sleep(wait_seconds)
             wait_seconds = min(2 * wait_seconds, _LONGEST_WAIT_SECONDS)
             self.restarts += 1
-            await self._spawn()
+            await self.spawn()
             ended = asyncio.ensure_future(self._ended())
 
 

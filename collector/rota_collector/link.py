@@ -20,7 +20,7 @@ from struct import error as StructError  # noqa: N812 (a class, in spite of its 
 
 from rota_collector.board import Board, Cell
 from rota_collector.errors import JournalClosed, JournalError, JournalFailed, JournalFull
-from rota_collector.journal import Extent, Journal, Reader, Record, Signal
+from rota_collector.journal import Extent, Journal, Reader, Signal
 
 _REQUEST = Struct("<BI")  # signal (or _READY, _NUMBERS), payload length
 _ANSWER = Struct("<BQI")  # 0, or which error; offset; length of the error's text
@@ -113,35 +113,16 @@ class _FollowedExtent(Extent):
         self._gone()
 
 
-class JournalLink:
+class JournalLink(Reader):
     """In the keeper: the journal in ``directory``, which the front writes. Any thread.
 
     ``bell`` and ``sock`` are the keeper's ends; ``gone`` is called when the front has ended.
     """
 
     def __init__(self, directory: Path, board: Board, bell: int, sock: socket.socket, gone: Callable[[], None]) -> None:
-        self._extent = _FollowedExtent(board, bell, gone)
-        self._reader = Reader(directory, self._extent)
+        super().__init__(directory, _FollowedExtent(board, bell, gone))
         self._socket, self._turn = sock, threading.Lock()
         self._answers = sock.makefile("rb")
-
-    @property
-    def durable_end(self) -> int:
-        """The offset after the last record that is on disk."""
-        return self._reader.durable_end
-
-    @property
-    def damage(self) -> dict[int, int]:
-        """As ``Reader`` has it."""
-        return self._reader.damage
-
-    def read(self, offset: int, max_bytes: int) -> list[Record]:
-        """As ``Reader`` has it."""
-        return self._reader.read(offset, max_bytes)
-
-    def wait_beyond(self, offset: int, timeout_seconds: float) -> bool:
-        """As ``Reader`` has it."""
-        return self._reader.wait_beyond(offset, timeout_seconds)
 
     def ready(self) -> None:
         """Tell the front that we serve."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, MutableMapping
 from typing import Any
 
 import httpcore
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from rota_collector.asgi import Receive, Send
 
 _CONNECTIONS = 200  # requests under way; more wait
 _KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them

@@ -7,17 +7,16 @@ import contextlib
 import json
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rota_collector import connections
+from rota_collector.asgi import App
 from rota_collector.connections import Crowd
 from rota_collector.ports import BACKLOG
-
-App = Callable[..., Awaitable[None]]
 
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
 MOST_CONNECTIONS = 10_000
@@ -45,8 +44,9 @@ class HttpServer(uvicorn.Server):
         tls: ssl.SSLContext | None = None, local: socket.socket | None = None, most_connections: int = MOST_CONNECTIONS,
     ) -> None:  # fmt: skip
         config = uvicorn.Config(
-            app, http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, timeout_keep_alive=int(_IDLE_SECONDS), timeout_graceful_shutdown=int(drain_seconds),
+            app, interface="asgi3", http=_Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, proxy_headers=False, timeout_keep_alive=int(_IDLE_SECONDS),
+            timeout_graceful_shutdown=int(drain_seconds),
         )  # fmt: skip
         super().__init__(config)
         self._listener, self._tls, self._local = listener, tls, local

@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
-App = Callable[..., Awaitable[None]]
+from rota_collector.asgi import App
 
 _SOONEST_SECONDS = 0.1  # between looks, until we are ready
 _RESTFUL_SECONDS = 5.0  # and from then on; more often for a short watchdog

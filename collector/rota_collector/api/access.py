@@ -23,8 +23,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 from rota.rules.sharing import shares
 from rota_collector.api import shape
 from rota_collector.api.envelope import ApiError, answer, refusal
-from rota_collector.api.guard import App, Receive, Scope, Send
 from rota_collector.api.stores import Stores
+from rota_collector.asgi import App, Message, Receive, Send
 from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
@@ -88,7 +88,7 @@ class Door:
     ) -> None:  # fmt: skip
         self._app, self._keys, self._shared, self._rates = app, keys, shared, rates
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         app = self._app
         if scope["type"] == "http" and scope["path"].startswith(_CLOSED) and scope["path"] not in _FOR_ANYBODY:
@@ -146,7 +146,7 @@ def _stranger(what: str) -> _TurnedAway:
     return _TurnedAway(401, "no_key", f"needs a key: {what}", hint, ("WWW-Authenticate", "Bearer"))
 
 
-def key_in(scope: Scope) -> str:
+def key_in(scope: Message) -> str:
     """The key that a request carries; empty: none."""
     kind, _, plain = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     return plain.strip() if kind.lower() == "bearer" else ""

@@ -32,8 +32,9 @@ from rota_collector.api import (
     tail,
     workflows,
 )
-from rota_collector.api.guard import App, Guard
+from rota_collector.api.guard import Guard
 from rota_collector.api.stores import Progress, Stores, Tails
+from rota_collector.asgi import App
 
 __all__ = ["Progress", "Stores", "Tails", "create"]
 

@@ -6,20 +6,16 @@ answers. Its requests then name that name in Host, and they name the page in Ori
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from rota.wire.names import COLLECTOR_HEADER
 from rota_collector.api.envelope import refusal
+from rota_collector.asgi import App, Message, Receive, Send
 from rota_collector.config import is_loopback
 from rota_collector.errors import StoreError
 from rota_collector.store.keys import Keys
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _READING = ("GET", "HEAD", "OPTIONS")
 
@@ -31,7 +27,7 @@ class Guard:
         self._app, self._keys = app, keys
         self._header = (COLLECTOR_HEADER.lower().encode(), version.encode())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
         async def signed(message: MutableMapping[str, Any]) -> None:
@@ -43,7 +39,7 @@ class Guard:
         app: App = self._app if refused is None else refused
         await app(scope, receive, signed)
 
-    def _refused(self, scope: Scope) -> Any | None:
+    def _refused(self, scope: Message) -> Any | None:
         host, origin = _header(scope, b"host"), _header(scope, b"origin")
         if scope["path"].startswith(("/api", "/metrics")) and not _is_ours("//" + host) and self._is_open():
             return refusal(
@@ -62,7 +58,7 @@ class Guard:
             return True
 
 
-def _header(scope: Scope, wanted: bytes) -> str:
+def _header(scope: Message, wanted: bytes) -> str:
     return next((value for name, value in scope["headers"] if name == wanted), b"").decode("latin-1")
 
 

@@ -54,24 +54,36 @@ def run_events(records: Sequence[Record]) -> list[RunEvent]:
 class RunEventsForTwo:
     """``run_events`` for two readers of one journal, in any threads: what the first one decodes is kept for the second.
 
-    Each reads every record once, and they are seldom far apart. At most ``most`` records are kept, the newest.
+    Each reads every record once, in order, and they are seldom far apart. No more than ``most`` events are kept.
     """
 
-    def __init__(self, most: int = 4096) -> None:
+    def __init__(self, most: int = 10_000) -> None:
         self._most, self._turn = most, threading.Lock()
         self._kept: dict[int, list[RunEvent]] = {}  # by the record's offset
+        self._size = 0
 
     def __call__(self, records: Sequence[Record]) -> list[RunEvent]:
         """As ``run_events``."""
+        found = [(record, self._taken(record.offset)) for record in records]
+        return [event for record, events in found for event in events or self._decoded(record, records[0].offset)]
+
+    def _taken(self, offset: int) -> list[RunEvent]:
         with self._turn:
-            known = {record.offset: self._kept.pop(record.offset) for record in records if record.offset in self._kept}
-        found = {record.offset: known.get(record.offset) or list(_run_events(record)) for record in records}
-        with self._turn:
-            new = [offset for offset, events in found.items() if events and offset not in known][-self._most :]
-            for offset in list(self._kept)[: max(0, len(self._kept) + len(new) - self._most)]:
-                del self._kept[offset]
-            self._kept |= {offset: found[offset] for offset in new}
-        return [event for record in records for event in found[record.offset]]
+            events = self._kept.pop(offset, [])
+            self._size -= len(events)
+        return events
+
+    def _decoded(self, record: Record, reading_from: int) -> list[RunEvent]:
+        events = list(_run_events(record))
+        if events:
+            with self._turn:
+                if self._size + len(events) > self._most:  # first goes what the other one left out, or will need last of all
+                    self._kept = {offset: kept for offset, kept in self._kept.items() if offset >= reading_from}
+                    self._size = sum(map(len, self._kept.values()))
+                if self._size + len(events) <= self._most and record.offset not in self._kept:
+                    self._kept[record.offset] = events
+                    self._size += len(events)
+        return events
 
 
 def _run_events(record: Record) -> Iterable[RunEvent]:

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from rota_collector import _files
-from rota_collector._records import HEADER, Record, Segment, Signal, header, records
+from rota_collector._records import HEADER, Segment, Signal, header, records
 from rota_collector.clock import Clock
 from rota_collector.errors import JournalClosed, JournalError, JournalFailed, JournalFull
 from rota_collector.journal.extent import Extent
@@ -35,7 +35,7 @@ class _Waiting(NamedTuple):
     loop: asyncio.AbstractEventLoop | None
 
 
-class Journal:
+class Journal(Reader):
     """Append-only log of requests in ``directory``. One process writes it; its threads may read it.
 
     Opening verifies the last segment: bytes after the last whole record (a write that a crash cut short, never
@@ -55,9 +55,9 @@ class Journal:
         extent: Extent | None = None,
         why_full: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._directory, self._clock, self._extent = directory, clock, extent or Extent()
+        super().__init__(directory, extent or Extent())
+        self._clock = clock
         self._segment_bytes, self._waiting_limit, self._why_full = segment_bytes, waiting_bytes, why_full
-        self._reader = Reader(directory, self._extent)
         self.torn_bytes = 0
         self._fd = -1  # the segment that is written; -1 after a failure that leaves its state unknown
         self._first = 0  # where it begins
@@ -72,8 +72,7 @@ class Journal:
         try:
             self._lock_fd = _files.lock_directory(directory)
             _files.remove_unfinished(directory)
-            self._durable_end = self._recover()
-            self._extent.advance(self._durable_end)
+            self._extent.advance(self._recover())
         except OSError as error:
             self._release()
             raise _files.refusal(error, directory) from error
@@ -175,14 +174,14 @@ class Journal:
 
     def _commit(self, group: list[_Waiting]) -> list[int]:
         """Writes and syncs a group. On any error nothing of it counts, and the file is as before or given up."""
-        if self._fd < 0 or self._durable_end - self._first >= self._segment_bytes:
+        if self._fd < 0 or self.durable_end - self._first >= self._segment_bytes:
             self._start_segment()
-        offsets, buffers, end = [], [], self._durable_end
+        offsets, buffers, end = [], [], self.durable_end
         for waiting in group:
             offsets.append(end)
             buffers += [header(end, waiting.signal, waiting.received_ns, waiting.payload), waiting.payload]
             end += HEADER.size + len(waiting.payload)
-        position = self._durable_end - self._first
+        position = self.durable_end - self._first
         try:
             _files.write_all(self._fd, buffers, position)
         except OSError:
@@ -197,14 +196,13 @@ class Journal:
             self._give_up_segment()
             raise
         self.synced(self._clock.monotonic() - began)
-        self._durable_end = end
         self._extent.advance(end)
         return offsets
 
     def _start_segment(self) -> None:
         self._give_up_segment()
         # One that never got a durable record has the same name and is replaced.
-        self._fd, self._first = _files.create_segment(self._directory, self._durable_end), self._durable_end
+        self._fd, self._first = _files.create_segment(self._directory, self.durable_end), self.durable_end
 
     def _cut_back(self, position: int) -> None:
         try:
@@ -217,25 +215,7 @@ class Journal:
             os.close(self._fd)
         self._fd = -1
 
-    # -- reading --------------------------------------------------------------------------------------------------
-
-    @property
-    def durable_end(self) -> int:
-        """The offset after the last record that is on disk."""
-        return self._durable_end
-
-    @property
-    def damage(self) -> dict[int, int]:
-        """As ``Reader`` has it."""
-        return self._reader.damage
-
-    def read(self, offset: int, max_bytes: int) -> list[Record]:
-        """As ``Reader`` has it."""
-        return self._reader.read(offset, max_bytes)
-
-    def wait_beyond(self, offset: int, timeout_seconds: float) -> bool:
-        """Blocks until there may be a record from ``offset`` on; False after ``timeout_seconds``, or when closed without one."""
-        return self._reader.wait_beyond(offset, timeout_seconds)
+    # -- opening -------------------------------------------------------------------------------------------------------
 
     def _recover(self) -> int:
         """Verifies the last segment, cuts what a crash left unfinished, and returns the end of what is whole."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+
+from rota_collector.asgi import Receive
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 ENCODINGS = (b"", b"identity", b"gzip", b"zstd", b"deflate")
 _STEP = 1 << 18

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any
 
-from rota_collector.receive.bodies import Receive
-from rota_collector.receive.otlp import Headers, Send
-
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+from rota_collector.asgi import App, Receive, Send
+from rota_collector.receive.otlp import Headers
 
 _KEEP_SECONDS = 7200  # how long a browser need not ask again; more than Chromium takes
 _SEEN = b"retry-after, rota-collector, rota-policy"  # of an answer, by the page

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 from rota.wire import names
 from rota_collector import __version__
+from rota_collector.asgi import Receive, Send
 from rota_collector.clock import Clock
 from rota_collector.errors import JournalError, Malformed, StoreError
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import bodies
 from rota_collector.receive.access import is_local
 from rota_collector.receive.answers import RETRY_SECONDS
-from rota_collector.receive.otlp import Headers, Send
+from rota_collector.receive.otlp import Headers
 from rota_collector.store.keys import INGEST, PING, Key, Keys
 
 LARGEST_BODY = 1 << 20  # bytes: it is decoded at once, and others wait for that
@@ -84,7 +85,7 @@ class Door:
         self._journal, self._keys, self._clock, self._max_body = journal, keys, clock, min(max_body, LARGEST_BODY)
         self._key_of, self._understand = key_of, understand
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             said = await self._keep(scope, receive)
@@ -101,7 +102,7 @@ class Door:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _keep(self, scope: MutableMapping[str, Any], receive: bodies.Receive) -> Said:
+    async def _keep(self, scope: MutableMapping[str, Any], receive: Receive) -> Said:
         if scope["method"] != "POST":
             raise Refused(405, "method", f"send POST, not {scope['method']}", "", (b"allow", b"POST"))
         headers = dict(scope["headers"])

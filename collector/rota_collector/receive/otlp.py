@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, NamedTuple
 
 from google.rpc.status_pb2 import Status
 
 from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 from rota_collector import __version__
+from rota_collector.asgi import Receive, Send
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import JournalError, Malformed, Refused, StoreError
 from rota_collector.journal import Journal, Signal
@@ -18,7 +19,6 @@ from rota_collector.receive.answers import Kind
 from rota_collector.receive.intake import Intake
 from rota_collector.receive.tally import HTTP, Tally
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _PROTOBUF, _JSON = b"application/x-protobuf", b"application/json"
@@ -73,7 +73,7 @@ class Receiver:
             for content_type in (_PROTOBUF, _JSON)
         }
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answers one request to a path that begins with ``/v1/``."""
         path = scope["path"]
         content_type, encoding, length = _about_body(scope["headers"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from rota.wire import events, names
 from rota_collector import __version__
+from rota_collector.asgi import Receive, Send
 from rota_collector.clock import Clock
 from rota_collector.domain import ping as pinged
 from rota_collector.domain.ping import BODY_LIMIT, METHODS, Ping, Refused
@@ -20,8 +21,8 @@ from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.errors import JournalError, StoreError, TooOften
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.answers import RETRY_SECONDS
-from rota_collector.receive.bodies import Disconnected, Receive
-from rota_collector.receive.otlp import Headers, Send
+from rota_collector.receive.bodies import Disconnected
+from rota_collector.receive.otlp import Headers
 from rota_collector.receive.ping_runs import SOURCE, PingRun, PingRuns
 from rota_collector.store.keys import Keys
 from rota_collector.store.lookups import Lookups

@@ -118,4 +118,9 @@ def test_what_one_reader_decoded_another_need_not(monkeypatch: pytest.MonkeyPatc
     assert newly_decoded(records[:3]) == [0, 1, 2]
     assert newly_decoded(records[:2]) == [], "the second reader decoded what the first did"
     assert newly_decoded(records) == [0, 1, 3, 4, 5]
-    assert newly_decoded(records) == [0, 2], "one that both had is kept, or more than may be"
+    assert newly_decoded(records) == [2, 5], "one that both had is kept, or more than may be"
+
+    read = to_rows.RunEventsForTwo(most=2)
+    assert newly_decoded(records[:2]) == [0, 1]
+    assert newly_decoded(records[4:]) == [4, 5]
+    assert newly_decoded(records[4:]) == [], "what nobody will read any more takes the room of what somebody will"
