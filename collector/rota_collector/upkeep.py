@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,12 @@ from rota_collector.config import Config
 from rota_collector.errors import CollectorError, HomeLocked, StoreError
 from rota_collector.journal import Journal
 from rota_collector.store import copies, database
-from rota_collector.store.clone import clone
+from rota_collector.store.clone import NEVER, clone
 from rota_collector.store.telemetry import Telemetry
 from rota_collector.watch.retention import segments
 
 JOURNAL, COPIES = "journal", "copies"
 _BATCH_BYTES = 32 << 20
-_NEVER = threading.Event()
 _SAID_SECONDS = 1.0  # between two words on how far it is
 
 
@@ -201,7 +199,7 @@ def vacuum(directory: Path) -> str:
         return "asked the running collector: it writes telemetry.duckdb anew in the background, and says so"
     try:
         before = _checkpointed(directory / copies.TELEMETRY)
-        copies.run_aside("compact", [directory / copies.TELEMETRY, database.compacted(directory / copies.TELEMETRY)], _NEVER)
+        copies.run_aside("compact", [directory / copies.TELEMETRY, database.compacted(directory / copies.TELEMETRY)], NEVER)
         Telemetry.open(directory / copies.TELEMETRY).close()  # takes it
     finally:
         os.close(fd)

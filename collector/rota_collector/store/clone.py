@@ -14,11 +14,11 @@ from pathlib import Path
 from rota_collector.errors import CopyFailed
 
 _FICLONE = 0x40049409  # the copy shares its blocks with the original, where the file system can do that (btrfs, XFS)
-_STEP = 1 << 20  # on its way to the disk before the next: a journal there must not wait for gigabytes that nobody waits for
-_NEVER = threading.Event()
+_STEP = 1 << 20
+NEVER = threading.Event()
 
 
-def clone(source: Path, target: Path, stopping: threading.Event = _NEVER) -> None:
+def clone(source: Path, target: Path, stopping: threading.Event = NEVER) -> None:
     """Copy a file, durably, all but its name. Raises CopyFailed; ``stopping`` ends it early."""
     try:
         with source.open("rb") as original, target.open("wb") as copy:
@@ -44,15 +44,27 @@ def _share(original: int, copy: int) -> bool:
 
 
 def _copy(original: int, copy: int, stopping: threading.Event) -> None:
-    """In small steps, half of the time idle. A sync after each would be in the journal's way; one at the end has little to do."""
-    done = 0
+    pace = Pace(copy, stopping)
     while data := os.read(original, _STEP):
-        begun = time.monotonic()
         written = 0
         while written < len(data):
             written += os.write(copy, data[written:])
+        pace.keep()
+
+
+class Pace:
+    """Writes a large file in small steps, half of the time idle, so that a journal on the same disk is not kept waiting.
+
+    A sync after each step would be in its way; one at the end has little to do. ``stopping`` ends it early.
+    """
+
+    def __init__(self, fd: int, stopping: threading.Event) -> None:
+        self._fd, self._stopping, self._began = fd, stopping, time.monotonic()
+
+    def keep(self) -> None:
+        """A step was written. Raises CopyFailed when it is not to go on."""
         if sys.platform == "linux":
-            os.posix_fadvise(copy, done, len(data), os.POSIX_FADV_DONTNEED)  # begins to write it out, and does not wait
-        done += len(data)
-        if stopping.wait(time.monotonic() - begun):
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)  # begins to write it out, and does not wait
+        if self._stopping.wait(time.monotonic() - self._began):
             raise CopyFailed("the copy was given up: the collector is stopping")
+        self._began = time.monotonic()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rota_collector import _files
 from rota_collector.errors import CopyFailed
-from rota_collector.store.clone import clone
+from rota_collector.store.clone import NEVER, Pace, clone
 
 if TYPE_CHECKING:
     from rota_collector.store.telemetry import Telemetry
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TELEMETRY, CONTROL = "telemetry.duckdb", "control.sqlite"
 _ABOUT = "copy.json"
 _POLL_SECONDS = 0.2
+_PAGES = 256  # of SQLite, in one step: 1 MiB
 
 
 class Copy(NamedTuple):
@@ -94,7 +95,7 @@ def _refuse_without_room(home: Path, reserve: int) -> None:
 def _fill(directory: Path, telemetry: Telemetry, control: Path, stopping: threading.Event) -> Copy:
     with telemetry.frozen() as frozen:
         clone(frozen.path, directory / TELEMETRY, stopping)
-    copy_control(control, directory / CONTROL)
+    copy_control(control, directory / CONTROL, stopping)
     found = _read_back(directory / TELEMETRY, stopping)
     if found != {"offset": frozen.offset, "rows": frozen.rows}:
         raise CopyFailed(f"the copy of {frozen.path} holds {found}, and not {frozen.rows} up to {frozen.offset}: it is not used")
@@ -108,11 +109,13 @@ def _fill(directory: Path, telemetry: Telemetry, control: Path, stopping: thread
     return copy
 
 
-def copy_control(control: Path, target: Path) -> None:
+def copy_control(control: Path, target: Path, stopping: threading.Event = NEVER) -> None:
     """Copy the control store, whoever uses it meanwhile, and check the copy. Raises CopyFailed."""
     try:
-        with contextlib.closing(sqlite3.connect(control)) as original, contextlib.closing(sqlite3.connect(target)) as copy:
-            original.backup(copy)
+        with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            copy.execute("PRAGMA journal_mode=OFF")
+            copy.execute("PRAGMA synchronous=OFF")
+            _copy_pages(control, copy, target, stopping)
             problems = [text for (text,) in copy.execute("PRAGMA quick_check")]
     except sqlite3.Error as error:
         raise CopyFailed(f"cannot copy {control} to {target}: {error}") from error
@@ -120,6 +123,15 @@ def copy_control(control: Path, target: Path) -> None:
         raise CopyFailed(f"the copy of {control} is damaged: {'; '.join(problems[:3])}. Is {control} itself?")
     with target.open("rb") as file:
         _files.sync(file.fileno())
+
+
+def _copy_pages(control: Path, copy: sqlite3.Connection, target: Path, stopping: threading.Event) -> None:
+    with contextlib.closing(sqlite3.connect(control, isolation_level=None)) as original, target.open("rb") as written:
+        # SQLite begins anew whenever somebody wrote between two steps, unless the connection sees the same all the time.
+        original.execute("BEGIN")
+        original.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        pace = Pace(written.fileno(), stopping)
+        original.backup(copy, pages=_PAGES, progress=lambda *_: pace.keep())
 
 
 def control_offset(path: Path) -> int:

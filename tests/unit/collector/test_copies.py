@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +81,30 @@ def test_a_copy_is_of_one_moment_however_much_is_written_meanwhile(store: Teleme
     finally:
         done.set()
         writer.join()
+
+
+def test_control_is_copied_as_of_one_moment_in_small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes meanwhile neither waits for the copy nor makes it begin anew."""
+    path = tmp_path / "control.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE events (number, said)")
+        writer.executemany("INSERT INTO events VALUES (?, ?)", ((number, "x" * 1000) for number in range(1000)))
+        steps = 0
+
+        class Meanwhile(copies.Pace):
+            def keep(self) -> None:
+                nonlocal steps
+                steps += 1
+                assert steps < 1000, "it begins anew whenever something is written"
+                writer.execute("INSERT INTO events VALUES (?, 'meanwhile')", [1000 + steps])
+
+        monkeypatch.setattr(copies, "Pace", Meanwhile)
+        monkeypatch.setattr(copies, "_PAGES", 16)
+        copies.copy_control(path, tmp_path / "copy.sqlite", NEVER)
+    assert steps > 10
+    with contextlib.closing(sqlite3.connect(tmp_path / "copy.sqlite")) as copy:
+        assert copy.execute("SELECT count(*), max(number) FROM events").fetchone() == (1000, 999)
 
 
 def test_only_the_latest_copy_is_kept(store: Telemetry, tmp_path: Path) -> None:
