@@ -390,6 +390,18 @@ ORDER BY at_ns, place;
 
 -- name: found_logs
 -- Log records of any runs in [since, until), the last first; rows of one time in a fixed order, so that pages can be cut there.
+WITH found AS MATERIALIZED (
+    SELECT rowid AS id FROM logs
+    WHERE logged_at >= make_timestamp_ns($since_ns) AND logged_at < make_timestamp_ns($until_ns)
+      AND ($workflow IS NULL OR workflow = $workflow)
+      AND ($pattern IS NULL OR workflow GLOB $pattern)
+      AND severity >= $severity
+      AND (NOT $told OR event_name IS NULL OR event_name NOT IN
+           ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
+      AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
+    ORDER BY logged_at DESC, span_id, event_id, body, attributes
+    LIMIT $limit OFFSET $skip
+)
 SELECT
     epoch_ns(logged_at) AS at_ns,
     coalesce(severity_text, ['trace', 'debug', 'info', 'warn', 'error', 'fatal'][(severity + 3) // 4]) AS severity,
@@ -403,18 +415,23 @@ SELECT
     service,
     host
 FROM logs
-WHERE logged_at >= make_timestamp_ns($since_ns) AND logged_at < make_timestamp_ns($until_ns)
-  AND ($workflow IS NULL OR workflow = $workflow)
-  AND ($pattern IS NULL OR workflow GLOB $pattern)
-  AND severity >= $severity
-  AND (NOT $told OR event_name IS NULL OR event_name NOT IN
-       ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
-  AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
-ORDER BY logged_at DESC, span_id, event_id, body, attributes
-LIMIT $limit OFFSET $skip;
+WHERE rowid IN (SELECT id FROM found)
+ORDER BY logged_at DESC, span_id, event_id, body, attributes;
 
 -- name: found_spans
 -- The same of spans.
+WITH found AS MATERIALIZED (
+    SELECT rowid AS id FROM spans
+    WHERE started_at >= make_timestamp_ns($since_ns) AND started_at < make_timestamp_ns($until_ns)
+      AND ($workflow IS NULL OR workflow = $workflow)
+      AND ($pattern IS NULL OR workflow GLOB $pattern)
+      AND (NOT $failed OR status = 2)
+      AND ($min_duration_ns IS NULL OR duration_ns >= $min_duration_ns)
+      AND ($text IS NULL OR contains(lower(name), lower($text)) OR contains(lower(status_message), lower($text))
+           OR contains(lower(attributes), lower($text)))
+    ORDER BY started_at DESC, span_id, trace_id
+    LIMIT $limit OFFSET $skip
+)
 SELECT
     epoch_ns(started_at) AS started_ns,
     epoch_ns(started_at) + duration_ns AS ended_ns,
@@ -433,15 +450,8 @@ SELECT
     service,
     host
 FROM spans
-WHERE started_at >= make_timestamp_ns($since_ns) AND started_at < make_timestamp_ns($until_ns)
-  AND ($workflow IS NULL OR workflow = $workflow)
-  AND ($pattern IS NULL OR workflow GLOB $pattern)
-  AND (NOT $failed OR status = 2)
-  AND ($min_duration_ns IS NULL OR duration_ns >= $min_duration_ns)
-  AND ($text IS NULL OR contains(lower(name), lower($text)) OR contains(lower(status_message), lower($text))
-       OR contains(lower(attributes), lower($text)))
-ORDER BY started_at DESC, span_id, trace_id
-LIMIT $limit OFFSET $skip;
+WHERE rowid IN (SELECT id FROM found)
+ORDER BY started_at DESC, span_id, trace_id;
 
 -- name: run_attributes
 -- What the states of a run say beside the state: of each resource and record, the last first.
