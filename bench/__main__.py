@@ -23,6 +23,7 @@ MEASUREMENTS = (
     "watching",
     "ingest",
     "scale",
+    "curve",
     "page",
 )
 QUICK = 0.15

@@ -31,7 +31,7 @@ def measure(effort: float) -> list[Figure]:
         home = work / "server"
         seeded = _seed(home, requests)
         bytes_a_span = _size(home / "telemetry.duckdb") / seeded
-        stored = _fill(home / "telemetry.duckdb", _STORED) if effort >= 1 else seeded
+        stored = fill(home / "telemetry.duckdb", _STORED) if effort >= 1 else seeded
         rounds = _in_turn(home, work, share(_ROUNDS, effort, least=1), requests)
         behind = _phoenix(work)
     return [*_figures(rounds, requests, stored), _stored_bytes(bytes_a_span, seeded), *_behind(rounds, behind)]
@@ -40,11 +40,12 @@ def measure(effort: float) -> list[Figure]:
 def _seed(home: Path, requests: int) -> int:
     """A first, unmeasured round: it makes the store, and what a clean stop leaves of it tells the bytes. Spans stored."""
     with servers.collector(home) as collector:
-        _send_and_see(collector, requests)
+        send_and_see(collector, requests)
     return requests * SPANS
 
 
-def _fill(store: Path, rows: int) -> int:
+def fill(store: Path, rows: int) -> int:
+    """Multiply the spans of a stopped collector until there are so many, or it takes too long; how many there are."""
     command = [sys.executable, str(PROGRAMS / "fill_store.py"), str(store), str(rows)]
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=300).stdout)
 
@@ -54,7 +55,7 @@ def _in_turn(home: Path, work: Path, rounds: int, requests: int) -> list[tuple[f
     with servers.collector(home) as collector, servers.nothing() as port, receivers.rotel(work) as rotel:
         return [
             (
-                *_send_and_see(collector, requests),
+                *send_and_see(collector, requests),
                 requests * SPANS / load(port, "spans", requests, _CONNECTIONS)["seconds"],
                 requests * SPANS / _insert_seconds(work / f"arrow-{number}.duckdb", requests),
                 requests * SPANS / load(rotel.port, "spans", requests, _CONNECTIONS)["seconds"],
@@ -63,7 +64,7 @@ def _in_turn(home: Path, work: Path, rounds: int, requests: int) -> list[tuple[f
         ]
 
 
-def _send_and_see(collector: servers.Collector, requests: int) -> tuple[float, float]:
+def send_and_see(collector: servers.Collector, requests: int) -> tuple[float, float]:
     """Send so many requests; spans acknowledged a second, and spans a second from the first sent to the last one counted."""
     spans, before = requests * SPANS, collector.count("spans")
     sent = load(collector.port, "spans", requests, _CONNECTIONS)

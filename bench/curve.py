@@ -1,0 +1,69 @@
+"""How the collector goes on as its store grows: spans applied a second, one trace looked up, and the file, from 1 M to 50 M."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import ingest, processes, servers
+from bench.figures import Figure, share
+
+_SIZES = (1_000_000, 5_000_000, 20_000_000, 50_000_000)
+_REQUESTS, _LOOKUPS = 600, 15
+
+
+class Point(NamedTuple):
+    """A store of so many spans."""
+
+    stored: int
+    applied: float  # spans a second
+    lookup_ms: float  # median
+    bytes_a_span: float
+
+
+def measure(effort: float) -> list[Figure]:
+    """The same store, grown in between; each point is compared with the first."""
+    requests = share(_REQUESTS, effort, least=10)
+    with processes.scratch() as work:
+        home = work / "server"
+        with servers.collector(home) as collector:
+            ingest.send_and_see(collector, requests)
+        points = [_point(home, share(size, effort, least=50_000), requests) for size in _SIZES]
+    first = points[0]
+    return [
+        figure
+        for point in points
+        for figure in (
+            _figure(f"applied, {point.stored:,} stored", "spans/s", point.applied, first.applied),
+            _figure(f"one trace looked up, {point.stored:,} stored", "ms", point.lookup_ms, first.lookup_ms),
+            _figure(f"bytes a span, {point.stored:,} stored", "B", point.bytes_a_span, first.bytes_a_span),
+        )
+    ]
+
+
+def _point(home: Path, size: int, requests: int) -> Point:
+    store = home / "telemetry.duckdb"
+    stored = 0
+    while stored < size:  # it gives up after a while
+        stored = ingest.fill(store, size)
+    bytes_a_span = store.stat().st_size / stored
+    with servers.collector(home) as collector:
+        lookup_ms = _lookup_ms(collector)
+        _, applied = ingest.send_and_see(collector, requests)
+    return Point(stored, applied, lookup_ms, bytes_a_span)
+
+
+def _lookup_ms(collector: servers.Collector) -> float:
+    """A trace of the middle, by its id, as the page of a run asks for it."""
+    rows = collector.ask("/api/v1/sql", {"query": "SELECT trace_id FROM spans USING SAMPLE 20 ROWS"})["items"]
+    taken = []
+    for row in rows[:_LOOKUPS]:
+        began = time.perf_counter()
+        collector.ask("/api/v1/sql", {"query": f"SELECT * FROM spans WHERE trace_id = '{row['trace_id']}'"})
+        taken.append((time.perf_counter() - began) * 1000)
+    return sorted(taken)[len(taken) // 2]
+
+
+def _figure(name: str, unit: str, value: float, first: float) -> Figure:
+    return Figure(name, "rota", unit, (value,), "the smallest store", (first,), "ratio")
