@@ -44,7 +44,7 @@ SETTINGS = (
         "ROTA_SETTLE", "2m", "After the collector was down: how long news from then may come before what is missing is missed."
     ),
     Setting("ROTA_API_RATE", "100", f"Requests a second that a key may make of the API; {_BURST}"),
-    Setting("ROTA_PING_RATE", "off", f"Pings a second with one key; {_BURST}"),
+    Setting("ROTA_PING_RATE", "off", f"Pings, Sentry check-ins or OpenLineage requests a second with one key; {_BURST}"),
     Setting("ROTA_INGEST_RATE", "off", f"Requests of telemetry a second with one key; {_BURST}"),
     Setting(
         "ROTA_KEEP_RUNS", "400d", "How long runs, their slots, closed incidents and what was told of them are kept; or `off`."

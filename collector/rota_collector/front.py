@@ -23,7 +23,7 @@ from rota_collector.log import say
 from rota_collector.proxy import Proxy
 from rota_collector.receive import access, grpc, lineage, otlp, pings, sentry
 from rota_collector.receive.cors import Cors
-from rota_collector.receive.tally import Tally
+from rota_collector.receive.tally import Counted, Tally
 from rota_collector.store.keys import Keys
 from rota_collector.store.lookups import Lookups
 
@@ -51,10 +51,11 @@ class Front:
         telemetry = otlp.Receiver(journal, max_body=config.max_body, policy_versions=versions, tally=self._tally, gate=self._gate)
         opened.callback(telemetry.close)
         self._telemetry: App = Cors(telemetry, config.cors_origins) if config.cors_origins else telemetry
-        self._pings: App = pings.Receiver(journal, keys, lookups, clock, recorded, Rates(config.ping_rate, clock.monotonic))
+        rates = Rates(config.ping_rate, clock.monotonic)
+        self._pings: App = Counted(pings.Receiver(journal, keys, lookups, clock, recorded, rates), "pings", self._tally)
         self._doors: dict[re.Pattern[str], App] = {
-            sentry.PATH: sentry.door(journal, keys, clock, config.max_body, say),
-            lineage.PATH: lineage.door(journal, keys, clock, config.max_body),
+            sentry.PATH: Counted(sentry.door(journal, keys, clock, config.max_body, say, rates), "sentry", self._tally),
+            lineage.PATH: Counted(lineage.door(journal, keys, clock, config.max_body, rates), "lineage", self._tally),
         }
         self._api: App = access.Nearby(proxy, keys)
 

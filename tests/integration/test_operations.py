@@ -25,11 +25,15 @@ def test_what_was_received_is_counted(collector):
     """Requests, items and bytes, refusals too; what the receiving process counts is told by the one that answers."""
     collector.send(otlp.log(1, "a"), otlp.log(1, "b"))
     assert collector.post("/v1/traces", {"resourceSpans": 1}).status_code == 400
+    assert collector.get("/ping/of-nobody").status_code == 404
+    assert collector.post("/api/v1/lineage", 1).status_code == 400
     collector.applied()
     found = numbers(collector)
     assert found['rota_requests_total{signal="logs",transport="http",code="200"}'] == 1
     assert found['rota_items_accepted_total{signal="logs"}'] == 2
     assert found['rota_requests_total{signal="traces",transport="http",code="400"}'] == 1
+    assert found['rota_requests_total{signal="pings",transport="http",code="404"}'] == 1
+    assert found['rota_requests_total{signal="lineage",transport="http",code="400"}'] == 1
     assert found["rota_journal_sync_seconds_count"] >= 1
     assert found["rota_journal_bytes_total"] == (collector.home / "journal").joinpath("0" * 20 + ".journal").stat().st_size
     assert found["rota_monitor_ticks_total"] >= 1

@@ -16,6 +16,7 @@ from rota.wire import names
 from rota_collector import __version__
 from rota_collector.asgi import Receive, Send
 from rota_collector.clock import Clock
+from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.errors import JournalError, Malformed, StoreError
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive import bodies
@@ -80,10 +81,10 @@ class Door:
 
     def __init__(
         self, journal: Journal, keys: Keys, clock: Clock, max_body: int,
-        key_of: Callable[[Request], str], understand: Callable[[Request, Asker], Said],
+        key_of: Callable[[Request], str], understand: Callable[[Request, Asker], Said], rates: Rates = NO_LIMIT,
     ) -> None:  # fmt: skip
         self._journal, self._keys, self._clock, self._max_body = journal, keys, clock, min(max_body, LARGEST_BODY)
-        self._key_of, self._understand = key_of, understand
+        self._key_of, self._understand, self._rates = key_of, understand, rates
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -121,6 +122,9 @@ class Door:
         plain = self._key_of(request)
         key = self._keys.find(plain) if plain else None
         if key is not None and (key.scope == PING or key.may(INGEST)):
+            if wait_seconds := self._rates.wait_seconds(key.id):
+                often = f"{key.shown!r} sends more than {self._rates.per_second:g} requests a second"
+                raise Refused(429, "too_often", often, "send it later", (b"retry-after", b"%d" % wait_seconds))
             return Asker(key)
         if is_local and self._keys.is_open and b"origin" not in request.headers:
             return Asker(None)

@@ -16,6 +16,7 @@ from rota_collector import __version__
 from rota_collector.clock import Clock
 from rota_collector.domain import lineage
 from rota_collector.domain.lineage import Dataset, LineageEvent
+from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.errors import Malformed
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.doors import Asker, Door, Request, Said, bearer, event_id
@@ -25,9 +26,9 @@ SOURCE = "openlineage"
 PATH = re.compile(r"/api/v1/lineage/?")
 
 
-def door(journal: Journal, keys: Keys, clock: Clock, max_body: int) -> Door:
+def door(journal: Journal, keys: Keys, clock: Clock, max_body: int, rates: Rates = NO_LIMIT) -> Door:
     """The ASGI application."""
-    return Door(journal, keys, clock, max_body, bearer, _understand)
+    return Door(journal, keys, clock, max_body, bearer, _understand, rates)
 
 
 def _understand(request: Request, asker: Asker) -> Said:

@@ -16,6 +16,7 @@ from rota_collector import __version__
 from rota_collector.clock import Clock
 from rota_collector.domain import checkin
 from rota_collector.domain.checkin import CHECK_IN, CheckIn
+from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.journal import Journal, Signal
 from rota_collector.receive.doors import Asker, Door, Request, Said, event_id
 from rota_collector.receive.ping_runs import uuid7
@@ -28,9 +29,9 @@ _OTHERS = ("event", "transaction", "session", "sessions", "client_report", "log"
 _SCOPE = events.scope(__version__, {})
 
 
-def door(journal: Journal, keys: Keys, clock: Clock, max_body: int, say: Callable[[str], None]) -> Door:
+def door(journal: Journal, keys: Keys, clock: Clock, max_body: int, say: Callable[[str], None], rates: Rates = NO_LIMIT) -> Door:
     """The ASGI application. ``say``: for whoever watches the collector, once for each type of what is not kept."""
-    return Door(journal, keys, clock, max_body, _key_of, _Understanding(say))
+    return Door(journal, keys, clock, max_body, _key_of, _Understanding(say), rates)
 
 
 def _key_of(request: Request) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from rota_collector.clock import ManualClock
 from rota_collector.decode import to_rows
+from rota_collector.domain.rate import Rates
 from rota_collector.journal import Journal
 from rota_collector.receive import lineage, sentry
 from rota_collector.receive.doors import Door
@@ -32,7 +33,7 @@ class Place:
         self.control = Control(folder / "control.sqlite")
         self.keys, self.changes = Keys(self.control.path, self.clock), KeyChanges(self.control.engine)
         self.said: list[str] = []
-        self.lineage = lineage.door(self.journal, self.keys, self.clock, 64 << 20)
+        self.lineage = lineage.door(self.journal, self.keys, self.clock, 64 << 20, Rates(0.2, self.clock.monotonic))
         self.sentry = sentry.door(self.journal, self.keys, self.clock, 64 << 20, self.said.append)
 
     def key(self, scope: str, pattern: str | None = None) -> str:
@@ -114,3 +115,14 @@ def test_what_is_not_kept_of_sentry_is_said_once(place: Place) -> None:
         assert ask(place.sentry, body)[:2] == (200, {"ignored": {"event": 2, "other": 1}})
     assert len(place.said) == 2
     assert place.events() == []
+
+
+def test_a_key_may_not_knock_all_the_time(place: Place) -> None:
+    """Too often is 429, with when to come again; it takes nothing from others."""
+    key, other = f"Bearer {place.key('ping')}", f"Bearer {place.key('ping')}"
+    assert [place.told("a", authorization=key)[0] for _ in range(3)] == [201, 201, 429]
+    status, answer, headers = place.told("a", authorization=key)
+    assert (status, answer["error"]["code"], headers[b"retry-after"]) == (429, "too_often", b"5")
+    assert place.told("a", authorization=other)[0] == 201
+    place.clock.advance(5)
+    assert place.told("a", authorization=key)[0] == 201
