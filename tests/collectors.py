@@ -33,6 +33,15 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS)
     return found
 
 
+def _lives(pid: int) -> bool:
+    """Whether a process still does something: who inherits it may take a second or two to look at its exit status."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1  # of a process with threads, the first
+    except OSError:
+        return False
+
+
 class CollectorProcess:
     """``python -m rota_collector`` in ``home``: start, ask, kill or stop, start again."""
 
@@ -126,7 +135,7 @@ class CollectorProcess:
         keepers = self.keepers()
         self.process.kill()
         self.process.wait()
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in keepers), "the keeper to go with the front")
+        until(lambda: not any(map(_lives, keepers)), "the keeper to go with the front")
         self._client.close()
         self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
 

@@ -29,7 +29,7 @@ SAMPLE = 4
 
 def test_kills_at_some_calls_lose_and_double_nothing(tmp_path):
     """Kills while it ingests, one life after the other on one home: all that was acknowledged is there once, as it was sent."""
-    campaign = Campaign(tmp_path, SCENARIOS["ingest"]._replace(play=SCENARIOS["roll"].play), SEED)
+    campaign = Campaign(tmp_path, SCENARIOS["restart"], SEED)
     for fault in random.Random(SEED).sample(USUAL, SAMPLE):
         campaign.strike(fault)
     campaign.settle()
