@@ -50,6 +50,7 @@ class CollectorProcess:
         self.settings = {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off", **settings}
         self.stderr_path = log
         self.under: list[str] = []  # a command that runs the collector, as strace does
+        self.key = ""  # that every request has, once there are keys
         self.process: subprocess.Popen[bytes] | None = None
         self.addresses: dict[str, Any] = {}
         self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
@@ -89,7 +90,7 @@ class CollectorProcess:
 
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         """GET."""
-        return self._client.get(self.url + path, params=parameters)
+        return self._client.get(self.url + path, params=parameters, headers=self._headers)
 
     def item(self, path: str, **parameters: Any) -> Any:
         """The content of a good answer."""
@@ -99,7 +100,11 @@ class CollectorProcess:
 
     def post(self, path: str, content: Any, **options: Any) -> httpx.Response:
         """POST of JSON."""
-        return self._client.post(self.url + path, json=content, **options)
+        return self._client.post(self.url + path, json=content, **{"headers": self._headers, **options})
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def send(self, *records: otlp.Record) -> None:
         """Deliver log records, acknowledged."""

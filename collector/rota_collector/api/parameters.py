@@ -9,10 +9,10 @@ from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rota_collector.api.envelope import ApiError
+from rota_collector.decode.scalars import LAST_NS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_JSON, _ARROW = 1000, "application/vnd.apache.arrow.stream"
-_MOST_NS = 2**63 - 1
 LONGEST_SECONDS = 10 * 365 * 86_400.0
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
@@ -67,9 +67,12 @@ def of_json(limit: int | None) -> int:
 
 def ns(at: datetime | None) -> int | None:
     """A time as Unix ns; one that 64 bits do not hold (before 1678, after 2262) as the last that they do."""
-    if at is None:
-        return None
-    return max(-_MOST_NS, min((at - _EPOCH) // timedelta(microseconds=1) * 1000, _MOST_NS))
+    return None if at is None else within_bits((at - _EPOCH) // timedelta(microseconds=1) * 1000)
+
+
+def within_bits(at_ns: int) -> int:
+    """The nearest time (Unix ns) that can be stored and compared."""
+    return max(-LAST_NS, min(at_ns, LAST_NS))
 
 
 def taking(*media_types: str, schema: dict[str, Any]) -> dict[str, Any]:
