@@ -47,7 +47,7 @@ class Lasting(Acting):
         """When it ends (Unix ns); None: that was not said. Raises ApiError when it was said twice, or is before ``from_ns``."""
         if self.until is not None and self.seconds is not None:
             raise ApiError(422, "invalid", "both until and seconds are given", "send one of them")
-        end_ns = ns(self.until) if self.seconds is None else from_ns + round(self.seconds * 1e9)
+        end_ns = ns(self.until) if self.seconds is None else within_bits(from_ns + round(self.seconds * 1e9))
         if end_ns is not None and end_ns <= from_ns:
             raise ApiError(422, "invalid", f"until={self.until} is over already", "send a time that is still to come, or seconds")
         return end_ns
