@@ -126,10 +126,12 @@ def _told(many: Sequence[Fault]) -> str:
 class Crusade:
     """Campaigns of one kind of fault, at every point of every scenario in turns, until enough of them happened."""
 
-    def __init__(self, folder: Path, does: Sequence[str], wanted: int, workers: int, tell: Callable[[Crusade], None]) -> None:
+    def __init__(
+        self, folder: Path, does: Sequence[str], wanted: int, workers: int, tell: Callable[[Crusade], None], seed: int = 1
+    ) -> None:
         self._folder, self._does, self._wanted, self._workers, self._tell = folder, does, wanted, workers, tell
         self._lock = threading.Lock()
-        self._units = ((seed, scenario) for seed in itertools.count(1) for scenario in SCENARIOS.values())
+        self._units = ((seed, scenario) for seed in itertools.count(seed) for scenario in SCENARIOS.values())
         self._began = time.monotonic()
         self.lives = self.struck = self.acknowledged = 0
         self.by_scenario: Counter[str] = Counter()

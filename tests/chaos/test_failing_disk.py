@@ -71,7 +71,7 @@ def test_every_error_is_outlived(tmp_path, pytestconfig):
         line = f"errors: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
         kept.keep({**crusade.told(), "workers": workers}, line)
 
-    crusade = Crusade(tmp_path, [NO_SPACE, BROKEN], wanted, workers, tell)
+    crusade = Crusade(tmp_path, [NO_SPACE, BROKEN], wanted, workers, tell, SEED)
     crusade.run()
     assert crusade.problems == []
 

@@ -49,6 +49,6 @@ def test_kills_at_every_call_lose_and_double_nothing(tmp_path, pytestconfig):
         line = f"kills: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
         kept.keep({**crusade.told(), "workers": workers}, line)
 
-    crusade = Crusade(tmp_path, ["signal=KILL"], wanted, workers, tell)
+    crusade = Crusade(tmp_path, ["signal=KILL"], wanted, workers, tell, SEED)
     crusade.run()
     assert crusade.problems == []

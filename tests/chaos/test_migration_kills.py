@@ -30,8 +30,9 @@ SCHEMAS = Path(__file__).parents[1] / "unit" / "collector" / "schemas"
 NAMES = {"telemetry": "telemetry.duckdb", "control": "control.sqlite"}
 STORES = [(store, schema.stem) for store in NAMES for schema in sorted(SCHEMAS.glob(f"{store}-*.sql"))]
 SPANS = """
-    INSERT INTO spans BY NAME SELECT uuid() AS trace_id, i AS span_id, 'a span' AS name, 1 AS kind, now() AS started_at, 0 AS status,
-    '{"rota.calls.count":' || i || '}' AS attributes, 0 AS dropped, 0 AS flags, '{}' AS resource FROM range(3000) r(i)
+    INSERT INTO spans BY NAME SELECT uuid() AS trace_id, i AS span_id, 'a span' AS name, 1 AS kind, now() AS started_at,
+    0 AS status, '{"rota.calls.count":' || i || '}' AS attributes, 0 AS dropped, 0 AS flags, '{}' AS resource
+    FROM range(3000) r(i)
 """
 
 
@@ -64,9 +65,7 @@ class Opener:
 
     def close(self) -> None:
         """Let it end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 @pytest.fixture
@@ -119,15 +118,14 @@ def killed(folder: Path, opener: Opener, store: str, schema: str, tell=lambda _d
         Fault(store, call, nth) for call, most in sorted(counted(opener.log).items()) for nth in range(1, most + 1)
     ]  # fmt: skip
     assert {point.call for point in points} & {"fsync", "fdatasync"}
-    expected, wrong = content(fresh, store), []
+    expected, wrong, struck = content(fresh, store), list[str](), 0
     chosen = random.Random(SEED).sample(points, min(sample, len(points)))
     for done, point in enumerate(chosen, 1):
         home = folder / "home"
         shutil.rmtree(home, ignore_errors=True)
         shutil.copytree(before, home)
         status = opener.open(home, store, Watch(store, (point.call,), f"{point.call}:{KILL}:when={point.nth}"))
-        if status not in (0, -signal.SIGKILL):
-            wrong.append(f"{schema}, {point}: ended with {status}")
+        struck += status == -signal.SIGKILL
         if (again := opener.open(home, store)) != 0:
             wrong.append(f"{schema}, {point}: the next start ended with {again}")
         elif content(home, store) != expected:
@@ -135,7 +133,7 @@ def killed(folder: Path, opener: Opener, store: str, schema: str, tell=lambda _d
         if bad := list(home.glob("*.bad-*")):
             wrong.append(f"{schema}, {point}: {bad} were set aside")
         tell(done, len(chosen))
-    return wrong
+    return [*wrong, *([] if struck >= 0.8 * len(chosen) else [f"{schema}: only {struck} kills of {len(chosen)} struck"])]
 
 
 @pytest.mark.parametrize(("store", "schema"), STORES, ids=str)

@@ -60,7 +60,7 @@ def damaged(path: Path, why: str) -> StoreError:
     """The error that says so, and what to do."""
     return StoreError(
         f"{path} is damaged: {' '.join(why.split())}. {_RESTORE} move it away with its -wal and -shm and start again: {_LOST} "
-        "are those of the last copy in copies/, or gone if there is none. Without keys the collector is open to whoever reaches it"
+        "are those of the last copy in copies/, or gone if there is none. Without keys, it is open to whoever reaches it"
     )
 
 
