@@ -102,6 +102,11 @@ class CollectorProcess:
         """POST of JSON."""
         return self._client.post(self.url + path, json=content, **{"headers": self._headers, **options})
 
+    def put(self, path: str, content: Any) -> None:
+        """PUT of JSON, which must be taken."""
+        answer = self._client.put(self.url + path, json=content, headers=self._headers)
+        assert answer.status_code == 200, answer.text
+
     @property
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
