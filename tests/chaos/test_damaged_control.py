@@ -19,13 +19,13 @@ from typing import NamedTuple
 import pytest
 from chaos.kept import Kept
 from chaos.scenarios import begin
+from made_keys import make_keys
 
 from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import ManualClock
 from rota_collector.errors import StoreError
 from rota_collector.store.control import Control
 from rota_collector.store.control_queries import RunFilter
-from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
 
 SEED = int(os.environ.get("ROTA_SEED", "1"))
@@ -82,8 +82,7 @@ def filled(folder: Path, is_stopped: bool) -> Filled:
     """A store with keys and runs."""
     folder.mkdir()
     control = Control(folder / FILE)
-    changes = KeyChanges(control.engine)
-    keys = [changes.create("admin", now_ns=T0, name=f"key {n}", by="a test")[1] for n in range(6)]
+    keys = make_keys(control, 6)
     for n in range(RUNS):
         run_id, at = f"01990000-0000-7000-8000-{n:012}", T0 + n * 10**9
         states = ("running", "succeeded" if n % 3 else "failed")

@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def old(home: Path, store: str, schema: str) -> Path:
     return home
 
 
-def content(home: Path, store: str) -> list[object]:
+def content(home: Path, store: str) -> Sequence[object]:
     """Everything in a store that nobody has open: what it is made of and what is in it."""
     if store == "telemetry":
         with duckdb.connect(home / NAMES[store], read_only=True) as connection:

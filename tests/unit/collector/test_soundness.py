@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import sqlite3
@@ -10,23 +11,20 @@ from contextlib import closing
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_keys import T0, make_keys
 
 from rota_collector.clock import ManualClock
 from rota_collector.errors import StoreError
 from rota_collector.store import copies
 from rota_collector.store.control import Control
-from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
 from rota_collector.store.soundness import Unread, unread_of
 
-T0 = 1_790_000_000 * 10**9
 
-
-def make_keys(path, many: int = 12) -> list[str]:
+def stopped_store(path, many: int = 12) -> list[str]:
     """Keys in a control store at ``path``, which is closed again."""
     control = Control(path)
-    changes = KeyChanges(control.engine)
-    made = [changes.create("admin", now_ns=T0, name=f"key {n}", by="a test")[1] for n in range(many)]
+    made = make_keys(control, many)
     control.close()
     return made
 
@@ -78,7 +76,7 @@ def test_a_damaged_log_stops_the_start_and_is_left_as_it_is(tmp_path):
     """SQLite would go on without the keys that were made after it; here the second start says the same as the first."""
     path, log = tmp_path / "control.sqlite", tmp_path / "control.sqlite-wal"
     control = Control(path)
-    made = [KeyChanges(control.engine).create("admin", now_ns=T0, name=f"key {n}", by="a test")[1] for n in range(12)]
+    made = make_keys(control, 12)
     kept = [path.read_bytes(), log.read_bytes()]
     control.close()
     path.write_bytes(kept[0])
@@ -89,9 +87,9 @@ def test_a_damaged_log_stops_the_start_and_is_left_as_it_is(tmp_path):
         with pytest.raises(StoreError, match=r"wal is damaged: \d+ transactions .* restore DIR.* truncate -s \d+ ") as refused:
             Control(path)
     assert log.read_bytes() == damaged
-    size = int(re.search(r"truncate -s (\d+)", str(refused.value))[1])
-    with log.open("r+b") as file:
-        file.truncate(size)
+    told = re.search(r"truncate -s (\d+)", str(refused.value))
+    assert told is not None
+    os.truncate(log, int(told[1]))
     Control(path).close()
     keys = Keys(path, ManualClock(T0))
     found = [keys.find(key) is not None for key in made]
@@ -103,7 +101,7 @@ def test_a_damaged_log_stops_the_start_and_is_left_as_it_is(tmp_path):
 def test_a_page_of_zeros_stops_the_start(tmp_path):
     """Any page: what it would have said is not missed only when somebody comes by it."""
     path = tmp_path / "control.sqlite"
-    make_keys(path)
+    stopped_store(path)
     whole = path.read_bytes()
     for at in range(0, len(whole), 4096):
         path.write_bytes(whole[:at] + bytes(4096) + whole[at + 4096 :])
@@ -114,7 +112,7 @@ def test_a_page_of_zeros_stops_the_start(tmp_path):
 def test_a_key_that_changed_on_the_disk_stops_the_start(tmp_path):
     """One bit of its hash: it would be unknown, and nobody would know why."""
     path = tmp_path / "control.sqlite"
-    make_keys(path)
+    stopped_store(path)
     with closing(sqlite3.connect(path)) as connection:
         (hashed,) = connection.execute("SELECT hash FROM keys LIMIT 1").fetchone()
     whole = path.read_bytes()
@@ -128,7 +126,7 @@ def test_a_store_that_was_moved_away_begins_with_the_last_copy(tmp_path):
     """The journal before the copy may be gone: the runs until then, and the keys, are in the copy."""
     home = tmp_path / "home"
     (copy := home / "copies" / f"{0:020}").mkdir(parents=True)
-    made = make_keys(copy / "control.sqlite", 1)
+    made = stopped_store(copy / "control.sqlite", 1)
     (copy / "copy.json").write_text('{"telemetry_offset": 0, "control_offset": 0}')
     (home / "control.sqlite-wal").write_bytes(b"of a file that is no more, and must not be read into this one")
     assert copies.begin_control(home) == copy / "control.sqlite"
