@@ -21,6 +21,7 @@ bench: .venv/.stamp
 	$(BIN)/python -m bench $(ARGS)
 
 soak: .venv/.stamp
+	$(BIN)/python -m compileall -q sdk collector dashboard
 	$(PYTEST) tests/chaos -m "soak or not soak" $(ARGS)
 
 docs: .venv/.stamp

@@ -33,6 +33,15 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS)
     return found
 
 
+def _lives(pid: int) -> bool:
+    """Whether a process still does something: who inherits it may take a second or two to look at its exit status."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1  # of a process with threads, the first
+    except OSError:
+        return False
+
+
 class CollectorProcess:
     """``python -m rota_collector`` in ``home``: start, ask, kill or stop, start again."""
 
@@ -41,6 +50,7 @@ class CollectorProcess:
         self.settings = {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off", **settings}
         self.stderr_path = log
         self.under: list[str] = []  # a command that runs the collector, as strace does
+        self.key = ""  # that every request has, once there are keys
         self.process: subprocess.Popen[bytes] | None = None
         self.addresses: dict[str, Any] = {}
         self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
@@ -84,7 +94,7 @@ class CollectorProcess:
 
     def get(self, path: str, **parameters: Any) -> httpx.Response:
         """GET."""
-        return self._client.get(self.url + path, params=parameters)
+        return self._client.get(self.url + path, params=parameters, headers=self._headers)
 
     def item(self, path: str, **parameters: Any) -> Any:
         """The content of a good answer."""
@@ -94,7 +104,16 @@ class CollectorProcess:
 
     def post(self, path: str, content: Any, **options: Any) -> httpx.Response:
         """POST of JSON."""
-        return self._client.post(self.url + path, json=content, **options)
+        return self._client.post(self.url + path, json=content, **{"headers": self._headers, **options})
+
+    def put(self, path: str, content: Any) -> None:
+        """PUT of JSON, which must be taken."""
+        answer = self._client.put(self.url + path, json=content, headers=self._headers)
+        assert answer.status_code == 200, answer.text
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
     def send(self, *records: otlp.Record) -> None:
         """Deliver log records, acknowledged."""
@@ -130,7 +149,7 @@ class CollectorProcess:
         keepers = self.keepers()
         self.process.kill()
         self.process.wait()
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in keepers), "the keeper to go with the front")
+        until(lambda: not any(map(_lives, keepers)), "the keeper to go with the front")
         self._client.close()
         self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
 

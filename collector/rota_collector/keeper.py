@@ -36,7 +36,7 @@ from rota_collector.link import JournalLink
 from rota_collector.log import say
 from rota_collector.notify.worker import Worker
 from rota_collector.server import DRAIN_SECONDS, HttpServer
-from rota_collector.store import events
+from rota_collector.store import copies, events
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
@@ -106,8 +106,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     clock = SystemClock()
     run_events = to_rows.RunEventsForTwo()
     telemetry = _open_telemetry(config.home, run_events, opened)
-    control = Control(config.home / "control.sqlite")
-    opened.callback(control.close)
+    control = _open_control(config.home, opened)
     expectations = Expectations(control.engine, clock)
     control.observer = expectations
     expectations.policies.tell(lambda versions: board.__setitem__(Cell.POLICY_VERSIONS, versions))
@@ -170,6 +169,14 @@ def _open_telemetry(directory: Path, run_events: RunEvents, opened: ExitStack) -
     if telemetry.set_aside is not None:
         say(f"moved a database that cannot be opened to {telemetry.set_aside}; it is rebuilt from the journal")
     return telemetry
+
+
+def _open_control(directory: Path, opened: ExitStack) -> Control:
+    if copy := copies.begin_control(directory):
+        say(f"there was no control.sqlite: runs, keys, policies, channels and incidents begin with {copy}")
+    control = Control(directory / "control.sqlite")
+    opened.callback(control.close)
+    return control
 
 
 def _start_retention(

@@ -16,15 +16,17 @@ _KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them
 _ATTEMPTS = 3  # of what only asks: kept connections are broken when the keeper was started again
 _CONNECT_SECONDS = 10.0  # that a keeper which is just being started again may need to take a connection
 _OF_THIS_HOP = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"))
-_AWAY = json.dumps(
-    {
-        "error": {
-            "code": "starting",
-            "message": "the part of the collector that answers this is being started again; what is sent meanwhile is kept",
-            "hint": "ask again in a moment; the collector's own words are on its stderr",
-        }
-    }
-).encode()
+
+
+def _envelope(code: str, message: str, hint: str) -> bytes:
+    return json.dumps({"error": {"code": code, "message": message, "hint": hint}}).encode()
+
+
+_AWAY = _envelope(
+    "starting",
+    "the part of the collector that answers this is being started again; what is sent meanwhile is kept",
+    "ask again in a moment; the collector's own words are on its stderr",
+)
 
 
 class Proxy:
@@ -46,16 +48,26 @@ class Proxy:
                 return
             except _Disconnected:
                 return
+            except _Malformed as error:
+                message, hint = (
+                    f"these header fields cannot be passed on: {error}",
+                    "send each once, with a value that it may have",
+                )
+                await _say(send, 400, _envelope("malformed", message, hint))
+                return
             except _Away:
                 continue
-        await _say_away(send)
+        await _say(send, 503, _AWAY, (b"retry-after", b"1"))
 
     async def _pass(
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send, content: AsyncIterator[bytes] | None
     ) -> None:
-        """Raises _Away when there is no answer; an error after the answer began cuts the connection."""
+        """Raises _Away when there is no answer, _Malformed when none was asked for; an error after the answer began cuts the
+        connection.
+        """
         url = httpcore.URL(scheme=b"http", host=b"keeper", port=None, target=_target(scope))
-        headers = [pair for pair in scope["headers"] if pair[0] not in _OF_THIS_HOP]
+        # Blanks around a value are not part of it: our HTTP server leaves those behind it, and the client does not send them.
+        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name not in _OF_THIS_HOP]
         begun = False
         try:
             async with self._pool.stream(scope["method"], url, headers=headers, content=content, extensions=_TIMEOUTS) as answer:
@@ -64,6 +76,8 @@ class Proxy:
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             if begun:
                 raise  # half an answer must not look like a whole one
+            if isinstance(error, httpcore.LocalProtocolError):  # the HTTP server lets more through than may be passed on
+                raise _Malformed(str(error)) from error
             raise _Away from error
 
     async def close(self) -> None:
@@ -76,6 +90,10 @@ _TIMEOUTS = {"timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}}
 
 class _Away(Exception):
     """The keeper did not answer."""
+
+
+class _Malformed(Exception):
+    """The request is none that may be passed on; the message says why."""
 
 
 class _Disconnected(Exception):
@@ -125,7 +143,7 @@ async def _pass_back(answer: httpcore.Response, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _say_away(send: Send) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_AWAY)), (b"retry-after", b"1")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": _AWAY})
+async def _say(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

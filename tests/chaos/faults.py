@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from collectors import CollectorProcess
+from collectors import PATIENCE_SECONDS, CollectorProcess, until
 
 CALLS = ("pwrite64", "pwritev2", "write", "fdatasync", "fsync", "rename", "ftruncate", "unlink")
 TARGETS = ("journal", "telemetry", "control", "home")
@@ -46,49 +47,75 @@ def paths(target: str, home: Path) -> list[Path]:
     return [home, home / "collector.lock", home / "collector.json", home / "collector.json.part"]
 
 
-def command(home: Path, log: Path, target: str, calls: tuple[str, ...] = CALLS, inject: str = "") -> list[str]:
-    """What runs a collector under strace. It is still our child: strace traces from the side (``-D``)."""
-    filters = [part for path in paths(target, home) for part in ("-P", str(path))]
-    injected = ["-e", f"inject={inject}"] if inject else []
-    # With a filter in the kernel only the calls of interest stop; but it lets no signal through.
-    quick = [] if KILL in inject else ["--seccomp-bpf"]
-    return [
-        "strace",
-        "-D",
-        "-f",
-        "-qqq",
-        *quick,
-        "-e",
-        "signal=none",
-        "-o",
-        str(log),
-        *filters,
-        "-e",
-        "trace=" + ",".join(calls),
-        *injected,
-    ]
+class Watch(NamedTuple):
+    """What strace looks at in a life, and what it does to it."""
+
+    target: str
+    calls: tuple[str, ...] = CALLS
+    inject: str = ""
+
+
+def command(home: Path, log: Path, watch: Watch) -> list[str]:
+    """strace and its options, before what it is to trace."""
+    filters = [part for path in paths(watch.target, home) for part in ("-P", str(path))]
+    injected = ["-e", f"inject={watch.inject}"] if watch.inject else []
+    chosen = ["-e", "signal=none", "-e", "trace=" + ",".join(watch.calls), *injected]
+    return ["strace", "-f", "-qqq", "-o", str(log), *filters, *chosen]
 
 
 class FaultyCollector(CollectorProcess):
-    """A collector with at most one fault a life. ``log`` is where strace writes."""
+    """A collector with at most one fault a life. ``log`` is where strace writes.
+
+    A fault may come from the first call on, or once the collector is ready: a start is half as long without strace.
+    """
 
     def __init__(self, home: Path, log: Path, strace_log: Path) -> None:
         super().__init__(home, log, ROTA_GRPC="127.0.0.1:0", ROTA_DISK_RESERVE="0")  # the disk itself says no
         self.log = strace_log
+        self._watch: Watch | None = None
+        self._is_late = False
+        self._attached: subprocess.Popen[bytes] | None = None
 
-    def inject(self, fault: Fault) -> None:
-        """The fault happens in the next life."""
+    def inject(self, fault: Fault, once_ready: bool = False) -> None:
+        """The fault happens in the next life; its calls count from the first one on, or from when it is ready."""
         when = f"{fault.nth}+" if fault.goes_on else str(fault.nth)
-        self.under = command(self.home, self.log, fault.target, (fault.call,), f"{fault.call}:{fault.does}:when={when}")
+        self._watch = Watch(fault.target, (fault.call,), f"{fault.call}:{fault.does}:when={when}")
+        self._is_late = once_ready
 
-    def listen_in(self, target: str) -> None:
+    def listen_in(self, target: str, once_ready: bool = False) -> None:
         """The next life is only written down."""
-        self.under = command(self.home, self.log, target, CALLS)
+        self._watch, self._is_late = Watch(target), once_ready
+
+    def leave_alone(self) -> None:
+        """Nothing happens in the next life."""
+        self._watch = None
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and do not wait for it."""
         self.log.unlink(missing_ok=True)
+        self.under = []
+        if self._watch is not None and not self._is_late:
+            # With a filter in the kernel only the calls of interest stop; but it lets no signal through.
+            quick = [] if KILL in self._watch.inject else ["--seccomp-bpf"]
+            self.under = [*command(self.home, self.log, self._watch), "-D", *quick]  # from the side: it is still our child
         return super().spawn()
+
+    def is_ready(self) -> None:
+        """It is: what was to begin now begins."""
+        assert self.process is not None
+        if self._watch is None or not self._is_late:
+            return
+        traced = [self.process.pid, *self.keepers()]
+        which = [part for pid in traced for part in ("-p", str(pid))]
+        self._attached = subprocess.Popen([*command(self.home, self.log, self._watch), *which])
+        until(lambda: all(map(_is_traced, traced)), "strace to have all threads")
+
+    def kill(self) -> None:
+        """SIGKILL; returns when nothing of it is left."""
+        super().kill()
+        if self._attached is not None:
+            self._attached.wait(PATIENCE_SECONDS)
+            self._attached = None
 
     def struck(self) -> bool:
         """Whether the fault happened in this life: a call has no result, or one that was injected."""
@@ -98,7 +125,15 @@ class FaultyCollector(CollectorProcess):
     def died(self) -> bool:
         """Whether it ended, or one of its processes did. One that is started again would meet the same fault again."""
         assert self.process is not None
-        return self.process.poll() is not None or (any(KILL in part for part in self.under) and self.struck())
+        is_fatal = self._watch is not None and KILL in self._watch.inject
+        return self.process.poll() is not None or (is_fatal and self.struck())
+
+
+def _is_traced(pid: int) -> bool:
+    """Whether every thread of a process is, or it is gone."""
+    with contextlib.suppress(OSError):
+        return all("TracerPid:\t0\n" not in (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
+    return not Path(f"/proc/{pid}").exists()
 
 
 def counted(log: Path) -> Counter[str]:

@@ -57,6 +57,10 @@ class Oracle:
         """Let go of the connections."""
         self._client.close()
 
+    def forget_ping_key(self) -> None:
+        """The keys are gone: the next ping needs a new one."""
+        self._ping_path = None
+
     # -- sending --------------------------------------------------------------------------------------------------
 
     def ship(self, collector: CollectorProcess, many: int = 1) -> list[Outcome]:

@@ -30,12 +30,15 @@ class Play(Protocol):
 
 
 class Scenario(NamedTuple):
-    """``prepare`` changes the home before each life, in ``play`` the fault comes; ``is_fresh``: each life has a new home."""
+    """``prepare`` changes the home before each life, in ``play`` the fault comes; ``is_fresh``: each life has a new home;
+    ``once_ready``: no fault comes before the collector is.
+    """
 
     name: str
     prepare: Play
     play: Play
     is_fresh: bool = False
+    once_ready: bool = False
 
 
 def begin(collector: FaultyCollector) -> None:
@@ -50,6 +53,7 @@ def begin(collector: FaultyCollector) -> None:
         return False
 
     until(is_ready, "the collector to be ready, or to die", 2 * PATIENCE_SECONDS)
+    collector.is_ready()
 
 
 def end(collector: FaultyCollector) -> int | None:
@@ -120,9 +124,10 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("creation", _nothing, _ship(4), is_fresh=True),
-        Scenario("ingest", _nothing, _ship(16)),
-        Scenario("checkpoint", _nothing, _ship_and_stop),
-        Scenario("roll", _fill_segment, _ship(4)),
+        Scenario("restart", _nothing, _ship(4)),
+        Scenario("ingest", _nothing, _ship(16), once_ready=True),
+        Scenario("checkpoint", _nothing, _ship_and_stop, once_ready=True),
+        Scenario("roll", _fill_segment, _ship(4), once_ready=True),
         Scenario("rebuild", _spoil_telemetry, _ship(4)),
     )
 }

@@ -12,11 +12,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from chaos.faults import FaultyCollector
 from chaos.kept import Kept
-from chaos.oracle import Oracle, is_settled
 from chaos.scenarios import begin
-from collectors import until
 
 from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal, Signal
@@ -84,20 +81,6 @@ def test_ten_thousand_flipped_bits_cost_one_record_each(tmp_path, pytestconfig):
         told = {"seed": SEED, "flips": number + 100, "problems": problems}
         kept_result.keep(told, f"flips: {number + 100} of {wanted}, {len(problems)} problems")
     assert problems == []
-
-
-@pytest.fixture
-def killed(tmp_path):
-    """A collector that was killed with something in every file, write-ahead logs too; and the oracle that filled it."""
-    collector = FaultyCollector(tmp_path / "home", tmp_path / "stderr", tmp_path / "strace")
-    oracle = Oracle(SEED)
-    begin(collector)
-    oracle.ship(collector, 16)
-    until(lambda: is_settled(collector), "the stores to have everything")
-    collector.kill()
-    yield collector, oracle
-    oracle.close()
-    collector.close()
 
 
 def spoil(path: Path, share: float) -> None:

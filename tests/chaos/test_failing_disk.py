@@ -33,7 +33,7 @@ SAMPLE = 2
 @needs_strace
 def test_some_errors_are_outlived(tmp_path):
     """One call fails: what was acknowledged is there once, and what was refused is taken later."""
-    campaign = Campaign(tmp_path, SCENARIOS["ingest"]._replace(play=SCENARIOS["roll"].play), SEED)
+    campaign = Campaign(tmp_path, SCENARIOS["restart"], SEED)
     for fault in random.Random(SEED).sample(USUAL, SAMPLE):
         campaign.strike(fault)
     campaign.settle()
@@ -52,7 +52,7 @@ def test_what_the_journal_cannot_write_is_refused(tmp_path):
     assert set(oracle.ship(collector, 8)) <= {Outcome.REFUSED, Outcome.UNANSWERED}
     assert oracle.counts[Outcome.REFUSED] >= 6  # the ping has no key where none can be made
     collector.kill()
-    collector.under = []
+    collector.leave_alone()
     begin(collector)
     oracle.settle(collector)
     assert oracle.problems == []
@@ -71,7 +71,7 @@ def test_every_error_is_outlived(tmp_path, pytestconfig):
         line = f"errors: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
         kept.keep({**crusade.told(), "workers": workers}, line)
 
-    crusade = Crusade(tmp_path, [NO_SPACE, BROKEN], wanted, workers, tell)
+    crusade = Crusade(tmp_path, [NO_SPACE, BROKEN], wanted, workers, tell, SEED)
     crusade.run()
     assert crusade.problems == []
 

@@ -29,7 +29,7 @@ SAMPLE = 4
 
 def test_kills_at_some_calls_lose_and_double_nothing(tmp_path):
     """Kills while it ingests, one life after the other on one home: all that was acknowledged is there once, as it was sent."""
-    campaign = Campaign(tmp_path, SCENARIOS["ingest"]._replace(play=SCENARIOS["roll"].play), SEED)
+    campaign = Campaign(tmp_path, SCENARIOS["restart"], SEED)
     for fault in random.Random(SEED).sample(USUAL, SAMPLE):
         campaign.strike(fault)
     campaign.settle()
@@ -49,6 +49,6 @@ def test_kills_at_every_call_lose_and_double_nothing(tmp_path, pytestconfig):
         line = f"kills: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
         kept.keep({**crusade.told(), "workers": workers}, line)
 
-    crusade = Crusade(tmp_path, ["signal=KILL"], wanted, workers, tell)
+    crusade = Crusade(tmp_path, ["signal=KILL"], wanted, workers, tell, SEED)
     crusade.run()
     assert crusade.problems == []

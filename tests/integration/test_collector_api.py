@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from urllib.parse import quote
 
 import httpx
 import jsonschema
 import otlp
 import pytest
-from collectors import until
+from collectors import PATIENCE_SECONDS, until
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,38 @@ def test_a_page_elsewhere_reads_nothing(told):
     answer = httpx.get(told.url + "/api/v1/runs", headers={"Host": "evil.example"}, trust_env=False)
     assert answer.status_code == 403
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/logs", "/api/v1/spans"])
+def test_a_search_reaches_as_far_as_a_date_does(told, path):
+    """Before 1678 and after 2262 there is nothing, and asking for it breaks nothing."""
+    assert told.get(path, until="1677-09-22T00:00:00Z").json() == {"items": [], "next": None}
+    assert told.get(path, until="9999-12-30T00:00:00Z").json() == {"items": [], "next": None}
+    assert told.get(path, until="0001-01-02T00:00:00Z").json()["error"]["code"] == "invalid"
+    assert told.get(path, since="0001-01-02T00:00:00Z", until="9999-12-30T00:00:00Z").json()["items"] != []
+
+
+def answer_to(collector, *fields: bytes) -> tuple[int, bytes]:
+    """Status and body of the answer to a GET of /api/v1/me with these lines in its head."""
+    host, _, port = collector.addresses["http"].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
+        lines = (b"GET /api/v1/me HTTP/1.1", b"Host: localhost", b"Connection: close", *fields)
+        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+        with connection.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def test_blanks_behind_a_header_are_no_part_of_it(told):
+    """The answer is the same as without them."""
+    assert answer_to(told, b"Accept: application/json \t")[0] == 200
+
+
+def test_a_head_that_cannot_be_passed_on_is_the_sender_s_fault(told):
+    """400 in the envelope, and not the word that the collector is just starting: sending it again would not help."""
+    status, body = answer_to(told, b"Host: example.com")
+    assert status == 400
+    assert json.loads(body)["error"]["code"] == "malformed"
 
 
 def test_what_is_sent_twice_is_there_once(new_collector):

@@ -74,6 +74,19 @@ def test_an_export_is_narrowed(told, tmp_path, monkeypatch):
         assert connection.execute("SELECT count(*) FROM spans").fetchone() == (0,)
 
 
+def test_times_beyond_what_is_stored_leave_nothing_out(told, tmp_path, monkeypatch):
+    """From the year 1500 to the year 9999 is everything."""
+    assert export(told, tmp_path / "a", "--since", "1500-01-02T00:00Z", "--until", "9999-12-30T00:00Z").returncode == 0
+    with opened(tmp_path / "a", monkeypatch) as connection:
+        assert connection.execute("SELECT count(*) FROM spans").fetchone() == (2,)
+
+
+def test_an_export_after_the_other_is_not_refused(told):
+    """Who has read one to its end may ask for the next at once."""
+    for _ in range(5):
+        assert told.post("/api/v1/export", {}).status_code == 200
+
+
 def test_a_folder_that_is_not_empty_is_refused(told, tmp_path):
     """Files of two exports must not mix."""
     (tmp_path / "x").touch()

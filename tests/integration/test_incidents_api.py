@@ -194,7 +194,8 @@ def test_maintenance_is_of_a_pattern_and_has_an_end(api):
 @pytest.mark.parametrize(
     "asked", [{"workflow": "a"}, {"workflow": "", "seconds": 60},
               {"from": "2026-09-22T00:00:00Z", "until": "2026-09-21T20:00:00Z"},
-              {"from": "2026-09-21T00:00:00Z", "seconds": 60}, {"hosts": "a", "seconds": 60}],
+              {"from": "2026-09-21T00:00:00Z", "seconds": 60}, {"hosts": "a", "seconds": 60},
+              {"from": "7600-01-01T00:00:00Z", "seconds": 60}],
     ids=str,
 )  # fmt: skip
 def test_maintenance_that_makes_no_sense_is_refused(api, asked):

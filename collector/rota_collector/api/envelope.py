@@ -58,7 +58,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def _api_error(_request: Request, error: ApiError) -> Response:
-        return refusal(error.status, error.code, error.message, error.hint)
+        response = refusal(error.status, error.code, error.message, error.hint)
+        if error.status == 503:
+            response.headers["Retry-After"] = "5"
+        return response
 
     @app.exception_handler(QueryError)
     async def _query_error(_request: Request, error: QueryError) -> Response:

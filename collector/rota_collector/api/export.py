@@ -27,6 +27,7 @@ MANIFEST = "manifest.json"  # the last file: without it the export was cut off
 _TAR = "application/x-tar"
 _PIECE_BYTES = 1 << 20
 _SPARE_BYTES = 1 << 30  # of the disk, which the journal needs more
+_TURN_SECONDS = 1.0  # in which an export that was read to its end puts its files away
 _FORMATS = {"parquet": exports.parquet, "duckdb": exports.database}
 
 
@@ -54,7 +55,7 @@ def router(stores: Stores) -> APIRouter:
         """
         part = exports.Part(ns(body.since), ns(body.until), *name_or_pattern(body.workflow))
         _refuse_without_space(stores.exports.parent)
-        if not turn.acquire(blocking=False):
+        if not turn.acquire(timeout=_TURN_SECONDS):
             raise ApiError(503, "busy", "another export is under way", "wait for it to end, and send it again")
         making = _Making(stores, body.format, part, turn)
         return Streamed(_tar(making, body), _TAR, making.end, {})

@@ -9,10 +9,10 @@ from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rota_collector.api.envelope import ApiError
+from rota_collector.decode.scalars import LAST_NS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_JSON, _ARROW = 1000, "application/vnd.apache.arrow.stream"
-_MOST_NS = 2**63 - 1
 LONGEST_SECONDS = 10 * 365 * 86_400.0
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
@@ -47,7 +47,7 @@ class Lasting(Acting):
         """When it ends (Unix ns); None: that was not said. Raises ApiError when it was said twice, or is before ``from_ns``."""
         if self.until is not None and self.seconds is not None:
             raise ApiError(422, "invalid", "both until and seconds are given", "send one of them")
-        end_ns = ns(self.until) if self.seconds is None else from_ns + round(self.seconds * 1e9)
+        end_ns = ns(self.until) if self.seconds is None else within_bits(from_ns + round(self.seconds * 1e9))
         if end_ns is not None and end_ns <= from_ns:
             raise ApiError(422, "invalid", f"until={self.until} is over already", "send a time that is still to come, or seconds")
         return end_ns
@@ -67,9 +67,12 @@ def of_json(limit: int | None) -> int:
 
 def ns(at: datetime | None) -> int | None:
     """A time as Unix ns; one that 64 bits do not hold (before 1678, after 2262) as the last that they do."""
-    if at is None:
-        return None
-    return max(-_MOST_NS, min((at - _EPOCH) // timedelta(microseconds=1) * 1000, _MOST_NS))
+    return None if at is None else within_bits((at - _EPOCH) // timedelta(microseconds=1) * 1000)
+
+
+def within_bits(at_ns: int) -> int:
+    """The nearest time (Unix ns) that can be stored and compared."""
+    return max(-LAST_NS, min(at_ns, LAST_NS))
 
 
 def taking(*media_types: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from rota_collector.api.parameters import (
     name_or_pattern,
     ns,
     of_json,
+    within_bits,
 )
 from rota_collector.api.stores import Stores
 from rota_collector.store.readings import items
@@ -71,7 +72,7 @@ def _search(stores: Stores, workflow: str | None, text: str | None, since: Since
         until_ns = stores.clock.now_ns() + _AHEAD_NS
     since_ns = ns(since)
     if since_ns is None:
-        since_ns = until_ns - _DAY_NS
+        since_ns = within_bits(until_ns - _DAY_NS)
     if since_ns >= until_ns:
         raise ApiError(422, "invalid", "until is not after since", "send a stretch of time: since=…&until=…")
     return Search(since_ns, until_ns, *name_or_pattern(workflow), text or None)

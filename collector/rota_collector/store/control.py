@@ -7,6 +7,7 @@ fold is idempotent, so applying any stretch of the journal again changes nothing
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -21,7 +22,7 @@ from rota.rules.fold import TERMINAL, Run, RunEvent, fold
 from rota_collector.decode.to_rows import Heartbeat
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
-from rota_collector.store import audit, columns, counts, expectations_schema, migrations, rollups, run_lists
+from rota_collector.store import audit, columns, counts, expectations_schema, migrations, rollups, run_lists, soundness
 from rota_collector.store import control_queries as queries
 from rota_collector.store.control_schema import cursor, metadata, run_tags, runs, schema_version, workflow_days
 from rota_collector.store.dialect import driver_sql, open_sqlite, run_script, upsert
@@ -29,6 +30,7 @@ from rota_collector.store.slots import Outlook
 
 NS_A_DAY = 86_400 * 10**9
 _CHUNK = 500  # run ids in one SELECT … IN
+_DAMAGED = "database disk image is malformed"
 _BAD = ("failed", "timed_out", "crashed", "upstream_failed")
 
 _columns = [runs.c[name] for name in Run._fields]
@@ -75,18 +77,19 @@ class Control:
     """The control store in the file ``path``. One thread applies; any thread reads. Raises StoreError when it cannot be used."""
 
     def __init__(self, path: Path) -> None:
+        soundness.check_log(path)
         self.path = path
         self.engine: Engine = open_sqlite(path)
         self._writer = self.engine.execution_options(writes=True)
         self.observer: Observer | None = None
         try:
             with self._writer.begin() as connection:
+                soundness.check_file(connection, path)
                 _prepare(connection, path)
         except DBAPIError as error:
-            raise StoreError(
-                f"cannot open {path}: {error.orig}. Free or repair what it names; a damaged file may be moved away, "
-                "as runs are rebuilt from the journal"
-            ) from error
+            if isinstance(error.orig, sqlite3.OperationalError) and not str(error.orig).startswith(_DAMAGED):
+                raise StoreError(f"cannot open {path}: {error.orig}. Free or repair what it names") from error
+            raise soundness.damaged(path, str(error.orig)) from error
 
     def offset(self) -> int:
         """The journal position (bytes) up to which every event is in this store."""

@@ -7,11 +7,11 @@ runs that arrive meanwhile neither repeat nor hide a row.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Row, Select, func, null, select
 
 from rota.rules.fold import Run
@@ -138,12 +138,16 @@ def encode(*parts: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
+def _is_storable(part: Any) -> bool:
+    return not isinstance(part, int) or -(2**63) <= part < 2**63
+
+
 def page_parts(page: str, *types: type) -> list[Any]:
-    """The key in a cursor that ``encode`` made. Raises BadCursor."""
+    """The key in a cursor that ``encode`` made: numbers of 64 bits and text. Raises BadCursor."""
     try:
-        parts = json.loads(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
-    except (ValueError, binascii.Error):
+        parts = msgspec.json.decode(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
+    except (ValueError, RecursionError):
         parts = None
-    if not isinstance(parts, list) or [type(part) for part in parts] != list(types):
+    if not isinstance(parts, list) or list(map(type, parts)) != list(types) or not all(map(_is_storable, parts)):
         raise BadCursor(f"cursor {page!r} was not made by this collector: leave it out to start from the first page")
     return parts

@@ -52,6 +52,23 @@ def latest(copies: Path) -> Copy | None:
     return Copy(found[-1], about["telemetry_offset"], about["control_offset"])
 
 
+def begin_control(home: Path) -> Path | None:
+    """Where there is no control store, begin with the one of the latest copy, without which the journal may be too short: the
+    copy; None: there is a store, or no copy.
+    """
+    path, copy = home / CONTROL, latest(home / "copies")
+    if path.exists() or copy is None:
+        return None
+    for left in ("-wal", "-shm"):  # of a file that was moved away: they would be read as if they were of this one
+        path.with_name(path.name + left).unlink(missing_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    clone(copy.directory / CONTROL, beside)
+    beside.rename(path)
+    _files.sync_directory(home)
+    return copy.directory / CONTROL
+
+
 def make(home: Path, telemetry: Telemetry, stopping: threading.Event, reserve: int = 0) -> Copy:
     """Copy both stores while they are used; read the copy back. ``reserve`` bytes of the disk stay free. Raises CopyFailed."""
     copies = home / "copies"
@@ -116,7 +133,7 @@ def copy_control(control: Path, target: Path, stopping: threading.Event = NEVER)
             copy.execute("PRAGMA journal_mode=OFF")
             copy.execute("PRAGMA synchronous=OFF")
             _copy_pages(control, copy, target, stopping)
-            problems = [text for (text,) in copy.execute("PRAGMA quick_check")]
+            problems = [text for (text,) in copy.execute("PRAGMA integrity_check")]
     except sqlite3.Error as error:
         raise CopyFailed(f"cannot copy {control} to {target}: {error}") from error
     if problems != ["ok"]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from rota_collector.errors import BadCursor
 from rota_collector.store.control_queries import encode, page_parts
 
 _FIRST_STRETCH_NS, _LONGER = 600 * 10**9, 12
@@ -34,6 +35,8 @@ def page(
     Raises BadCursor.
     """
     end, skip = (search.until_ns, 0) if after is None else page_parts(after, int, int)
+    if skip < 0:
+        raise BadCursor(f"cursor {after!r} begins before the first row of its time: leave it out to start from the first page")
     first_end, first_skip, parts, missing = end, skip, [], limit + 1
     for since, until in _stretches(search.since_ns, min(end, search.until_ns)):
         parts.append(read(_given(search, since_ns=since, until_ns=until, limit=missing, skip=skip)))

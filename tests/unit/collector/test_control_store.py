@@ -58,7 +58,7 @@ def test_a_new_store_begins_at_the_start_of_the_journal(control):
 def test_a_file_that_cannot_be_used_is_said(tmp_path):
     """The path, the database's own words, and a way out."""
     (tmp_path / "control.sqlite").write_text("this is no database, but long enough to look like one" * 100)
-    with pytest.raises(StoreError, match=r"cannot open .*control.sqlite: file is not a database"):
+    with pytest.raises(StoreError, match=r"control.sqlite is damaged: file is not a database. Restore a backup"):
         Control(tmp_path / "control.sqlite")
     with pytest.raises(StoreError, match="unable to open database file"):
         Control(tmp_path / "none" / "control.sqlite")
