@@ -15,7 +15,7 @@ from made_keys import T0, make_keys
 
 from rota_collector.clock import ManualClock
 from rota_collector.errors import StoreError
-from rota_collector.store import copies
+from rota_collector.store import copies, soundness
 from rota_collector.store.control import Control
 from rota_collector.store.keys import Keys
 from rota_collector.store.soundness import Unread, unread_of
@@ -107,6 +107,28 @@ def test_a_page_of_zeros_stops_the_start(tmp_path):
         path.write_bytes(whole[:at] + bytes(4096) + whole[at + 4096 :])
         with pytest.raises(StoreError, match=r"control.sqlite is damaged: .*restore DIR.*move it away"):
             Control(path)
+
+
+def test_of_a_large_store_what_the_journal_does_not_tell_is_looked_at(tmp_path, monkeypatch):
+    """A million runs need not be read at each start, and come again anyhow; keys, policies and incidents do not."""
+    monkeypatch.setattr(soundness, "_AT_ONCE_BYTES", 0)
+    path = tmp_path / "control.sqlite"
+    stopped_store(path)
+    whole = path.read_bytes()
+    with closing(sqlite3.connect(path)) as connection:
+        roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_schema WHERE type = 'table'"))
+
+    def opens_without(table: str) -> bool:
+        at = (roots[table] - 1) * 4096
+        path.write_bytes(whole[:at] + bytes(4096) + whole[at + 4096 :])
+        try:
+            Control(path).close()
+        except StoreError:
+            return False
+        return True
+
+    assert {"keys", "incidents"} < set(roots)
+    assert not list(filter(opens_without, roots.keys() - {"runs", "run_tags", "workflow_days"}))
 
 
 def test_a_key_that_changed_on_the_disk_stops_the_start(tmp_path):
