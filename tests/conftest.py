@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from collectors import PATIENCE_SECONDS, CollectorProcess
+from hypothesis import HealthCheck, settings
 
 from rota import _guard
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 for _signal in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("rota", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rota")
 
 
 @pytest.fixture(autouse=True)

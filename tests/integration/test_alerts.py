@@ -152,7 +152,14 @@ def test_a_refusal_for_good_becomes_a_dead_letter(place, receiver, capsys):
     (dead,) = until(lambda: place.state("dead"), "the dead letter")
     assert (dead.id, dead.error, dead.attempts) == (identity, "it answered 404", 1)
     assert len(receiver.deliveries) == 1
-    assert "will not reach 'ops': it answered 404" in capsys.readouterr().err
+    said = ""
+
+    def is_said() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "will not reach 'ops': it answered 404" in said
+
+    until(is_said, "a word on stderr")  # it comes after the mark
 
 
 def test_a_receiver_that_is_busy_says_when_to_come_back(place, receiver):
