@@ -1,8 +1,7 @@
-"""How the collector goes on as its store grows: spans applied a second, one trace looked up, and the file, from 1 M to 50 M."""
+"""How the collector goes on as its store grows: spans applied a second, and the file, from 1 M to 50 M spans."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from bench import ingest, processes, servers
 from bench.figures import Figure, share
 
 _SIZES = (1_000_000, 5_000_000, 20_000_000, 50_000_000)
-_REQUESTS, _LOOKUPS = 600, 15
+_REQUESTS = 600
 
 
 class Point(NamedTuple):
@@ -18,7 +17,6 @@ class Point(NamedTuple):
 
     stored: int
     applied: float  # spans a second
-    lookup_ms: float  # median
     bytes_a_span: float
 
 
@@ -36,7 +34,6 @@ def measure(effort: float) -> list[Figure]:
         for point in points
         for figure in (
             _figure(f"applied, {point.stored:,} stored", "spans/s", point.applied, first.applied),
-            _figure(f"one trace looked up, {point.stored:,} stored", "ms", point.lookup_ms, first.lookup_ms),
             _figure(f"bytes a span, {point.stored:,} stored", "B", point.bytes_a_span, first.bytes_a_span),
         )
     ]
@@ -49,20 +46,8 @@ def _point(home: Path, size: int, requests: int) -> Point:
         stored = ingest.fill(store, size)
     bytes_a_span = store.stat().st_size / stored
     with servers.collector(home) as collector:
-        lookup_ms = _lookup_ms(collector)
         _, applied = ingest.send_and_see(collector, requests)
-    return Point(stored, applied, lookup_ms, bytes_a_span)
-
-
-def _lookup_ms(collector: servers.Collector) -> float:
-    """A trace of the middle, by its id, as the page of a run asks for it."""
-    rows = collector.ask("/api/v1/sql", {"query": "SELECT trace_id FROM spans USING SAMPLE 20 ROWS"})["items"]
-    taken = []
-    for row in rows[:_LOOKUPS]:
-        began = time.perf_counter()
-        collector.ask("/api/v1/sql", {"query": f"SELECT * FROM spans WHERE trace_id = '{row['trace_id']}'"})
-        taken.append((time.perf_counter() - began) * 1000)
-    return sorted(taken)[len(taken) // 2]
+    return Point(stored, applied, bytes_a_span)
 
 
 def _figure(name: str, unit: str, value: float, first: float) -> Figure:
