@@ -1,4 +1,6 @@
-"""Multiplies the spans of a stopped collector: ``fill_store.py FILE ROWS`` copies them, each copy under a trace id of its own.
+"""Multiplies the spans of a stopped collector: ``fill_store.py FILE ROWS`` copies them, each copy under a trace id of its own
+and earlier by hours of its own: a store that grew has the spans of one moment in one place, and that is what is looked through
+for those that come again.
 
 Prints how many spans the store then holds: fewer than asked for when the disk is slow.
 """
@@ -25,6 +27,7 @@ def count() -> int:
 there, began = count(), time.monotonic()
 while there < wanted and time.monotonic() - began < ENOUGH_SECONDS:
     rows = min(wanted - there, AT_ONCE)
-    store.execute(f"INSERT INTO spans SELECT * REPLACE (uuid() AS trace_id) FROM spans LIMIT {rows}")
+    earlier = f"started_at - INTERVAL {there // AT_ONCE + 1} HOUR"
+    store.execute(f"INSERT INTO spans SELECT * REPLACE (uuid() AS trace_id, {earlier} AS started_at) FROM spans LIMIT {rows}")
     there = count()
 print(there)
