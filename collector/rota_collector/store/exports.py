@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ from rota_collector.store.sql import queries
 
 TIMES = {"spans": "started_at", "logs": "logged_at", "metrics": "measured_at", "run_events": "happened_at"}
 DATABASE, OPEN_SQL = "telemetry.duckdb", "open.sql"
-_BATCH_ROWS = 1 << 16
+_BATCH_ROWS = 40_960
+_ROW_GROUP_BATCHES = 3  # in a DuckDB file: what is written by halves is slower and larger
 _PART_ROWS = 1 << 20  # of one Parquet file
 _DATABASE_CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "256MB", "threads": 1}
 _SQL = queries("telemetry.sql")
@@ -58,8 +60,9 @@ def database(cursor: duckdb.DuckDBPyConnection, part: Part, directory: Path) -> 
     with _snapshot(cursor, part) as read, duckdb.connect(path, config=_DATABASE_CONFIG) as made:
         made.execute(_SQL["schema"])
         for table, time in TIMES.items():
-            for rows in read(table):
-                made.register("batch", pa.Table.from_batches([rows]))
+            batches = read(table)
+            while some := list(islice(batches, _ROW_GROUP_BATCHES)):
+                made.register("batch", pa.Table.from_batches(some))
                 made.execute(_SQL["append"].format(table=table, time=time))
                 made.unregister("batch")
         made.execute("DROP TABLE progress; DROP TABLE requests")  # they are of the journal

@@ -154,11 +154,19 @@ def limited(cursor: duckdb.DuckDBPyConnection, seconds: float) -> contextlib.Abs
     return _Watch(cursor, seconds)
 
 
+class _Held(NamedTuple):
+    """Bytes of memory that DuckDB counts."""
+
+    pages: int  # of tables
+    others: int
+
+
 class _Watch(contextlib.AbstractContextManager[None]):
     """Interrupts what ``cursor`` runs inside the block when it takes too long or holds too much, again and again until it stops.
 
-    Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, beside the pages of tables
-    that it may drop at any time, and what the process has grown by, as not everything is counted.
+    Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, and what the process has grown
+    by, as not everything is counted. Pages of tables are left out of both: they may be dropped at any time, and the first query
+    after a start reads many.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float) -> None:
@@ -169,8 +177,8 @@ class _Watch(contextlib.AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._deadline = time.monotonic() + self._seconds
-        self._grown_to = _resident_bytes() + MOST_BYTES
         self._counter = self._cursor.cursor()
+        self._pages_before, self._resident_before = self._counted_bytes().pages, _resident_bytes()
         self._thread.start()
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
@@ -192,15 +200,16 @@ class _Watch(contextlib.AbstractContextManager[None]):
         return QueryTimeout(f"the query ran longer than {self._seconds:g} s; ask for less, or for a shorter time")
 
     def _too_large(self) -> Exception | None:
-        if _resident_bytes() <= self._grown_to and self._counted_bytes() <= MOST_BYTES:
+        counted = self._counted_bytes()
+        pages_read = max(0, counted.pages - self._pages_before)
+        if _resident_bytes() - self._resident_before - pages_read <= MOST_BYTES >= counted.others:
             return None
         return QueryTooLarge(f"the query needs more than {MOST_BYTES >> 20} MB of memory; ask for less at once")
 
-    def _counted_bytes(self) -> int:
+    def _counted_bytes(self) -> _Held:
         with contextlib.suppress(duckdb.Error):
-            row = self._counter.execute(_HELD).fetchone()
-            return int(row[0]) if row else 0
-        return 0
+            return _Held(*self._counter.execute(_HELD).fetchall()[0])
+        return _Held(0, 0)
 
 
 def _resident_bytes() -> int:

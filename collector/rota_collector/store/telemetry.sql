@@ -270,8 +270,10 @@ SELECT hash, journal_offset FROM requests ORDER BY journal_offset;
 DELETE FROM requests WHERE journal_offset < ?;
 
 -- name: held_bytes
--- What DuckDB holds beside pages of tables, which it may drop whenever it needs their place.
-SELECT coalesce(sum(memory_usage_bytes), 0) FROM duckdb_memory() WHERE tag <> 'BASE_TABLE';
+-- What DuckDB holds: pages of tables, which it may drop whenever it needs their place, and all else.
+SELECT coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0)::BIGINT,
+       coalesce(sum(memory_usage_bytes) FILTER (tag <> 'BASE_TABLE'), 0)::BIGINT
+FROM duckdb_memory();
 
 -- name: export
 -- The rows of a table in [since, until), as they are stored.

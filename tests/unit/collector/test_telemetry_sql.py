@@ -180,6 +180,21 @@ def test_a_query_holds_no_more_than_its_share(tmp_path: Path, monkeypatch: pytes
     store.close()
 
 
+def test_reading_a_large_store_for_the_first_time_is_not_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of tables that a query reads in are not its own: the first one after a start finds none of them in memory."""
+    path = tmp_path / "telemetry.duckdb"
+    made = Telemetry.open(path)
+    made.apply([record(traces(*(span(n) for n in range(1, 2001))), Signal.TRACES_PROTO)])
+    made._writer.execute("INSERT INTO spans SELECT spans.* REPLACE (uuid()::VARCHAR || uuid()::VARCHAR AS name) FROM spans, range(300)")
+    made.close()
+    monkeypatch.setattr(sandbox, "MOST_BYTES", 16 << 20)
+    monkeypatch.setattr(sandbox, "_LOOK_SECONDS", 0.0005)
+    store = Telemetry.open(path)
+    assert path.stat().st_size > 32 << 20
+    assert store.sql("SELECT count(*) FROM spans WHERE name LIKE '%none%'").rows == [(0,)]
+    store.close()
+
+
 def test_few_queries_run_at_once(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who comes when as many as may are running is told to come again."""
     monkeypatch.setattr(sandbox, "_WAIT_SECONDS", 0.05)
