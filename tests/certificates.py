@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,14 @@ class Authority:
             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
         )  # fmt: skip
         return pair
+
+
+def context_of(authority: Authority, client: Pair | None) -> ssl.SSLContext:
+    """Of a client that trusts ``authority`` and shows that certificate, or none."""
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    if client is not None:
+        context.load_cert_chain(client.certificate, client.key)
+    return context
 
 
 def _new_key(path: Path) -> tuple[str | Path, ...]:
