@@ -21,7 +21,10 @@ class Authority:
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder, self._name = folder, name
         self._root = Pair(folder / f"{name}.pem", folder / f"{name}.key")
-        _openssl("req", "-x509", *_new_key(self._root.key), "-subj", f"/CN={name}", "-days", "2", "-out", self._root.certificate)
+        _openssl(
+            "req", "-x509", *_new_key(self._root.key), "-subj", f"/CN={name}", "-days", "2", "-out", self._root.certificate,
+            "-addext", "keyUsage=critical,keyCertSign",  # CPython 3.13 asks for it
+        )  # fmt: skip
 
     @property
     def certificate(self) -> Path:

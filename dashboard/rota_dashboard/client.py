@@ -180,7 +180,7 @@ class Collector:
 
     def _away(self, why: str) -> CollectorAway:
         hint = tls.next_step(self.base_url, why, tls.files(os.environ)[1])
-        if hint:
+        if hint and self.base_url.startswith("https:"):
             _pool.cache_clear()  # a certificate may have been renewed
         return CollectorAway(self.base_url, tls.words(why), hint)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from agents import agent
 from certificates import Authority, Pair
 from collectors import CollectorProcess
 from execs import run_exec
+from scripts import EXTREMES, PYTHONS, SDK
 from servers import clean_environment, poll, rota
 
 from rota.agent import raw
@@ -21,7 +23,6 @@ from rota_dashboard import client
 from rota_dashboard.client import Collector, CollectorAway
 
 CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY = tls.NAMES
-NO_PROXY_TO_HERE = {"https_proxy": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}
 WANTED = f"If it asks for a client certificate, set {CLIENT_CERTIFICATE} and {CLIENT_KEY}"
 
 
@@ -80,10 +81,12 @@ def arrived(collector: CollectorProcess, workflow: str) -> list[str]:
     return [run["state"] for run in found]
 
 
-@pytest.mark.parametrize("proxy", [{}, NO_PROXY_TO_HERE], ids=["", "proxy"])
-def test_the_command_line_shows_the_certificate(environment, proxy):
-    """`rota ls --json` is answered; a proxy is not asked for what is on this machine."""
-    done = rota("ls", "--json", environment={**environment, **proxy})
+@pytest.mark.parametrize("version", EXTREMES)
+def test_the_command_line_shows_the_certificate(environment, version):
+    """`rota ls --json` is answered, under the oldest CPython and the newest; a proxy is not asked for what is on this machine."""
+    settings = {**environment, "PYTHONPATH": str(SDK), "https_proxy": "http://127.0.0.1:1"}
+    command = [PYTHONS[version], "-S", "-m", "rota", "ls", "--json"]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert isinstance(json.loads(done.stdout), list)
 

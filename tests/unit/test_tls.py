@@ -81,6 +81,7 @@ def _openssl(*words: str | Path) -> None:
         ("certificate verify failed: self-signed certificate in certificate chain", f"Set {CERTIFICATE} to"),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch", "Set ROTA_ENDPOINT to a name"),
         ("certificate verify failed: certificate has expired", "It needs a new certificate"),
+        ("certificate verify failed: CA cert does not include key usage extension", "It, or its authority, needs another"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)", "It speaks no TLS"),
         ("TLSV13_ALERT_CERTIFICATE_REQUIRED", f"If it asks for a client certificate, set {CLIENT_CERTIFICATE} and"),
         ("Remote end closed connection without response", f"If it asks for a client certificate, set {CLIENT_CERTIFICATE} and"),

@@ -14,6 +14,7 @@ NAMES = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICAT
 _CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY = NAMES
 # How it looks when a server hangs up on whom it does not want: some send an alert first, rota's collector does not.
 _HUNG_UP = ("alert", "closed connection", "disconnected", "eof occurred", "connection reset", "broken pipe")
+_FROM_STRANGERS = ("issuer", "self-signed", "self signed", "first certificate")
 
 
 def files(environ: Mapping[str, str]) -> tuple[str, str, str]:
@@ -100,4 +101,6 @@ def _about_theirs(said: str) -> str:
         return "Set ROTA_ENDPOINT to a name that its certificate is for"
     if "expired" in said or "not yet valid" in said:
         return "It needs a new certificate, or one of the two clocks is wrong"
-    return "Set %s to the PEM file of the authority that signed its certificate" % _CERTIFICATE
+    if any(sign in said for sign in _FROM_STRANGERS):
+        return "Set %s to the PEM file of the authority that signed its certificate" % _CERTIFICATE
+    return "It, or its authority, needs another certificate: from CPython 3.13 on they have to be as RFC 5280 says"
