@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ def gate_of(**terms):
 
 
 RUN = {"state": "succeeded", "ended_ns": NOW - HOUR, "slot_ns": 7}
-TABLE = [  # (terms, facts, answer, in the reason, when to look again)
+TABLE: list[tuple[Any, ...]] = [  # (terms, facts, answer, in the reason, when to look again)
     ({"kind": "concurrency", "limit": 2}, {"used": 1}, GO, "1 of 2", None),
     ({"kind": "concurrency", "limit": 2}, {"used": 2, "frees_seconds": 9.0}, WAIT, "2 of 2 in use in the workflow", 9.0),
     ({"kind": "concurrency", "limit": 3, "weight": 2, "scope": "db"}, {"used": 2}, WAIT, "pool db", None),
