@@ -137,14 +137,18 @@ _OF_GATES = (
     Field("gates[].file", "text", "probe: a file that must be there."),
     Field("gates[].sql", "text", "probe: a SELECT whose first value must be as expected, or true."),
     Field("gates[].database", "text", "probe: the file that `sql` is asked of, SQLite or DuckDB."),
-    Field("gates[].command", "text", "probe: the name of a command registered on the host."),
+    Field("gates[].command", "text", "probe: the name of a command that the host has in `$ROTA_HOME/commands.json`."),
     Field("gates[].expect", "expected", "probe: the status, the value, the exit code; success when left out."),
     Field("gates[].timeout", "length", "probe, python: how long an answer may take; `10s` when left out."),
     Field("gates[].disk_free", "size", "host: so much must be free on the disk of `path`."),
     Field("gates[].path", "text", "host: where; the working directory when left out."),
     Field("gates[].memory_free", "size", "host: so much memory must be available."),
     Field("gates[].load_below", "amount", "host: load a core, of the last minute."),
-    Field("gates[].call", "text", "python: `module:function` on the host; true lets pass, a text is why not."),
+    Field(
+        "gates[].call",
+        "text",
+        "python: the name of an entry point of the group `rota.gates` on the host; true lets pass, a text is why not.",
+    ),
 )
 _OF_TASKS = (
     Field("tasks", "named", "Functions by name, shell patterns: `load_*`, `orders.load_*`, `Loader.run`; `*` is every function."),
