@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 MOST_ATTEMPTS = 1000
-WAIT_SECONDS = 30.0
+ATTEMPTS, WAIT_SECONDS = 3, 30.0  # when nothing is said
 MAX_WAIT_SECONDS = 86_400.0  # when no `max_wait` says less: a doubled wait is soon longer than anybody means
 _KEYS = ("attempts", "wait", "backoff", "jitter", "max_wait", "on", "not_on", "attempt_timeout", "timeout")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -65,7 +65,7 @@ def of(given: Mapping[str, Any]) -> Retry:
     for key in given:
         if key not in _KEYS:
             raise ValueError("retry.%s: there is no such key; there are %s" % (key, ", ".join(_KEYS)))
-    attempts = given.get("attempts")
+    attempts = ATTEMPTS if given.get("attempts") is None else given["attempts"]
     if type(attempts) is not int or not 1 <= attempts <= MOST_ATTEMPTS:
         raise ValueError("retry.attempts: %r is no number from 1 to %d" % (attempts, MOST_ATTEMPTS))
     return Retry(
