@@ -75,14 +75,14 @@ def test_a_proposed_policy_is_tried_on_the_past(rota, flaky, tmp_path):
     file = tmp_path / "rota.yaml"
     gates = "[{kind: rate, limit: 1, per: 90s}, {kind: approval}]"
     file.write_text(f"workflow: {flaky}\nretry: {{attempts: 2, wait: 60s}}\ngates: {gates}\n")
-    before = rota("policy", "get", flaky, "--versions")
+    before = rota("policy", "get", flaky, "--versions", "--json")
     lines = rota("policy", "test", "-f", str(file)).splitlines()
     assert lines[0] == f"{flaky}: gate, 200 runs looked at"
     assert [line.split()[:5] for line in lines[2:]] == [
-        ["retry", "retry", "tried", "4", "runs"], ["retry", "retry", "saved", "4", "runs"], ["gates[0]", "rate", "held", "199", "runs"],
-        ["gates[1]", "unknown", "nobody", "kept", "what"],
+        ["retry", "retry", "tried", "4", "runs"], ["retry", "retry", "saved", "4", "runs"],
+        ["gates[0]", "rate", "held", "199", "runs"], ["gates[1]", "unknown", "nobody", "kept", "what"],
     ]  # fmt: skip
-    assert rota("policy", "get", flaky, "--versions") == before
+    assert rota("policy", "get", flaky, "--versions", "--json") == before
     (told,) = json.loads(rota("policy", "test", "-f", str(file), "--json"))
     assert [(each["answer"], each["count"], len(each["runs"])) for each in told["changes"]] == [
         ("retry", 4, 4), ("saved", 4, 4), ("wait", 199, 100),

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from rota.rules.level import LEVELS, level
 from rota.rules.policy import merge
-from rota_collector.api import models, policies, shape
+from rota_collector.api import access, models, policies, shape
 from rota_collector.api.access import Reads
 from rota_collector.api.documents import Examined
 from rota_collector.api.envelope import answer
@@ -78,7 +78,9 @@ def router(stores: Stores) -> APIRouter:
     """``/api/v1/advice/{name}`` and ``/api/v1/policies/test``."""
     router = APIRouter(prefix="/api/v1", tags=["policies"])
 
-    @router.post("/policies/test", response_model=models.Items[Tested], openapi_extra=policies.TEXT_BODY)
+    @router.post(
+        "/policies/test", response_model=models.Items[Tested], openapi_extra=policies.TEXT_BODY, dependencies=[access.read]
+    )
     def test_policies(text: policies.Given, reads: Reads) -> Response:
         """What proposed policies would have changed for the runs of the last 90 days. Nothing is stored."""
         found = policies.usable(text, stores.clock.now_ns())
