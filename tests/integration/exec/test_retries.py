@@ -10,33 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from collectors import until
-from execs import ended, environment, run_exec, start_exec, words
+from execs import ask, counting, ended, environment, run_exec, start_exec, told, words
 from scripts import Outcome, read_back
 
 WITHOUT_SENDERS = "import _signal, sys; del _signal.sigtimedwait; from rota.cli import main; main(['exec', *sys.argv[1:]])"
-COUNTED = "n=$(cat {0} 2>/dev/null || echo 0); n=$((n+1)); echo $n >{0}; "
-
-
-def ask(home: Path, retry: Any, workflow: str = "etl") -> None:
-    """What the host keeps of a policy."""
-    path = home / "policy" / (quote(workflow, safe="") + ".json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"version": 1, "retry": retry}))
-
-
-def counting(folder: Path, line: str) -> list[str]:
-    """A command that knows how often it was run, as $n."""
-    return ["sh", "-c", COUNTED.format(shlex.quote(str(folder / "count"))) + line]
-
-
-def told(outcome: Outcome) -> list[tuple[str, int]]:
-    """(state, attempt) of exec's words, in their order."""
-    mine = [event for event in outcome.events if event["event"] == "rota.run.state" and event["rota.source"] == "exec"]
-    return [(event["rota.run.state"], event["rota.attempt"]) for event in mine]
 
 
 def waits(outcome: Outcome) -> list[dict[str, Any]]:
@@ -261,7 +241,7 @@ def test_who_asked_it_to_end_wants_no_other_attempt(home: Path, name: str) -> No
 def test_a_signal_reaches_a_group_of_its_own(home: Path) -> None:
     """With a timeout the command has a process group of its own, and what rota exec is sent reaches all of it."""
     ask(home, {"attempts": 2, "wait": 0, "attempt_timeout": "1m"})
-    line = "(trap 'echo inner; exit 0' TERM; while :; do sleep 0.02; done) & trap 'wait; exit 4' TERM; echo ready; wait"
+    line = "trap 'wait; exit 4' TERM; (trap 'echo inner; exit 0' TERM; echo ready; while :; do sleep 0.02; done) & wait"
     process = start_exec("--name", "etl", "sh", "-c", line, home=home, start_new_session=True)
     assert process.stdout is not None
     process.stdout.readline()
