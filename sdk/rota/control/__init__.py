@@ -1,5 +1,5 @@
-"""What a policy asks of a process and of its functions: permission, retries.
+"""What a policy asks of a run, on the host that runs it: permission for its functions.
 
-The room's rule: nothing here is imported before the file ``$ROTA_HOME/policy/<workflow>.json`` is seen to be there. It never
-prints, and ends no process but by what the policy says.
+Nothing here is imported unless the workflow has a policy that asks (see ``rota._watch``). It decides by ``rota.rules`` or by
+what an agent or the collector answers; it prints nothing, and ends nothing but by what the policy says.
 """
