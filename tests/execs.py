@@ -60,10 +60,19 @@ def said_by(outcome: Outcome, source: str) -> list[dict[str, Any]]:
 
 
 def ask(home: Path, retry: Any, workflow: str = "etl") -> None:
-    """What the host keeps of a policy."""
+    """What the host keeps of a policy that speaks of a run's retries."""
+    _keep(home, workflow, {"version": 1, "retry": retry})
+
+
+def ask_of_tasks(home: Path, tasks: dict[str, Any], workflow: str = "etl") -> None:
+    """What the host keeps of a policy that speaks of tasks."""
+    _keep(home, workflow, {"version": 1, "tasks": tasks})
+
+
+def _keep(home: Path, workflow: str, document: dict[str, Any]) -> None:
     path = home / "policy" / (quote(workflow, safe="") + ".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"version": 1, "retry": retry}))
+    path.write_text(json.dumps(document))
 
 
 def counting(folder: Path, line: str) -> list[str]:

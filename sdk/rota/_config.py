@@ -171,20 +171,6 @@ def token_from_environment() -> str:
     return token.strip()
 
 
-def policy_path(home_path: str, workflow: str) -> str:
-    """The file that says what is asked of a workflow's runs. Few have one: that it is there is asked with one `stat`."""
-    return "%s/policy/%s.json" % (home_path, quoted(workflow))
-
-
-def quoted(name: str) -> str:
-    """Percent-encoding; the import is paid only by those who use it."""
-    if name.isascii() and name.replace(".", "").replace("-", "").replace("_", "").isalnum():
-        return name
-    from urllib.parse import quote
-
-    return quote(name, safe="", errors="replace")
-
-
 def parse_pairs(text: str) -> dict[str, str]:
     """``a=1,b=%20x`` as a dict; pairs without ``=`` are ignored (W3C baggage and OTEL_* list syntax)."""
     found = {}

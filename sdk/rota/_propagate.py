@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rota._config import parse_pairs, quoted
+from rota._config import parse_pairs
 
 RUN_ID_KEY, WORKFLOW_KEY, EXEC_KEY = "rota.run.id", "rota.workflow", "rota.exec"
 
@@ -55,6 +55,15 @@ def context(trace_id: str, span_id: str, run_id: str, workflow: str, exec_marker
     pairs = [pair for pair in os.environ.get("BAGGAGE", "").split(",") if pair and pair.partition("=")[0].strip() not in ours]
     pairs += ["%s=%s" % (key, value) for key, value in ours.items() if value]
     return {"TRACEPARENT": traceparent(trace_id, span_id), "BAGGAGE": ",".join(pairs)}
+
+
+def quoted(name: str) -> str:
+    """Percent-encoded, with nothing safe but letters, digits and ``.-_~``."""
+    if name.isascii() and name.replace(".", "").replace("-", "").replace("_", "").isalnum():
+        return name
+    from urllib.parse import quote
+
+    return quote(name, safe="", errors="replace")
 
 
 def _is_hex(text: str) -> bool:

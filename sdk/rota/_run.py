@@ -29,6 +29,7 @@ class Run:
     is_task = False
     source = "sdk"  # who says its states
     link = ""  # of its span: to the attempt before
+    retries: Any = None  # what tries its tasks again: None while nobody has looked, False when nothing does
 
     def __init__(self, owner: Process, workflow: str, kind: str, parent: Run | None = None) -> None:
         owner.clock.resync()
@@ -116,6 +117,9 @@ class Run:
         pairs.update(more)
         record = events.log_record(at_ns, names.RUN_STATE_EVENT, self.trace_id, self.span_id, pairs)
         self.owner.write_event(self.scope, record)
+
+    def again(self, _error: BaseException) -> None:
+        """What tries it again: nobody in here does."""
 
     def record(self, facts: dict[str, object]) -> None:
         """Keep facts for the end of the run."""

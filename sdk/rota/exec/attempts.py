@@ -13,6 +13,7 @@ from time import monotonic
 from rota._guard import guarded, note
 from rota._run import Run
 from rota.control import document
+from rota.control.chance import chance
 from rota.exec import child, part, told, waiting
 from rota.exec.observe import Observed, kept_tail
 from rota.rules import retry as rules
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 TIMED_OUT = 124  # of an attempt whose time was over and that ended with 0, as `timeout` says it
 
 
-def retry_of(options: Options, home: str, workflow: str) -> rules.Retry | None:
+def retry_of(options: Options, path: str) -> rules.Retry | None:
     """What the policy says of retries, else the command line; None: neither says anything. A policy's mistake is noted."""
-    asked = document.read(home, workflow).get("retry")
+    asked = (document.read(path) or {}).get("retry")
     if isinstance(asked, dict) and asked:
         try:
             return rules.of(asked)
@@ -150,8 +151,7 @@ class Retried(Observed):
             return None
         message = message or (self.tail.message() if self.tail else "")
         failure = rules.Failure(exit_code, signal_name, types, message, self._overran)
-        chance = int.from_bytes(os.urandom(6), "big") / (1 << 48)
-        decided = rules.decide(self._retry, self.run.attempt, failure, monotonic() - self._began_at, chance)
+        decided = rules.decide(self._retry, self.run.attempt, failure, monotonic() - self._began_at, chance())
         return decided if isinstance(decided, rules.Again) else None
 
     @guarded

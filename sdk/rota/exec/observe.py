@@ -54,9 +54,9 @@ def execute(options: Options) -> NoReturn:
 def _observed(options: Options, signals: child.Signals) -> Observed:
     """The run of the command; one of several attempts, when its policy or the command line says so."""
     named_by, workflow = _name(options)
-    home = _config.home()
-    if options.attempts or os.path.exists(_config.policy_path(home, workflow)):
-        retry = _retry(options, home, workflow)
+    path = "%s/policy/%s.json" % (_config.home(), _propagate.quoted(workflow))
+    if options.attempts or os.path.exists(path):
+        retry = _retry(options, path)
         if retry is not None:
             from rota.exec.attempts import Retried
 
@@ -65,10 +65,10 @@ def _observed(options: Options, signals: child.Signals) -> Observed:
 
 
 @guarded
-def _retry(options: Options, home: str, workflow: str) -> Retry | None:
+def _retry(options: Options, path: str) -> Retry | None:
     from rota.exec.attempts import retry_of
 
-    return retry_of(options, home, workflow)
+    return retry_of(options, path)
 
 
 class Observed:
