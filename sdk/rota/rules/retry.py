@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 MOST_ATTEMPTS = 1000
-ATTEMPTS, WAIT_SECONDS = 3, 30.0
+ATTEMPTS, WAIT_SECONDS = 3, 30.0  # when nothing is said
 MAX_WAIT_SECONDS = 86_400.0  # when no `max_wait` says less: a doubled wait is soon longer than anybody means
 _KEYS = ("attempts", "wait", "backoff", "jitter", "max_wait", "on", "not_on", "attempt_timeout", "timeout")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
