@@ -36,7 +36,7 @@ class Failure(NamedTuple):
 class Retry(NamedTuple):
     """When to try again. ``on`` None: after every failure but a cancelled one. ``attempts`` counts the first one too."""
 
-    attempts: int
+    attempts: int = ATTEMPTS
     wait_seconds: float = WAIT_SECONDS
     backoff: float = 1.0
     jitter: float = 0.0
@@ -144,16 +144,15 @@ def _fits(condition: str, failure: Failure) -> bool:
 def _codes(text: str) -> range:
     """``75`` or ``1-9``. Raises ValueError."""
     found = _CODES.fullmatch(text)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if not first <= last <= 255:
+    if found is None:
         raise ValueError("it is no exit status: write exit:75 or exit:1-9")
-    return range(first, last + 1)
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def _signal_name(text: str) -> str:
     """``SIGKILL`` for ``KILL`` and ``sigkill``. Raises ValueError."""
     name = text.upper()
-    if not name.isalnum() or name.isdigit():
+    if not name.replace("+", "").isalnum() or name.isdigit():
         raise ValueError("it is no signal: write signal:KILL")
     return name if name.startswith("SIG") else "SIG" + name
 

@@ -137,6 +137,11 @@ def span(
     )
 
 
+def link(trace_id: str, span_id: str) -> str:
+    """The member of a span that links it to another one: to the attempt before."""
+    return ',"links":[{"traceId":"%s","spanId":"%s"}]' % (trace_id, span_id)
+
+
 def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:
     """The members of a span that failed: its status and, when something was raised, the exception event."""
     tail = ',"status":{"code":2,"message":%s}' % text(short(message))
