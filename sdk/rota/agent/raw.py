@@ -76,7 +76,7 @@ def _post(goal: Target, body: bytes) -> _Response:
         body, headers["Content-Encoding"] = _COMPRESS[goal.compression](body), goal.compression
     try:
         request = urllib.request.Request(goal.url, body, headers)
-        with _opener(goal.url, goal.certificate, goal.client_certificate, goal.client_key).open(
+        with opener(goal.url, goal.certificate, goal.client_certificate, goal.client_key).open(
             request, timeout=goal.timeout_seconds
         ) as answer:
             return _Response(answer.status, answer.headers, answer.read(_ANSWER_BYTES))
@@ -84,13 +84,13 @@ def _post(goal: Target, body: bytes) -> _Response:
         with error:
             return _Response(error.code, error.headers, b"")
     except (OSError, ValueError, http.client.HTTPException) as error:
-        _opener.cache_clear()  # a certificate may have been renewed
+        opener.cache_clear()  # a certificate may have been renewed
         raise Unavailable("cannot reach %s: %s" % (goal.url, getattr(error, "reason", error))) from error
 
 
 @functools.lru_cache(maxsize=8)  # to make one reads every certificate of the system, where there is TLS: 30 to 50 ms
-def _opener(url: str, certificate: str, client_certificate: str, client_key: str) -> urllib.request.OpenerDirector:
-    """Honours ``https_proxy`` and its like, but for this machine itself."""
+def opener(url: str, certificate: str, client_certificate: str, client_key: str) -> urllib.request.OpenerDirector:
+    """What opens that URL. Honours ``https_proxy`` and its like, but for this machine itself."""
     host = urllib.parse.urlsplit(url).hostname or ""
     is_here = host in ("localhost", "::1") or host.startswith("127.")
     opener = urllib.request.OpenerDirector()

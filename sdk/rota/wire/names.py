@@ -8,6 +8,7 @@ SCOPE = "rota"  # the instrumentation scope of everything the SDK writes
 # Events: log records with a top-level event_name.
 RUN_STATE_EVENT = "rota.run.state"
 TASK_STATE_EVENT = "rota.task.state"
+DECISION_EVENT = "rota.gate.decision"  # what was answered to a question for permission
 SLOT_EVENT = "rota.slot.verdict"  # what became of a slot; written by the collector, as is the next
 INCIDENT_EVENT = "rota.incident"
 OUTPUT_EVENT = "rota.output"  # what a run wrote, or the end of it, as the body
@@ -58,6 +59,16 @@ TASK_STATE = "rota.task.state"
 TASK_PARENT_ID = "rota.task.parent.id"  # on the start event: the span id of what the task runs in
 TASK_RESULT = "cicd.pipeline.task.run.result"
 TEST_STATUS = "test.case.result.status"  # of a task that is a test
+
+# A decision, and what permission a run's tasks asked for.
+GATE_ANSWER = "rota.gate.answer"  # go, wait, skip or deny
+GATE_REASON = "rota.gate.reason"
+GATE_TICKET = "rota.gate.ticket"
+GATE_BY = "rota.gate.by"  # "collector", "agent", or "blind": nobody answered, and the policy's on_unreachable was followed
+PERMISSION_RAN = "rota.permission.ran"  # how many functions ran as tasks, by name
+PERMISSION_ASKED = "rota.permission.asked"  # how many of them asked
+PERMISSION_UNMATCHED = "rota.permission.unmatched"  # patterns of the policy that matched no function: a rename, perhaps
+PERMISSION_UNREACHED = "rota.permission.unreached"  # functions that match and could not be made to ask
 
 # Where and what.
 SERVICE_NAME = "service.name"
