@@ -208,10 +208,10 @@ def task_of(function: Any, given: Label | None) -> Any:
 
         inner = getattr(function, "__func__", function)
         label = given or Label(getattr(inner, "__qualname__", None) or type(inner).__name__)
-        if CONTROL is not None:
-            function = CONTROL.between(function, label)
         wrapped = wrap(function, lambda: begin(label), end)
-        if CONTROL is None and process_run() is None and len(EARLY) < MOST_EARLY:
+        if CONTROL is not None:
+            CONTROL.adopt(getattr(wrapped, "__func__", wrapped), label)
+        elif process_run() is None and len(EARLY) < MOST_EARLY:
             EARLY.append((ref(getattr(wrapped, "__func__", wrapped)), label))
         return wrapped
     except Exception as error:

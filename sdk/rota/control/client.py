@@ -93,7 +93,7 @@ class Client:
     def _lines(self) -> Iterator[AgentLine]:
         """A connection that was kept, then a new one: the agent may have been started anew."""
         if self._pid != os.getpid():
-            self._forget()
+            self.close()
         while self._agents:
             try:
                 line = self._agents.pop()
@@ -137,11 +137,13 @@ class Client:
             raise Unreachable(str(error)) from error
         return _answer(said)
 
-    def _forget(self) -> None:
-        """In a forked child: the connections are the parent's."""
-        for line in self._agents:
-            line.close()
-        self._agents, self._collector, self._pid = [], None, os.getpid()
+    def close(self) -> None:
+        """Hang up. In a forked child it is the parent's connections that are let go of, which does not disturb them."""
+        while self._agents:
+            self._agents.pop().close()
+        if self._collector is not None:
+            self._collector.close()
+        self._collector, self._pid = None, os.getpid()
 
 
 def running_loop() -> tuple[Any, Any]:

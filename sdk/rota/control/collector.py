@@ -49,6 +49,11 @@ class Collector:
                 if kept is None or isinstance(error, socket.timeout):  # one that was kept may have been closed long ago
                     raise error if isinstance(error, OSError) else ValueError("no answer: %r" % error) from error
 
+    def close(self) -> None:
+        """Hang up."""
+        while self._idle:
+            self._idle.pop().close()
+
     def _exchange(self, connection: http.client.HTTPConnection, body: bytes, key: str, deadline: float) -> bytes:
         connection.sock.settimeout(_left(deadline))
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, **_config.headers()}

@@ -102,9 +102,10 @@ class Coming:
     def _reached(self, line: int) -> bool:
         """A line of the body is about to run; whether it was the last one of interest. Never raises: the script would see it."""
         try:
-            for code in [code for code in self._wanted if self._is_there(code)]:
-                self._wanted.remove(code)
-                self._before[code.co_name] = self._arrived(code.co_name)
+            for code in list(self._wanted):
+                if self._is_there(code):  # a second one of that name is not, yet
+                    self._wanted.remove(code)
+                    self._before[code.co_name] = self._arrived(code.co_name)
             if self._wanted and line <= self._last_line:
                 return False
         except Exception as error:

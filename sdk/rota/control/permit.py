@@ -66,22 +66,17 @@ class Control:
 
     # -- what rota._task calls ---------------------------------------------------------------------------------------------
 
-    def between(self, function: Any, label: Label) -> Any:
-        """``function`` with the question before it, when the policy wants one; else itself."""
-        self.coverage.made(label.text)
-        terms = self._terms(label.text)
-        if not terms.permit:
-            return function
-
-        def admit() -> Withheld | None:
-            task: Any = CURRENT.get()
-            return self.admit(task, terms) if _is_of(task, label) else None
-
-        async def admit_async() -> Withheld | None:
-            task: Any = CURRENT.get()
-            return await self.admit_async(task, terms) if _is_of(task, label) else None
-
-        return asking(function, admit, admit_async)
+    @guarded
+    def adopt(self, wrapper: Any, label: Label) -> None:
+        """Have a task's function ask first, when the policy says so: what its wrapper calls is exchanged, and the wrapper, which
+        the program may have at many places, stays. None: there is no such function any more.
+        """
+        if wrapper is not None:
+            self.coverage.made(label.text)
+            terms = self._terms(label.text)
+            if terms.permit:
+                cell = wrapper.__closure__[wrapper.__code__.co_freevars.index("function")]
+                cell.cell_contents = self._asking(cell.cell_contents, label, terms)
 
     def ended(self, task: Task) -> None:
         """A task is over: its facts are what later questions tell."""
@@ -99,6 +94,19 @@ class Control:
         """The same for ``async with``."""
         if task is not None:
             self._no_block(task, await self.admit_async(task, self._terms(task.label.text)))
+
+    def _asking(self, function: Any, label: Label, terms: Terms) -> Any:
+        """``function`` with the question before it."""
+
+        def admit() -> Withheld | None:
+            task: Any = CURRENT.get()
+            return self.admit(task, terms) if _is_of(task, label) else None
+
+        async def admit_async() -> Withheld | None:
+            task: Any = CURRENT.get()
+            return await self.admit_async(task, terms) if _is_of(task, label) else None
+
+        return asking(function, admit, admit_async)
 
     # -- asking ------------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+
 from rota import _task
-from rota._guard import guarded, note
+from rota._guard import guarded
 from rota.control.client import Client
 from rota.control.document import read
 from rota.control.functions import MAINS, Functions
@@ -12,10 +14,8 @@ from rota.control.permit import Control
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any
 
     from rota._run import Run
-    from rota._task import Label
 
 
 def start(run: Run, path: str, caller: FrameType) -> None:
@@ -29,25 +29,16 @@ def start(run: Run, path: str, caller: FrameType) -> None:
     document = read(path)
     if not document or not isinstance(document.get("tasks"), dict) or not document["tasks"] or _task.CONTROL is not None:
         return
-    control = _task.CONTROL = Control(run, document, Client(run.owner.home))
+    client = Client(run.owner.home)
+    atexit.register(guarded(client.close))
+    control = _task.CONTROL = Control(run, document, client)
     for reference, label in _task.EARLY:
-        _adopt(control, reference(), label)
+        control.adopt(reference(), label)
     _task.EARLY.clear()
     functions = Functions(control.tasks, control.coverage)
     guarded(functions.cover_script)(_body(caller))
     guarded(functions.cover_modules)()
     _tell_at_end(run, control)
-
-
-def _adopt(control: Control, wrapper: Any, label: Label) -> None:
-    """A function that was decorated before the policy was known: what its wrapper calls is exchanged, the wrapper stays."""
-    if wrapper is None:
-        return
-    try:
-        cell = wrapper.__closure__[wrapper.__code__.co_freevars.index("function")]
-        cell.cell_contents = control.between(cell.cell_contents, label)
-    except Exception as error:
-        note("functions", error)
 
 
 def _body(frame: FrameType | None) -> FrameType | None:
