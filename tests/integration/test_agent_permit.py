@@ -73,7 +73,7 @@ def test_a_collector_that_is_away_leaves_the_policy_s_word(environment, server, 
     server.version, server.items = 2, {"etl": {"version": 5, "tasks": tasks, "rules": RULES}}
     poll(lambda: "rules" in (tmp_path / "home/policy/etl.json").read_text(), "the policy is not renewed")
     server.answer = lambda _: None
-    assert "nobody answered" in printed(environment)
+    assert "nobody answers" in printed(environment)
 
 
 def test_a_policy_that_asks_no_more_is_taken_from_the_host(environment, server, tmp_path):

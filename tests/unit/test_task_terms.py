@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rota.rules.tasks import Terms, entry_of, unreachable_of
+from rota.rules.tasks import Terms, entry_of, unreachable
 
 
 @pytest.mark.parametrize(
@@ -32,22 +32,30 @@ def test_a_task_that_no_pattern_matches_is_asked_nothing():
 
 def test_terms_are_read_from_an_entry():
     """Only ``permit: true`` asks. What a denied call returns is declared by being there, be it null."""
-    assert Terms.of({}) == Terms(permit=False, unreachable="go", raises=True)
+    assert Terms.of({})[:4] == (False, True, None, None)
     assert Terms.of({"permit": "yes"}).permit is False
-    full = Terms.of({"permit": True, "on_unreachable": "wait(30m)", "denied_value": None, "skipped_value": 7})
-    assert full == Terms(True, "wait", 1800.0, False, None, 7)
+    assert Terms.of({"permit": True, "denied_value": None, "skipped_value": 7})[:4] == (True, False, None, 7)
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
-    [("go", ("go", 0)), ("Skip", ("skip", 0)), ("deny", ("deny", 0)), ("wait(90s)", ("wait", 90)), (None, ("go", 0))],
+    ("chosen", "waited", "answer"),
+    [
+        (None, 0, "go"),
+        ("go", 0, "go"),
+        ("skip", 0, "skip"),
+        ("deny", 9, "deny"),
+        ("wait(90s)", 89, "wait"),
+        ("wait(90s)", 90, "deny"),
+    ],
 )
-def test_on_unreachable_is_read(text, meant):
-    """One of go, skip, deny, or a wait with its length; go when left out."""
-    assert unreachable_of(text) == meant
+def test_when_nobody_answers_the_entry_has_said_what_then(chosen, waited, answer):
+    """One of go, skip, deny, or to wait, and then deny; go when left out. The answer says that it is blind, and why."""
+    found = unreachable(Terms.of({"on_unreachable": chosen} if chosen else {}), waited, "refused")
+    assert (found["answer"], found["by"]) == (answer, "blind")
+    assert "refused" in found["reason"]
 
 
-@pytest.mark.parametrize("text", ["wait", "wait(soon)", "stop", 3, ""])
-def test_an_on_unreachable_that_is_not_understood_lets_pass(text):
+@pytest.mark.parametrize("chosen", ["wait", "wait(soon)", "stop", 3, ["go"], {}])
+def test_an_on_unreachable_that_is_not_understood_lets_pass(chosen):
     """A typing error must not stop a job."""
-    assert unreachable_of(text) == ("go", 0)
+    assert unreachable(Terms.of({"on_unreachable": chosen}), 0, "refused")["answer"] == "go"

@@ -123,10 +123,9 @@ def _put(path: str, text: str) -> None:
 def _fetch(known: int) -> dict[str, Any] | None:
     url = "%s/api/v1/policies/asking?known=%d" % (_config.endpoint(), known)
     request = urllib.request.Request(url, headers=_config.headers())
-    goal = target("logs")  # where everything else goes, with the same certificates
+    goal = target("logs")._replace(url=url)  # with the certificates that everything else goes with
     try:
-        way = opener(goal.url, goal.certificate, goal.client_certificate, goal.client_key)
-        with way.open(request, timeout=_TIMEOUT_SECONDS) as answer:
+        with opener(goal).open(request, timeout=_TIMEOUT_SECONDS) as answer:
             if COLLECTOR_HEADER not in answer.headers:
                 return None
             found = json.loads(answer.read(_MOST_BYTES))

@@ -14,6 +14,7 @@ import time
 
 from rota import _config
 from rota._spool import clear_of_streams
+from rota.rules.tasks import ANSWERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,11 +218,12 @@ def _line(home: str, question: dict[str, Any]) -> bytes:
 def _answer(said: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(said)
-        if answer["answer"] in ("go", "wait", "skip", "deny"):
+        if answer.get("answer") in ANSWERS:
             return answer  # type: ignore[no-any-return]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        pass
-    raise Unreachable("no answer: %.200r" % said)
+        why = str(answer["reason"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        why = "no answer: %.200r" % said
+    raise Unreachable(why)
 
 
 async def _in_a_thread(loop: Any, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:

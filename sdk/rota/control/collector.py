@@ -8,12 +8,12 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import ssl
 import threading
 import time
 from urllib.parse import urlsplit
 
 from rota import _config
+from rota.wire import tls
 
 PATH = "/api/v1/permission"
 MAX_ANSWER = 1 << 20  # bytes
@@ -79,11 +79,7 @@ class Collector:
         return connection
 
     def _secured(self, plain: socket.socket) -> socket.socket:
-        context = ssl.create_default_context(cafile=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None)
-        certificate = os.environ.get("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
-        if certificate:
-            context.load_cert_chain(certificate, os.environ.get("OTEL_EXPORTER_OTLP_CLIENT_KEY") or None)
-        return context.wrap_socket(plain, server_hostname=self._name)
+        return tls.context(*tls.files(os.environ)).wrap_socket(plain, server_hostname=self._name)
 
 
 def _left(deadline: float) -> float:

@@ -16,7 +16,7 @@ from rota.control.around import asking
 from rota.control.client import Unreachable, running_loop
 from rota.control.coverage import Coverage
 from rota.errors import GateDenied
-from rota.rules.tasks import Terms, entry_of
+from rota.rules.tasks import ANSWERS, Terms, entry_of, unreachable
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -33,6 +33,7 @@ ASK_SECONDS = 2.0  # for the first answer, which holds nobody: go, skip, deny, o
 HOLD_SECONDS = 20.0  # how long an answerer may keep the question of one who waits
 LATE_SECONDS = 5.0  # ... and how much later its answer may come
 LEAST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0  # between two questions of one who waits
+FOREVER_SECONDS = 1e9  # longer than any policy waits
 MOST_TOLD = 10_000  # answers remembered as told
 
 
@@ -122,7 +123,7 @@ class Control:
             answer = _settled(self._course(task, terms), self._do)
         except Exception as error:  # a fault of ours
             note("permit", error)
-            answer = _blind(terms, terms.wait_seconds)
+            answer = unreachable(terms, FOREVER_SECONDS, str(error))
         return self._outcome(task, terms, answer)
 
     async def admit_async(self, task: Task, terms: Terms) -> Withheld | None:
@@ -133,29 +134,28 @@ class Control:
             answer = await _settled_async(self._course(task, terms), self._do_async)
         except Exception as error:
             note("permit", error)
-            answer = _blind(terms, terms.wait_seconds)
+            answer = unreachable(terms, FOREVER_SECONDS, str(error))
         return self._outcome(task, terms, answer)
 
     def _course(self, task: Task, terms: Terms) -> Course:
         """Questions and waits, one after the other, until there is an answer that is not ``wait``. Yields ("ask", question,
-        seconds), to which it is sent the answer or None, or ("wait", seconds).
+        seconds), to which it is sent the answer or the reason why there is none, or ("wait", seconds).
         """
         question, timeout_seconds = self._question(task), ASK_SECONDS
         self.coverage.asked(task.label.text)
-        blind_seconds = 0.0
+        began = time.monotonic()
         while True:
-            began = time.monotonic()
+            asked_at = time.monotonic()
             answer = yield ("ask", question, timeout_seconds)
-            if answer is None:
-                answer = _blind(terms, blind_seconds)
+            if isinstance(answer, Unreachable):
+                answer = unreachable(terms, asked_at - began, str(answer))
+            else:
+                began = time.monotonic()  # it is not waited for nobody
             self._tell(task, answer)
             if answer["answer"] != "wait":
                 return answer  # type: ignore[no-any-return]
-            pause_seconds = _pause(answer, time.monotonic() - began)
-            yield ("wait", pause_seconds)
-            if answer.get("by") == "blind":
-                blind_seconds += time.monotonic() - began
-            else:
+            yield ("wait", _pause(answer, time.monotonic() - asked_at))
+            if answer.get("by") != "blind":
                 question.update(ticket=answer.get("ticket"), wait_seconds=HOLD_SECONDS)
                 timeout_seconds = HOLD_SECONDS + LATE_SECONDS
 
@@ -164,8 +164,8 @@ class Control:
             return self._sleep(*given)
         try:
             return self._client.ask(*given)
-        except Unreachable:
-            return None
+        except Unreachable as error:
+            return error
 
     async def _do_async(self, what: str, *given: Any) -> Any:
         if what == "wait":
@@ -173,8 +173,8 @@ class Control:
             return await asyncio.sleep(*given) if loop is not None else self._sleep(*given)
         try:
             return await self._client.ask_async(*given)
-        except Unreachable:
-            return None
+        except Unreachable as error:
+            return error
 
     def _question(self, task: Task) -> dict[str, Any]:
         run = self.run
@@ -210,7 +210,7 @@ class Control:
         if answer.get("decision_id") or key in self._told:
             return
         if len(self._told) < MOST_TOLD:
-            self._told -= {(key[0], other) for other in ("go", "wait", "skip", "deny")}
+            self._told -= {(key[0], other) for other in ANSWERS}
             self._told.add(key)
         run, at_ns = self.run, self.run.owner.clock.now_ns()
         pairs = {
@@ -248,14 +248,6 @@ async def _settled_async(course: Course, do: Callable[..., Any]) -> dict[str, An
             step = course.send(await do(*step))
         except StopIteration as over:
             return over.value  # type: ignore[no-any-return]
-
-
-def _blind(terms: Terms, waited_seconds: float) -> dict[str, Any]:
-    """What the policy says when nobody answers."""
-    answer, reason = terms.unreachable, "nobody answered; on_unreachable is %s" % terms.unreachable
-    if answer == "wait" and waited_seconds >= terms.wait_seconds:
-        answer, reason = "deny", "nobody answered for %d s" % terms.wait_seconds
-    return {"answer": answer, "reason": reason, "by": "blind"}
 
 
 def _pause(answer: Mapping[str, Any], took_seconds: float) -> float:

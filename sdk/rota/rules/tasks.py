@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, Mapping, NamedTuple
 
-from rota.rules.durations import seconds
+from rota.rules import gates
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Mapping
-
-ANSWERS = ("go", "wait", "skip", "deny")
+ANSWERS = (gates.GO, gates.WAIT, gates.SKIP, gates.DENY)
 
 
 class Terms(NamedTuple):
-    """One entry, read. What cannot be understood reads as if it were left out: a host must not stop for a typing error."""
+    """One entry, read."""
 
     permit: bool = False
-    unreachable: str = "go"  # one of ANSWERS: what is said when nobody answers
-    wait_seconds: float = 0.0  # how long, for wait; then it is a deny
     raises: bool = True  # whether a denied call raises, or returns ``denied_value``
     denied_value: Any = None
     skipped_value: Any = None
+    entry: Mapping[str, Any] = {}  # as it stands in the document
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Terms:
         """The terms in an entry such as ``{"permit": true, "on_unreachable": "wait(30m)"}``."""
-        answer, wait_seconds = unreachable_of(entry.get("on_unreachable"))
-        return cls(
-            entry.get("permit") is True, answer, wait_seconds,
-            "denied_value" not in entry, entry.get("denied_value"), entry.get("skipped_value"),
-        )  # fmt: skip
+        is_declared = "denied_value" in entry
+        return cls(entry.get("permit") is True, not is_declared, entry.get("denied_value"), entry.get("skipped_value"), entry)
 
 
 def entry_of(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
@@ -42,12 +34,14 @@ def entry_of(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     return None
 
 
-def unreachable_of(text: object) -> tuple[str, float]:
-    """(answer, seconds to wait) of ``on_unreachable``: ``go``, ``skip``, ``deny``, ``wait(30m)``."""
-    said = text.strip().lower() if isinstance(text, str) else "go"
-    if said.startswith("wait(") and said.endswith(")"):
-        try:
-            return "wait", seconds(said[5:-1])
-        except ValueError:
-            return "go", 0.0
-    return (said if said in ("go", "skip", "deny") else "go"), 0.0
+def unreachable(terms: Terms, waited_seconds: float, why: str) -> dict[str, Any]:
+    """The answer when nobody gives one: the entry's ``on_unreachable``. What is not understood lets pass: a job must not stop for
+    a typing error.
+    """
+    try:
+        answer, reason, _, again_seconds = gates.on_unreachable(terms.entry, waited_seconds, why)
+    except (ValueError, TypeError):
+        answer, reason, again_seconds = "", "", None
+    if answer not in ANSWERS or (answer == gates.WAIT and again_seconds is None):
+        answer, reason = gates.GO, "nobody answers (%s), and on_unreachable is not understood" % why
+    return {"answer": answer, "reason": reason, "look_again_seconds": again_seconds, "by": "blind"}
