@@ -86,6 +86,8 @@ def _load_all() -> None:
                 __import__("rota." + name)
             if "rota.instrument" in sys.modules:
                 sys.modules["rota.instrument"].load_awaited()
+            if "rota.control.client" in sys.modules:
+                __import__("rota.control.collector")
     except Exception:  # whoever needs it finds out
         return
 

@@ -22,6 +22,7 @@ _MOST_REMEMBERED = 1024  # policies, and questions
 _FIRST_SECONDS, _LATE_SECONDS = 1.5, 3.0  # for the collector's answer; a little less than whoever asked us waits
 
 Document = dict[str, Any]
+Mark = tuple[int, int, int]
 
 
 class Line:
@@ -72,22 +73,28 @@ class Policies:
     """The policy documents of this host's homes, read again when their files change."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple[int, int, int], Document | None]] = {}
+        self._kept: dict[str, tuple[Mark, Document | None]] = {}
 
-    def find(self, home: str, workflow: str) -> tuple[Document | None, object]:
-        """(document, what changes when it does)."""
-        path = path_of(home, workflow)
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
+    def find(self, path: str) -> tuple[Document | None, Mark | None]:
+        """(document, mark of its file); nothing where there is none."""
+        mark = mark_of(path)
+        if mark is None:
             return None, None
-        mark = (status.st_mtime_ns, status.st_size, status.st_ino)
         kept = self._kept.get(path)
         if kept is None or kept[0] != mark:
             if len(self._kept) >= _MOST_REMEMBERED:
                 self._kept.clear()
             kept = self._kept[path] = (mark, read(path))
         return kept[1], mark
+
+
+def mark_of(path: str) -> Mark | None:
+    """What changes when a file does; None when there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 class Permit:
@@ -103,7 +110,7 @@ class Permit:
     ) -> None:
         self._report, self._pass_on = report, pass_on or Client("", sockets=()).ask
         self._policies = Policies()
-        self._answers: dict[bytes, tuple[str, str, object, bytes]] = {}  # by question: one that is asked again is not read again
+        self._answers: dict[bytes, tuple[str, Mark | None, bytes]] = {}  # by question: one that is asked again is not read again
         self._passed_on = 0
 
     def hear(self, line: Line, said: bytes) -> None:
@@ -118,15 +125,13 @@ class Permit:
 
     def _again(self, said: bytes) -> bytes | None:
         found = self._answers.get(said)
-        if found is None:
-            return None
-        home, workflow, mark, answer = found
-        return answer if self._policies.find(home, workflow)[1] == mark else None
+        return found[2] if found is not None and mark_of(found[0]) == found[1] else None
 
     def _now(self, line: Line, said: bytes) -> bytes | None:
         question = json.loads(said)
         home, workflow = question.pop("home"), question["workflow"]
-        document, mark = self._policies.find(home, workflow)
+        path = path_of(home, workflow)
+        document, mark = self._policies.find(path)
         answer = decide(document, question)
         if answer is None:
             del question["permit"]
@@ -134,7 +139,7 @@ class Permit:
         rendered = json.dumps(answer).encode("ascii") + b"\n"
         if len(self._answers) >= _MOST_REMEMBERED:
             self._answers.clear()
-        self._answers[said] = (home, workflow, mark, rendered)
+        self._answers[said] = (path, mark, rendered)
         return rendered
 
     def _later(self, line: Line, question: dict[str, Any]) -> bytes | None:

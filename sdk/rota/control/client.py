@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import time
+from typing import Any, Dict
 
 from rota import _config
 from rota._spool import clear_of_streams
@@ -18,15 +19,30 @@ from rota.rules.tasks import ANSWERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterator
+    from typing import Callable, Iterator
+
+    from rota.control.collector import Collector
 
 MAX_ANSWER = 1 << 20  # bytes
+MOST_KNOWN = 256  # answers that are not read again
 SILENT_SECONDS = 30.0  # how long who did not answer in time is left alone
 REFUSED_SECONDS = 1.0  # ... and who is not there
 
 
 class Unreachable(Exception):
     """Nobody answered, or not in time."""
+
+
+class Question(Dict[str, Any]):
+    """A question as decision 31 has it, which is rendered once, however often it is asked. Not changed any more by then."""
+
+    _line = b""
+
+    def rendered(self, home: str) -> bytes:
+        """The line for an agent's socket."""
+        if not self._line:
+            self._line = b'{"permit":1,' + json.dumps({"home": home, **self}).encode("ascii")[1:] + b"\n"
+        return self._line
 
 
 class Client:
@@ -44,12 +60,13 @@ class Client:
         self._home, self._now = home, now
         self._sockets = _config.agent_sockets(home) if sockets is None else sockets
         self._agents: list[AgentLine] = []  # connections that nobody uses now
-        self._collector: Any = None
+        self._known: dict[bytes, dict[str, Any]] = {}  # answers by how they were said
+        self._collector: Collector | None = None
         self._pid = os.getpid()
         self._agent_away_until = self._collector_away_until = 0.0
 
     def ask(self, question: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """The answer, a mapping with at least ``answer``.
+        """The answer, a mapping with at least ``answer``, which is not to be changed: equal answers are one object.
 
         Raises:
             Unreachable: nobody gave one in that time.
@@ -57,7 +74,7 @@ class Client:
         deadline = self._now() + timeout_seconds
         for line in self._lines():
             try:
-                said = line.ask(_line(self._home, question), timeout_seconds)
+                said = line.ask(self._rendered(question), timeout_seconds)
             except OSError as error:
                 self._lost(line, error)
                 continue
@@ -65,7 +82,7 @@ class Client:
                 line.close()
                 raise
             self._agents.append(line)
-            return _answer(said)
+            return self._heard(said)
         return self._ask_collector(question, deadline)
 
     async def ask_async(self, question: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
@@ -76,7 +93,7 @@ class Client:
         deadline = self._now() + timeout_seconds
         for line in self._lines():
             try:
-                said = await asyncio.wait_for(line.ask_async(loop, _line(self._home, question)), timeout_seconds)
+                said = await asyncio.wait_for(line.ask_async(loop, self._rendered(question)), timeout_seconds)
             except asyncio.TimeoutError:
                 self._lost(line, socket.timeout("no answer"))
                 continue
@@ -87,9 +104,22 @@ class Client:
                 line.close()
                 raise
             self._agents.append(line)
-            return _answer(said)
+            return self._heard(said)
         answer: dict[str, Any] = await _in_a_thread(loop, lambda: self._ask_collector(question, deadline))
         return answer
+
+    def _rendered(self, question: dict[str, Any]) -> bytes:
+        return (question if type(question) is Question else Question(question)).rendered(self._home)
+
+    def _heard(self, said: bytes) -> dict[str, Any]:
+        """What a line says; an agent says mostly the same."""
+        known = self._known.get(said)
+        if known is None:
+            known = _answer(said)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[said] = known
+        return known
 
     def _lines(self) -> Iterator[AgentLine]:
         """A connection that was kept, then a new one: the agent may have been started anew."""
@@ -127,16 +157,29 @@ class Client:
         left_seconds = deadline - self._now()
         if self._now() < self._collector_away_until or left_seconds <= 0:
             raise Unreachable("nobody answered a moment ago")
+        try:
+            said = self._the_collector().ask(json.dumps(question).encode("ascii"), left_seconds)
+        except (OSError, ValueError, KeyError) as error:
+            self._collector_away_until = self._now() + (SILENT_SECONDS if isinstance(error, socket.timeout) else REFUSED_SECONDS)
+            raise Unreachable(str(error)) from error
+        return _answer(said)
+
+    def post(self, path: str, body: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        """The collector's answer to something that is no question, as leases are kept by.
+
+        Raises:
+            KeyError: what it is about is not there any more, or not ours.
+            OSError, ValueError: nobody answers, or refuses.
+        """
+        answer: dict[str, Any] = json.loads(self._the_collector().ask(json.dumps(body).encode("ascii"), timeout_seconds, path))
+        return answer
+
+    def _the_collector(self) -> Collector:
         if self._collector is None:
             from rota.control.collector import Collector
 
             self._collector = Collector()
-        try:
-            said: bytes = self._collector.ask(json.dumps(question).encode("ascii"), left_seconds)
-        except (OSError, ValueError) as error:
-            self._collector_away_until = self._now() + (SILENT_SECONDS if isinstance(error, socket.timeout) else REFUSED_SECONDS)
-            raise Unreachable(str(error)) from error
-        return _answer(said)
+        return self._collector
 
     def close(self) -> None:
         """Hang up. In a forked child it is the parent's connections that are let go of, which does not disturb them."""
@@ -211,15 +254,11 @@ def _more(data: bytes, before: bytes) -> bytes:
     return data
 
 
-def _line(home: str, question: dict[str, Any]) -> bytes:
-    return b'{"permit":1,' + json.dumps({"home": home, **question}).encode("ascii")[1:] + b"\n"
-
-
 def _answer(said: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(said)
+        answer: dict[str, Any] = json.loads(said)
         if answer.get("answer") in ANSWERS:
-            return answer  # type: ignore[no-any-return]
+            return answer
         why = str(answer["reason"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         why = "no answer: %.200r" % said

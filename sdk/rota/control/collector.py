@@ -17,6 +17,7 @@ from rota.wire import tls
 
 PATH = "/api/v1/permission"
 MAX_ANSWER = 1 << 20  # bytes
+_GONE = (404, 409)
 
 
 class Collector:
@@ -27,13 +28,14 @@ class Collector:
         self._name = url.hostname or "127.0.0.1"
         self._is_secure = url.scheme == "https"
         self._port = url.port or (443 if self._is_secure else 80)
-        self._path = url.path.rstrip("/") + PATH
+        self._prefix = url.path.rstrip("/")
         self._idle: list[http.client.HTTPConnection] = []
 
-    def ask(self, body: bytes, timeout_seconds: float) -> bytes:
-        """The body of the answer.
+    def ask(self, body: bytes, timeout_seconds: float, path: str = PATH) -> bytes:
+        """The body of the answer to a POST.
 
         Raises:
+            KeyError: there is no such thing, or not any more (404, 409).
             OSError: nobody listens, or it took too long (``socket.timeout``).
             ValueError: what came is no answer, or a refusal.
         """
@@ -43,7 +45,7 @@ class Collector:
             kept = self._idle.pop() if self._idle else None
             connection = kept or self._connected(deadline)
             try:
-                return self._exchange(connection, body, key, deadline)
+                return self._exchange(connection, self._prefix + path, body, key, deadline)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if kept is None or isinstance(error, socket.timeout):  # one that was kept may have been closed long ago
@@ -54,15 +56,16 @@ class Collector:
         while self._idle:
             self._idle.pop().close()
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes, key: str, deadline: float) -> bytes:
+    def _exchange(self, connection: http.client.HTTPConnection, path: str, body: bytes, key: str, deadline: float) -> bytes:
         connection.sock.settimeout(_left(deadline))
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, **_config.headers()}
-        connection.request("POST", self._path, body, headers)
+        connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         said = answer.read(MAX_ANSWER)
         if answer.status != 200:
             connection.close()
-            raise ValueError("%s:%d answered %d: %.200r" % (self._name, self._port, answer.status, said))
+            refusal = KeyError if answer.status in _GONE else ValueError
+            raise refusal("%s:%d answered %d: %.200r" % (self._name, self._port, answer.status, said))
         self._idle.append(connection)
         return said
 

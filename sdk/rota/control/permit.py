@@ -13,7 +13,7 @@ import time
 from rota._current import CURRENT
 from rota._guard import guarded, note
 from rota.control.around import asking
-from rota.control.client import Unreachable, running_loop
+from rota.control.client import Question, Unreachable, running_loop
 from rota.control.coverage import Coverage
 from rota.errors import GateDenied
 from rota.rules.tasks import ANSWERS, Terms, entry_of, unreachable
@@ -64,6 +64,7 @@ class Control:
         self._keeps_facts = bool(document.get("rules"))
         self._facts: dict[str, dict[str, Any]] = {}
         self._told: set[tuple[str, str]] = set()
+        self._questions: dict[str, Question] = {}  # by task, as long as no facts go with them
 
     # -- what rota._task calls ---------------------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class Control:
                 return answer  # type: ignore[no-any-return]
             yield ("wait", _pause(answer, time.monotonic() - asked_at))
             if answer.get("by") != "blind":
-                question.update(ticket=answer.get("ticket"), wait_seconds=HOLD_SECONDS)
+                question = Question(question, ticket=answer.get("ticket"), wait_seconds=HOLD_SECONDS)
                 timeout_seconds = HOLD_SECONDS + LATE_SECONDS
 
     def _do(self, what: str, *given: Any) -> Any:
@@ -176,13 +177,19 @@ class Control:
         except Unreachable as error:
             return error
 
-    def _question(self, task: Task) -> dict[str, Any]:
-        run = self.run
-        return {
-            "workflow": run.workflow, "run_id": run.run_id, "attempt": run.attempt, "task": task.label.text, "host": self._host,
+    def _question(self, task: Task) -> Question:
+        run, name = self.run, task.label.text
+        known = self._questions.get(name)
+        if known is not None:
+            return known
+        question = Question({
+            "workflow": run.workflow, "run_id": run.run_id, "attempt": run.attempt, "task": name, "host": self._host,
             "slot_at": None, "priority": 0, "ticket": None, "wait_seconds": 0, "local": [],
-            "facts": {"tasks": self._facts} if self._facts else {},
-        }  # fmt: skip
+            "facts": {"tasks": dict(self._facts)} if self._facts else {},
+        })  # fmt: skip
+        if not self._keeps_facts and len(self._questions) < MOST_TOLD:
+            self._questions[name] = question
+        return question
 
     # -- what comes of it --------------------------------------------------------------------------------------------------
 
