@@ -43,6 +43,7 @@ class Keeping(threading.Thread):
         super().__init__(name="rota-agent-policies", daemon=True)
         self._spools, self._report, self._ask_seconds = spools, report, ask_seconds
         self._stopping, self._backoff = threading.Event(), Backoff()
+        self._way: Way | None = None
 
     def run(self) -> None:
         """Look again and again; less often while nobody answers."""
@@ -56,10 +57,13 @@ class Keeping(threading.Thread):
     def look(self) -> float:
         """One look for each home; how long to wait before the next, in seconds. Never raises."""
         try:
+            self._way = self._way or Way()
             for spool in list(self._spools):
-                if not sync(os.path.dirname(spool)):
+                if not sync(os.path.dirname(spool), self._way):
+                    self._way = None
                     return FOREIGN_SECONDS
         except Exception as error:
+            self._way = None  # a certificate may have been renewed
             if not self._backoff.failures:
                 self._report("policies are not renewed: %s" % error)
             return max(self._ask_seconds, self._backoff.next_seconds())
@@ -67,14 +71,22 @@ class Keeping(threading.Thread):
         return self._ask_seconds
 
 
-def sync(home: str) -> bool:
+class Way:
+    """How the collector is reached, as the environment says when this is made: with TLS it costs some 40 ms to find out."""
+
+    def __init__(self) -> None:
+        self.url = _config.endpoint() + "/api/v1/policies/asking"
+        self.goal = target("logs")._replace(url=self.url)  # with the certificates that everything else goes with
+        self.opener = opener(self.goal)
+
+
+def sync(home: str, way: Way) -> bool:
     """Bring one home up to date; False when who answers is no rota collector, or one that knows no policies.
 
     Raises:
         OSError, ValueError: nobody answers, what came is not understood, or the disk does not take it.
     """
-    known = version_of(home)
-    found = _fetch(known)
+    found = _fetch(way, version_of(home)) if way.goal.protocol != "grpc" else None
     if found is None:
         return False
     if found["items"] is not None:
@@ -120,12 +132,10 @@ def _put(path: str, text: str) -> None:
     os.rename(beside, path)
 
 
-def _fetch(known: int) -> dict[str, Any] | None:
-    url = "%s/api/v1/policies/asking?known=%d" % (_config.endpoint(), known)
-    request = urllib.request.Request(url, headers=_config.headers())
-    goal = target("logs")._replace(url=url)  # with the certificates that everything else goes with
+def _fetch(way: Way, known: int) -> dict[str, Any] | None:
+    url = "%s?known=%d" % (way.url, known)
     try:
-        with opener(goal).open(request, timeout=_TIMEOUT_SECONDS) as answer:
+        with way.opener.open(urllib.request.Request(url, headers=_config.headers()), timeout=_TIMEOUT_SECONDS) as answer:
             if COLLECTOR_HEADER not in answer.headers:
                 return None
             found = json.loads(answer.read(_MOST_BYTES))

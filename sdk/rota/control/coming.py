@@ -91,8 +91,10 @@ class Coming:
             """Called functions are not traced."""
 
         def on_line(_frame: FrameType, event: str, _argument: Any) -> Any:
-            is_over = event == "return" or (event == "line" and self._reached(_frame.f_lineno))
-            return None if is_over else on_line
+            if event == "return":  # or it was left by an exception
+                self._end()
+                return None
+            return None if event == "line" and self._reached(_frame.f_lineno) else on_line
 
         frame.f_trace = on_line
         sys.settrace(no_call)

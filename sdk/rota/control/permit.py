@@ -34,6 +34,7 @@ HOLD_SECONDS = 20.0  # how long an answerer may keep the question of one who wai
 LATE_SECONDS = 5.0  # ... and how much later its answer may come
 LEAST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0  # between two questions of one who waits
 FOREVER_SECONDS = 1e9  # longer than any policy waits
+MOST_FACTS = 100  # tasks whose facts go with questions
 MOST_TOLD = 10_000  # answers remembered as told
 
 
@@ -84,8 +85,8 @@ class Control:
         """A task is over: its facts are what later questions tell."""
         name = task.label.text
         self.coverage.ran(name)
-        if self._keeps_facts:
-            self._facts[name] = dict(task.facts or {})
+        if self._keeps_facts and (name in self._facts or len(self._facts) < MOST_FACTS):
+            self._facts[name] = _as_told(task.facts or {})
 
     def admit_block(self, task: Task | None) -> None:
         """Ask for a ``with`` block. It cannot be skipped: a skip raises as a denial does."""
@@ -255,6 +256,13 @@ async def _settled_async(course: Course, do: Callable[..., Any]) -> dict[str, An
             step = course.send(await do(*step))
         except StopIteration as over:
             return over.value  # type: ignore[no-any-return]
+
+
+def _as_told(facts: dict[str, object]) -> dict[str, Any]:
+    """Facts as they leave with the span: plain values, and without secrets."""
+    from rota._captured import plain
+
+    return {pair["key"]: plain(pair["value"]) for pair in json.loads("[%s]" % events.attributes(facts))}
 
 
 def _pause(answer: Mapping[str, Any], took_seconds: float) -> float:

@@ -122,16 +122,22 @@ def test_a_question_says_who_asks(run: Run, home: Path) -> None:
 
 
 def test_facts_of_tasks_that_ended_go_with_the_question_when_there_are_rules(run: Run, home: Path) -> None:
-    """What `extract` recorded is known when `load` asks."""
+    """What `extract` recorded is known when `load` asks, as it leaves the host with its span: without secrets."""
     write_policy(
         home, "job", {"extract": {}, "load": PERMIT}, rules=[{"when": "task('extract').rows == 0", "do": "deny('load')"}]
     )
     with agent_socket() as agent:
-        run(
-            "import rota\nrota.watch()\ndef extract(): rota.record(rows=0)\ndef load(): pass\nextract()\nload()\n",
-            environment={"ROTA_AGENT": agent.address},
-        )
-    assert [question["facts"] for question in agent.questions] == [{"tasks": {"extract": {"rows": 0}}}]
+        run("""
+            import rota
+            rota.watch()
+            def extract(): rota.record(rows=0, password='x', odd=object())
+            def load(): pass
+            extract()
+            load()
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert [question["facts"] for question in agent.questions] == [
+        {"tasks": {"extract": {"rows": 0, "password": "[redacted]", "odd": "<builtins.object>"}}}
+    ]
 
 
 def test_who_waits_keeps_its_ticket_until_there_is_an_answer(run: Run, home: Path) -> None:
@@ -241,6 +247,29 @@ def test_threads_and_forked_children_ask_for_themselves(run: Run, home: Path) ->
         """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
     assert outcome.code == 0, outcome.stderr.decode()
     assert agent.tasks == ["load"] * 202
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_functions_ask_in_worker_processes_too(run: Run, home: Path, method: str) -> None:
+    """A pool of multiprocessing finds the function by its name, and a denial comes back to who waits for the result."""
+    write_policy(home, "job", {"load": PERMIT, "refused": PERMIT})
+    with agent_socket(lambda question: DENY if question["task"] == "refused" else GO) as agent:
+        outcome = run("""
+            import multiprocessing
+            import rota
+            rota.watch()
+            def load(n): return n + 1
+            def refused(n): return n
+            if __name__ == "__main__":
+                with multiprocessing.get_context("%s").Pool(1) as pool:
+                    assert pool.map(load, [1, 2]) == [2, 3]
+                    try:
+                        pool.map(refused, [1])
+                    except rota.GateDenied as denied:
+                        print(denied.reason)
+        """ % method, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert (outcome.code, outcome.stdout) == (0, b"no rows\n"), outcome.stderr.decode()
+    assert sorted(agent.tasks) == ["load", "load", "refused"]
 
 
 def test_a_program_that_closes_all_descriptors_asks_over_a_new_connection(run: Run, home: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from permissions import collector
 
 from rota.agent import policies
-from rota.agent.policies import Keeping, sync, version_of, write
+from rota.agent.policies import Keeping, Way, sync, version_of, write
 
 
 @pytest.fixture
@@ -49,10 +49,10 @@ def test_a_home_in_which_nothing_asks_stays_without_a_folder(tmp_path):
 def test_the_collector_is_asked_for_what_changed_since(tmp_path, server):
     """A set that is known is not sent again."""
     server.version, server.items = 5, {"etl": {"version": 1}}
-    assert sync(str(tmp_path))
-    assert sync(str(tmp_path))
+    assert sync(str(tmp_path), Way())
+    assert sync(str(tmp_path), Way())
     server.version, server.items = 6, {}
-    assert sync(str(tmp_path))
+    assert sync(str(tmp_path), Way())
     assert server.known == [0, 5, 5]
     assert files(tmp_path) == {".version": "6"}
 
@@ -61,9 +61,18 @@ def test_who_is_no_collector_of_ours_changes_nothing(tmp_path, server):
     """Another receiver of OTLP at that address may answer whatever it likes."""
     write(str(tmp_path), 1, {"etl": {"version": 1}})
     server.is_rota, server.version = False, 9
-    assert not sync(str(tmp_path))
+    assert not sync(str(tmp_path), Way())
     assert Keeping([str(tmp_path / "spool")], print).look() == policies.FOREIGN_SECONDS
     assert "etl.json" in files(tmp_path)
+
+
+def test_nobody_is_asked_where_everything_goes_over_grpc(tmp_path, server, monkeypatch):
+    """That endpoint speaks no HTTP/1, and is no collector of ours."""
+    monkeypatch.delenv("ROTA_ENDPOINT")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.address)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    assert not sync(str(tmp_path), Way())
+    assert server.known == []
 
 
 def test_while_nobody_answers_the_policies_stay_and_it_is_said_once(tmp_path, monkeypatch):
