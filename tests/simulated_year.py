@@ -209,7 +209,7 @@ def score(year: Year, since_ns: int) -> Score:
 
 def _truth(year: Year, fleet: Fleet, name: str, given: dict[str, Advice]) -> dict[str, set[str]]:
     """By kind of advice, the runs of a workflow that it would really have saved."""
-    terms = given["retry"].policy["retry"] if "retry" in given else {"attempts": 3, "wait": "60s", "backoff": 2}
+    terms: dict[str, Any] = given["retry"].policy["retry"] if "retry" in given else {"attempts": 3, "wait": "60s", "backoff": 2}
     patience = horizon_ns(terms["attempts"], float(terms["wait"][:-1]), terms.get("backoff", 1))
     true: dict[str, set[str]] = {kind: set() for kind in ("retry", "concurrency", "upstream", "window", "breaker")}
     row, before = 0, None

@@ -84,7 +84,7 @@ def _concurrency(runs: Sequence[Past], failed: Sequence[Past], _fleet: Fleet, po
         if run.started_ns < latest_end:
             overlapping.add(run.run_id)
         latest_end = max(latest_end, run.ended_ns)
-    saved = _fitting(runs, failed, lambda run: run.run_id in overlapping)
+    saved = _fitting(runs, failed, overlapping)
     if len(saved) >= FEWEST:
         reason = (
             f"{len(saved)} of {len(failed)} failures were of runs that began while another was going on; alone they rarely fail"
@@ -104,7 +104,7 @@ def _upstream(runs: Sequence[Past], failed: Sequence[Past], fleet: Fleet, policy
         if not theirs or _has_gate(policy, "upstream"):
             continue
         usual_ns = _usual_gap(theirs)
-        saved = _fitting(runs, failed, lambda run, theirs=theirs, usual_ns=usual_ns: not _is_fresh(theirs, run, usual_ns))
+        saved = _fitting(runs, failed, {run.run_id for run in runs if not _is_fresh(theirs, run, usual_ns)})
         if len(saved) >= FEWEST:
             gate = {"kind": "upstream", "workflow": upstream, "fresh_within": f"{max(1, round(usual_ns / seconds(3600)))}h"}
             reason = f"{len(saved)} of {len(failed)} failures came when {upstream} had not succeeded before"
@@ -167,12 +167,11 @@ _LOOKS: tuple[Callable[[Sequence[Past], Sequence[Past], Fleet, Mapping[str, Any]
 )  # fmt: skip
 
 
-def _fitting(runs: Sequence[Past], failed: Sequence[Past], holds: Callable[[Past], bool]) -> list[Past]:
-    """Failures of kinds that come nearly only where ``holds`` is so, if runs hardly ever fail like that where it is not."""
+def _fitting(runs: Sequence[Past], failed: Sequence[Past], suspected: set[str]) -> list[Past]:
+    """Failures of kinds that come nearly only to the runs ``suspected``, if the others hardly ever fail like that."""
     by_kind: dict[str, list[Past]] = defaultdict(list)
     for run in failed:
         by_kind[str(run.failure)].append(run)
-    suspected = {run.run_id for run in runs if holds(run)}
     elsewhere = len(runs) - len(suspected)
     saved: list[Past] = []
     for its in by_kind.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_CANCELLING = ("SIGTERM", "SIGINT")
+CANCELLING = ("SIGTERM", "SIGINT")
 
 
 def outcome(exit_code: int, signal_name: str) -> tuple[str, str]:
@@ -13,7 +13,7 @@ def outcome(exit_code: int, signal_name: str) -> tuple[str, str]:
         signal_name: ``SIGKILL``, when a signal ended the process; else empty.
     """
     if signal_name:
-        return "cancelled" if signal_name in _CANCELLING else "crashed", signal_name.lower()
+        return "cancelled" if signal_name in CANCELLING else "crashed", signal_name.lower()
     return "failed" if exit_code else "succeeded", "exit"
 
 
