@@ -83,7 +83,7 @@ def blind():
     """Calls that nobody answered: one is too many for this to mean anything."""
     spool = os.path.join(os.environ["ROTA_HOME"], "spool", "live")
     files = [os.path.join(spool, name) for name in os.listdir(spool) if name.startswith("%d-" % os.getpid())]
-    return [path for path in files if '"blind"' in open(path).read()]
+    return [path for path in files if "nobody answers" in open(path).read()]
 
 
 main()

@@ -51,7 +51,7 @@ def test_terms_are_read_from_an_entry():
 def test_when_nobody_answers_the_entry_has_said_what_then(chosen, waited, answer):
     """One of go, skip, deny, or to wait, and then deny; go when left out. The answer says that it is blind, and why."""
     found = unreachable(Terms.of({"on_unreachable": chosen} if chosen else {}), waited, "refused")
-    assert (found["answer"], found["by"]) == (answer, "blind")
+    assert (found["answer"], found["by"]) == (answer, "sdk")
     assert "refused" in found["reason"]
 
 

@@ -157,7 +157,7 @@ class Control:
             if answer["answer"] != "wait":
                 return answer  # type: ignore[no-any-return]
             yield ("wait", _pause(answer, time.monotonic() - asked_at))
-            if answer.get("by") != "blind":
+            if answer.get("by") != "sdk":
                 question = Question(question, ticket=answer.get("ticket"), wait_seconds=HOLD_SECONDS)
                 timeout_seconds = HOLD_SECONDS + LATE_SECONDS
 
@@ -198,7 +198,7 @@ class Control:
         if answer["answer"] == "go":
             return None
         reason = str(answer.get("reason") or "no reason was given")
-        task.record({names.TASK_RESULT: "skip", names.GATE_ANSWER: answer["answer"], names.GATE_REASON: reason})
+        task.record({names.TASK_RESULT: "skip", names.GATE_ANSWER: answer["answer"], names.REASON: reason})
         if answer["answer"] == "skip":
             return Withheld(terms.skipped_value)
         if not terms.raises:
@@ -208,7 +208,7 @@ class Control:
     def _no_block(self, task: Task, withheld: Withheld | None) -> None:
         if withheld is not None:
             facts = task.facts or {}
-            reason = "%s, and a `with` block cannot be left out" % facts.get(names.GATE_REASON)
+            reason = "%s, and a `with` block cannot be left out" % facts.get(names.REASON)
             raise GateDenied(task.label.text, self.run.workflow, str(facts.get(names.GATE_ANSWER)), reason)
 
     @guarded
@@ -223,11 +223,11 @@ class Control:
         run, at_ns = self.run, self.run.owner.clock.now_ns()
         pairs = {
             names.EVENT_ID: _event_id(run, task, answer), names.RUN_ID: run.run_id, names.WORKFLOW: run.workflow,
-            names.ATTEMPT: run.attempt, names.TASK_NAME: key[0], names.GATE_ANSWER: key[1],
-            names.GATE_REASON: answer.get("reason"), names.GATE_TICKET: answer.get("ticket"),
-            names.GATE_BY: answer.get("by") or "agent",
+            names.ATTEMPT: run.attempt, names.TASK_NAME: key[0], names.GATE_ANSWER: key[1], names.REASON: answer.get("reason"),
+            names.GATE_TICKET: answer.get("ticket"), names.SOURCE: answer.get("by") or "agent", names.HOST_NAME: self._host,
         }  # fmt: skip
-        body = json.dumps({"answer": key[1], "gates": answer.get("gates") or [], "facts": {"tasks": self._facts}}, default=str)
+        said = {"gate": None, "kind": None, "answer": key[1], "reason": answer.get("reason"), "facts": {"tasks": self._facts}}
+        body = json.dumps(answer.get("gates") or [said], default=str)
         record = events.log_record(at_ns, names.DECISION_EVENT, run.trace_id, task.span_id, pairs, body)
         run.owner.write_event(run.scope, record)
 

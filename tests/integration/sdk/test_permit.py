@@ -12,7 +12,7 @@ from scripts import EXTREMES, PYTHONS, Outcome, run_script
 
 Run = Callable[..., Outcome]
 PERMIT = {"permit": True}
-BY = "rota.gate.by"
+BY = "rota.source"
 
 
 def decisions(outcome: Outcome) -> list[tuple[str, str, str]]:
@@ -181,7 +181,7 @@ def test_when_nobody_answers_the_policy_has_said_what_then(run: Run, home: Path,
     assert outcome.code == 0, outcome.stderr.decode()
     assert outcome.stdout == (b"ran\n" if ran else b"")
     answers = {"wait(1ms)": ["wait", "deny"]}.get(chosen, [chosen])
-    assert decisions(outcome) == [("load", answer, "blind") for answer in answers]
+    assert decisions(outcome) == [("load", answer, "sdk") for answer in answers]
 
 
 def test_without_an_agent_the_collector_is_asked(run: Run, home: Path) -> None:
@@ -212,7 +212,7 @@ def test_an_answer_that_is_none_is_as_if_nobody_answered(home: Path, said: dict[
     with agent_socket(lambda _: said) as agent:
         source = "import rota\nrota.watch()\ndef load(): print('ran')\nload()\n"
         outcome = run_script(source, home, environment={"ROTA_AGENT": agent.address})
-    assert (outcome.stdout, decisions(outcome)) == (b"ran\n", [("load", "go", "blind")])
+    assert (outcome.stdout, decisions(outcome)) == (b"ran\n", [("load", "go", "sdk")])
 
 
 def test_an_agent_that_says_nothing_is_waited_for_once(home: Path) -> None:
@@ -223,7 +223,7 @@ def test_an_agent_that_says_nothing_is_waited_for_once(home: Path) -> None:
         outcome = run_script(source, home, environment={"ROTA_AGENT": agent.address})
     assert outcome.code == 0, outcome.stderr.decode()
     assert agent.tasks == ["load"]
-    assert decisions(outcome) == [("load", "go", "blind")]
+    assert decisions(outcome) == [("load", "go", "sdk")]
 
 
 def test_threads_and_forked_children_ask_for_themselves(run: Run, home: Path) -> None:
@@ -342,12 +342,14 @@ def test_a_denial_travels_out_of_a_worker_process(home: Path) -> None:
     assert (str(again), again.task, again.answer, again.reason) == (str(denied), "load", "deny", "no rows")
 
 
-def test_a_decision_tells_the_facts_that_it_rested_on(home: Path) -> None:
-    """The event's text is JSON: the answer, what each gate said, and what was known."""
+@pytest.mark.parametrize("gates", [[], [{"gate": 0, "answer": "deny"}]], ids=["alone", "with gates"])
+def test_a_decision_tells_the_facts_that_it_rested_on(home: Path, gates: list[dict[str, Any]]) -> None:
+    """The event's text is JSON: what each gate said, or of which facts the answer was given."""
     write_policy(home, "job", {"load": PERMIT})
-    with agent_socket(lambda _: {**DENY, "gates": [{"gate": 0, "answer": "deny"}]}) as agent:
+    with agent_socket(lambda _: {**DENY, "gates": gates}) as agent:
         source = "import rota\nrota.watch()\ndef load(): pass\nload()\n"
         outcome = run_script(source, home, environment={"ROTA_AGENT": agent.address})
     (told,) = [e for e in outcome.events if e["event"] == "rota.gate.decision"]
-    assert json.loads(told["body"]) == {"answer": "deny", "gates": [{"gate": 0, "answer": "deny"}], "facts": {"tasks": {}}}
-    assert told["rota.gate.reason"] == "no rows"
+    alone = {"gate": None, "kind": None, "answer": "deny", "reason": "no rows", "facts": {"tasks": {}}}
+    assert json.loads(told["body"]) == (gates or [alone])
+    assert told["rota.state.reason"] == "no rows"
