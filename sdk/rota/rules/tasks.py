@@ -35,8 +35,8 @@ def entry_of(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
 
 
 def unreachable(terms: Terms, waited_seconds: float, why: str) -> dict[str, Any]:
-    """The answer when nobody gives one: the entry's ``on_unreachable``, said by the SDK. What is not understood lets pass: a job must not stop for
-    a typing error.
+    """What the SDK says itself when nobody answers: the entry's ``on_unreachable``. What is not understood lets pass: a job must
+    not stop for a typing error.
     """
     try:
         answer, reason, _, again_seconds = gates.on_unreachable(terms.entry, waited_seconds, why)
