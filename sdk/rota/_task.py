@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _weakref import ref
 from os.path import exists
 from time import monotonic_ns
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 STACKS_A_RUN = 100  # stacks described in full; later errors keep type and message
+CONTROL: Any = None  # rota.control's, once the policy of this process's run asks something of tasks
+MOST_EARLY = 10_000
+EARLY: list[tuple[Any, Label]] = []  # weak references to functions that were decorated before anybody knew that policy
+
 STARTS_AT_ONCE = 8  # starts announced whatever else is written; later ones only when all was quiet
 QUIET_NS = 100_000_000
 
@@ -70,6 +75,8 @@ class Task:
         spool.add_span(run.scope, span, ended_ns)
         if spool.eager and not self.parent.is_task:
             spool.flush()
+        if CONTROL is not None:
+            CONTROL.ended(self)
 
     @guarded
     def again(self, error: BaseException) -> Any:
@@ -108,6 +115,8 @@ class Task:
             state = ending_of(error)["state"]
             result = {"succeeded": "success", "cancelled": "cancellation"}.get(state, "failure")
             return inner + "," + events.attribute(names.TASK_RESULT, result), ""
+        if self.facts and names.TASK_RESULT in self.facts:  # it was not permitted to run: nothing of its own has failed
+            return inner, ""
         self.run.stacks += 1
         described = _failure.describe(error, with_stack=self.run.stacks <= STACKS_A_RUN)
         inner += "," + events.attribute(names.ERROR_TYPE, described[names.EXCEPTION_TYPE])
@@ -167,12 +176,21 @@ class _Block:
         self._token: Any = None
 
     def __call__(self, function: Any) -> Any:
-        return _wrapped(function, self._label)
+        return task_of(function, self._label)
 
     def __enter__(self) -> Task | None:
+        self._open()
+        if CONTROL is not None:
+            try:
+                CONTROL.admit_block(self._task)
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
+        return self._task
+
+    def _open(self) -> None:
         self._task = begin(self._label)
         self._token = enter(self._task)
-        return self._task
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         leave(self._token)
@@ -180,7 +198,14 @@ class _Block:
         self._task = self._token = None
 
     async def __aenter__(self) -> Task | None:
-        return self.__enter__()
+        self._open()
+        if CONTROL is not None:
+            try:
+                await CONTROL.admit_block_async(self._task)
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
+        return self._task
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.__exit__(kind, error, trace)
@@ -194,17 +219,22 @@ def task(name: Any) -> Any:
     """
     if not callable(name) and not issubclass(type(name), (classmethod, staticmethod)):
         return _Block(name)
-    return _wrapped(name, None)
+    return task_of(name, None)
 
 
-def _wrapped(function: Any, given: Label | None) -> Any:
-    """``function`` as a task; itself when it does not let itself be looked at."""
+def task_of(function: Any, given: Label | None) -> Any:
+    """``function`` as a task of that name, or of its own; itself when it does not let itself be looked at."""
     try:
         from rota._wrap import wrap
 
         inner = getattr(function, "__func__", function)
         label = given or Label(getattr(inner, "__qualname__", None) or type(inner).__name__)
-        return wrap(function, lambda: begin(label), end)
+        wrapped = wrap(function, lambda: begin(label), end)
+        if CONTROL is not None:
+            CONTROL.adopt(getattr(wrapped, "__func__", wrapped), label)
+        elif process_run() is None and len(EARLY) < MOST_EARLY:
+            EARLY.append((ref(getattr(wrapped, "__func__", wrapped)), label))
+        return wrapped
     except Exception as error:
         note("task", error)
         return function

@@ -13,6 +13,7 @@ from rota.wire import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Iterable
 
 
@@ -35,6 +36,7 @@ def watch(
             return None
         run = process_run() or _begin(name, schedule=schedule, tz=tz, grace=grace, max_duration=max_duration, tags=tags)
         instrument.start()
+        _obey(run, sys._getframe(1))
         if tasks:
             _observe_functions(sys._getframe(1).f_globals, tasks)
         return run
@@ -59,6 +61,15 @@ def _begin(name: str | None, **declared: object) -> Run:
     _propagate.announce(run.trace_id, run.span_id, run.run_id, run.workflow)
     set_process_run(run)
     return run
+
+
+def _obey(run: Run, caller: FrameType) -> None:
+    """Put the run under its policy, if that asks something of it: one look at the disk, for all others."""
+    path = "%s/policy/%s.json" % (run.owner.home, _propagate.quoted(run.workflow))
+    if os.path.exists(path) and not _config.is_captured:
+        from rota.control.start import start
+
+        start(run, path, caller)
 
 
 def under_exec(owner: Process, name: str | None) -> Run | None:

@@ -35,8 +35,8 @@ def entry_of(tasks: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
 
 
 def unreachable(terms: Terms, waited_seconds: float, why: str) -> dict[str, Any]:
-    """The answer when nobody gives one: the entry's ``on_unreachable``. What is not understood lets pass: a job must not stop for
-    a typing error.
+    """What the SDK says itself when nobody answers: the entry's ``on_unreachable``. What is not understood lets pass: a job must
+    not stop for a typing error.
     """
     try:
         answer, reason, _, again_seconds = gates.on_unreachable(terms.entry, waited_seconds, why)
@@ -44,4 +44,4 @@ def unreachable(terms: Terms, waited_seconds: float, why: str) -> dict[str, Any]
         answer, reason, again_seconds = "", "", None
     if answer not in ANSWERS or (answer == gates.WAIT and again_seconds is None):
         answer, reason = gates.GO, "nobody answers (%s), and on_unreachable is not understood" % why
-    return {"answer": answer, "reason": reason, "look_again_seconds": again_seconds, "by": "blind"}
+    return {"answer": answer, "reason": reason, "look_again_seconds": again_seconds, "by": "sdk"}

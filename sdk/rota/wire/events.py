@@ -103,10 +103,14 @@ def scope(version: str, pairs: Mapping[str, object]) -> str:
     return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, attributes(pairs))
 
 
-def log_record(at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: Mapping[str, object]) -> str:
-    """An event: a ``LogRecord`` with a name."""
-    return '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s","attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
-        at_ns, at_ns, event_name, attributes(pairs), trace_id, span_id,
+def log_record(
+    at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: Mapping[str, object], body: str = ""
+) -> str:  # fmt: skip
+    """An event: a ``LogRecord`` with a name and, when there is one, a text."""
+    said = ',"body":{"stringValue":%s}' % text(short(body)) if body else ""
+    times = '"timeUnixNano":"%d","observedTimeUnixNano":"%d"' % (at_ns, at_ns)
+    return '{%s,"eventName":"%s"%s,"attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
+        times, event_name, said, attributes(pairs), trace_id, span_id,
     )  # fmt: skip
 
 

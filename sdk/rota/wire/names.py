@@ -10,6 +10,7 @@ RUN_STATE_EVENT = "rota.run.state"
 TASK_STATE_EVENT = "rota.task.state"
 SLOT_EVENT = "rota.slot.verdict"  # what became of a slot; written by the collector, as is the next
 INCIDENT_EVENT = "rota.incident"
+DECISION_EVENT = "rota.gate.decision"  # what a gate said, with the answers and facts of all gates as JSON in its body
 OUTPUT_EVENT = "rota.output"  # what a run wrote, or the end of it, as the body
 OUTPUT_STREAM = "log.iostream"  # "stdout" or "stderr"; absent when both were one
 OUTPUT_BYTES = "rota.output.bytes"  # written in all
@@ -53,12 +54,24 @@ INCIDENT_OPENED = "rota.incident.opened"  # Unix time in ns
 INCIDENT_GROUP = "rota.incident.group"  # id of the incident that speaks for it: of its host, its upstream, or our downtime
 INCIDENT_BY = "rota.incident.by"  # the person who acted
 
+# A decision of gates; the run, its attempt and task are named as everywhere.
+GATE_ANSWER = "rota.gate.answer"  # go, wait, skip, deny
+GATE_NUMBER = "rota.gate.number"  # of the gate that decided, its place in the policy; absent where all say go
+GATE_KIND = "rota.gate.kind"
+GATE_TICKET = "rota.gate.ticket"  # of the question, which may have several answers one after the other
+
 # The task.
 TASK_NAME = "cicd.pipeline.task.name"
 TASK_STATE = "rota.task.state"
 TASK_PARENT_ID = "rota.task.parent.id"  # on the start event: the span id of what the task runs in
 TASK_RESULT = "cicd.pipeline.task.run.result"
 TEST_STATUS = "test.case.result.status"  # of a task that is a test
+
+# What permission a run's tasks asked for.
+PERMISSION_RAN = "rota.permission.ran"  # how many functions ran as tasks, by name
+PERMISSION_ASKED = "rota.permission.asked"  # how many of them asked
+PERMISSION_UNMATCHED = "rota.permission.unmatched"  # patterns of the policy that matched no function: a rename, perhaps
+PERMISSION_UNREACHED = "rota.permission.unreached"  # functions that match and could not be made to ask
 
 # Where and what.
 SERVICE_NAME = "service.name"
