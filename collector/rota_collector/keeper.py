@@ -109,7 +109,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     control = _open_control(config.home, opened)
     expectations = Expectations(control.engine, clock)
     control.observer = expectations
-    expectations.policies.tell(lambda versions: board.__setitem__(Cell.POLICY_VERSIONS, versions))
+    expectations.policies.tell(lambda number: board.__setitem__(Cell.ASKING, number))
 
     def fold(records: Sequence[Record]) -> None:
         control.apply(run_events(records), records[-1].next_offset, to_rows.heartbeats(records))

@@ -10,6 +10,7 @@ RUN_STATE_EVENT = "rota.run.state"
 TASK_STATE_EVENT = "rota.task.state"
 SLOT_EVENT = "rota.slot.verdict"  # what became of a slot; written by the collector, as is the next
 INCIDENT_EVENT = "rota.incident"
+DECISION_EVENT = "rota.gate.decision"  # what a gate said, with the answers and facts of all gates as JSON in its body
 OUTPUT_EVENT = "rota.output"  # what a run wrote, or the end of it, as the body
 OUTPUT_STREAM = "log.iostream"  # "stdout" or "stderr"; absent when both were one
 OUTPUT_BYTES = "rota.output.bytes"  # written in all
@@ -51,6 +52,12 @@ INCIDENT_SUMMARY = "rota.incident.summary"
 INCIDENT_OPENED = "rota.incident.opened"  # Unix time in ns
 INCIDENT_GROUP = "rota.incident.group"  # id of the incident that speaks for it: of its host, its upstream, or our downtime
 INCIDENT_BY = "rota.incident.by"  # the person who acted
+
+# A decision of gates; the run, its attempt and task are named as everywhere.
+GATE_ANSWER = "rota.gate.answer"  # go, wait, skip, deny
+GATE_NUMBER = "rota.gate.number"  # of the gate that decided, its place in the policy; absent where all say go
+GATE_KIND = "rota.gate.kind"
+GATE_TICKET = "rota.gate.ticket"  # of the question, which may have several answers one after the other
 
 # The task.
 TASK_NAME = "cicd.pipeline.task.name"
@@ -157,4 +164,4 @@ EXCEPTION_STACK = "exception.stacktrace"
 
 # HTTP answer headers of a rota collector.
 COLLECTOR_HEADER = "Rota-Collector"  # its version: says "this OTLP receiver is rota and keeps run states"
-POLICY_HEADER = "Rota-Policy"  # the number of policy versions it stores; "0": nothing is asked of any run
+POLICY_HEADER = "Rota-Policy"  # a number that changes with the policies that ask; "0": nothing is asked of any run
