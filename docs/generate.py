@@ -2,7 +2,7 @@
 
 - docs/reference/settings.md from the SETTINGS table of each package
 - docs/reference/cli.md from the commands of `rota` and their arguments
-- docs/reference/policy.md and policy.schema.json from rota.rules.policy.FIELDS
+- docs/reference/policy.md and policy.schema.json from rota.rules.fields.FIELDS
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rota import cli
-from rota.rules.policy import FIELDS, LATER
+from rota.rules.fields import FIELDS, LATER
 from rota.rules.policy_schema import schema
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -47,15 +47,15 @@ POLICY_HEAD = """\
 YAML or JSON. A file holds one document or several (`---` between them, in JSON a list), each with its `workflow`. The same keys
 as a [JSON Schema](policy.schema.json), for editors and pipelines. [Policies](../policies.md) tells what they are for.
 
-<!-- Written by docs/generate.py from rota.rules.policy.FIELDS: change that, then run it. -->
+<!-- Written by docs/generate.py from rota.rules.fields.FIELDS: change that, then run it. -->
 
 | key | value | meaning |
 |---|---|---|
 """
 POLICY_TAIL = """
 A duration is `90s`, `15m`, `2h`, `1h30m`, `1d`, `1w`, or a number of seconds; 400 days at most. Every key may be `null`: a stored
-`null` takes away what code declares. What is stored overrides code key by key, in `expect` and `alert` part by part, a `schedule`
-as a whole.
+`null` takes away what code declares. What is stored overrides code key by key, in `expect`, `alert`, `retry` and `tasks` part by
+part, all else as a whole.
 
 A key that is not in the table is an error that names the nearest one. These are part of the design and are refused until they
 do something: {later}.
@@ -65,7 +65,18 @@ VALUES = {
     "count": "number from 1",
     "count or false": "number from 1, or `false`",
     "texts": "text, or a list of texts",
-    "steps": "list",
+    "named": "mapping by name",
+    "windows": "text, or a list of texts",
+    "failures": "text, or a list of texts",
+    "factor": "number from 1",
+    "fraction": "number from 0 to 1",
+    "amount": "number above 0",
+    "whole": "number from 0 to 100",
+    "flag": "`true` or `false`",
+    "size": "size: `500MB`, `10GiB`",
+    "expected": "number or text",
+    "unreachable": "`go`, `skip`, `deny` or `wait(30m)`",
+    "action": "`cancel`, `deny('PATTERN')` or `alert('TEXT')`",
 }
 
 

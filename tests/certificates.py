@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,10 @@ class Authority:
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder, self._name = folder, name
         self._root = Pair(folder / f"{name}.pem", folder / f"{name}.key")
-        _openssl("req", "-x509", *_new_key(self._root.key), "-subj", f"/CN={name}", "-days", "2", "-out", self._root.certificate)
+        _openssl(
+            "req", "-x509", *_new_key(self._root.key), "-subj", f"/CN={name}", "-days", "2", "-out", self._root.certificate,
+            "-addext", "keyUsage=critical,keyCertSign",  # CPython 3.13 asks for it
+        )  # fmt: skip
 
     @property
     def certificate(self) -> Path:
@@ -36,6 +40,14 @@ class Authority:
             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
         )  # fmt: skip
         return pair
+
+
+def context_of(authority: Authority, client: Pair | None) -> ssl.SSLContext:
+    """Of a client that trusts ``authority`` and shows that certificate, or none."""
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    if client is not None:
+        context.load_cert_chain(client.certificate, client.key)
+    return context
 
 
 def _new_key(path: Path) -> tuple[str | Path, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -53,7 +55,11 @@ class CollectorProcess:
         self.key = ""  # that every request has, once there are keys
         self.process: subprocess.Popen[bytes] | None = None
         self.addresses: dict[str, Any] = {}
-        self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
+        self.tls: ssl.SSLContext | None = None  # how it is asked, when it speaks TLS; set before the first question
+
+    @functools.cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False, verify=self.tls or True)
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and do not wait for it."""
@@ -85,7 +91,7 @@ class CollectorProcess:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://{self.addresses['http']}"
+        return f"{'https' if self.tls else 'http'}://{self.addresses['http']}"
 
     @property
     def stderr(self) -> str:
@@ -151,7 +157,7 @@ class CollectorProcess:
         self.process.wait()
         until(lambda: not any(map(_lives, keepers)), "the keeper to go with the front")
         self._client.close()
-        self._client = httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False)
+        del self._client  # the next question makes another
 
     def keepers(self) -> list[int]:
         """The processes that the front has started and that live."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from certificates import Authority, context_of
 from collectors import PATIENCE_SECONDS, CollectorProcess
 from hypothesis import HealthCheck, settings
 
@@ -70,6 +71,23 @@ def shared_collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Colle
     folder = tmp_path_factory.mktemp("shared")
     found = CollectorProcess(folder / "home", folder / "collector.stderr").start()
     yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signed the certificates of ``secure`` and of its clients."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def secure(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectorProcess]:
+    """A collector for all tests of a module that wants a client certificate."""
+    folder, ours = tmp_path_factory.mktemp("secure"), authority.sign("collector")
+    settings = {"ROTA_TLS_CERTIFICATE": str(ours.certificate), "ROTA_TLS_KEY": str(ours.key), "ROTA_GRPC": "127.0.0.1:0"}
+    found = CollectorProcess(folder / "home", folder / "stderr", ROTA_TLS_CLIENT_CA=str(authority.certificate), **settings)
+    found.tls = context_of(authority, authority.sign("tests"))
+    yield found.start()
     found.close()
 
 

@@ -8,10 +8,11 @@ from rota_dashboard import config
 
 
 def main() -> None:
-    """Exit status 2 when the address is wrong."""
+    """Exit status 2 when an address or a certificate is wrong."""
     try:
         host, port = config.listen()
         endpoint = config.endpoint()
+        config.client_tls(endpoint)
     except ValueError as error:
         print(f"rota dashboard: {error}", file=sys.stderr)
         sys.exit(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pyarrow as pa
 
+from rota.wire import tls
 from rota_dashboard import config
 
 Item = dict[str, Any]
@@ -21,11 +23,11 @@ _PAGE = 1000  # the most items that one page holds
 
 
 class CollectorAway(Exception):
-    """Nobody answered at the collector's address."""
+    """Nobody answered at the collector's address. ``hint``: what to do, when it is about TLS; else empty."""
 
-    def __init__(self, address: str, why: object) -> None:
+    def __init__(self, address: str, why: object, hint: str = "") -> None:
         super().__init__(f"{address}: {why}")
-        self.address = address
+        self.address, self.hint = address, hint
 
 
 class CollectorRefused(Exception):
@@ -45,9 +47,9 @@ _REFUSALS = {401: KeyNeeded, 404: NotThere}
 
 @lru_cache(maxsize=4)
 def _pool(base_url: str) -> httpx.Client:
-    """The connections to a collector, which all who look at it share."""
-    is_here = (urlsplit(base_url).hostname or "") in config.LOOPBACK
-    return httpx.Client(base_url=base_url, timeout=_TIMEOUT, trust_env=not is_here)  # no proxy leads to this machine
+    """The connections to a collector, which all who look at it share. Raises ValueError."""
+    is_here = (urlsplit(base_url).hostname or "") in config.LOOPBACK  # no proxy leads to this machine
+    return httpx.Client(base_url=base_url, timeout=_TIMEOUT, trust_env=not is_here, verify=config.client_tls(base_url))
 
 
 class Collector:
@@ -56,7 +58,7 @@ class Collector:
     def __init__(self, base_url: str, token: str = "", http: httpx.Client | None = None) -> None:
         self.base_url, self.token = base_url, token
         self._headers = {"Authorization": f"Bearer {token}".encode()} if token else {}
-        self._http = http or _pool(base_url)
+        self._http = http
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -161,14 +163,26 @@ class Collector:
     def _call(self, method: str, path: str, **how: Any) -> httpx.Response:
         headers = {**self._headers, **how.pop("headers", {})}
         try:
-            answer = self._http.request(method, f"/api/v1{path}", headers=headers, **how)
+            answer = self._client().request(method, f"/api/v1{path}", headers=headers, **how)
         except httpx.TransportError as error:
-            raise CollectorAway(self.base_url, error) from error
+            raise self._away(str(error)) from error
         except httpx.DecodingError as error:
             raise self._foreign(path) from error
         if answer.is_success:
             return answer
         raise self._refusal(path, answer)
+
+    def _client(self) -> httpx.Client:
+        try:
+            return self._http or _pool(self.base_url)
+        except ValueError as error:
+            raise CollectorAway(self.base_url, "it cannot be asked", str(error)) from error
+
+    def _away(self, why: str) -> CollectorAway:
+        hint = tls.next_step(self.base_url, why, tls.files(os.environ)[1])
+        if hint and self.base_url.startswith("https:"):
+            _pool.cache_clear()  # a certificate may have been renewed
+        return CollectorAway(self.base_url, tls.words(why), hint)
 
     def _refusal(self, path: str, answer: httpx.Response) -> CollectorRefused:
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from rota.wire import tls
 
 
 class Setting(NamedTuple):
@@ -23,6 +26,9 @@ SETTINGS = (
     Setting("ROTA_HTTP", "127.0.0.1:4318", "Where the collector listens, when `ROTA_ENDPOINT` is not set."),
     Setting("ROTA_TOKEN", "", "Key for the collector, used for everybody who looks; without one each person gives their own."),
     Setting("ROTA_TOKEN_FILE", "", "A file that holds the key."),
+    Setting("OTEL_EXPORTER_OTLP_CERTIFICATE", "", "PEM file of the authority to trust for https, not the system's."),
+    Setting("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "", "PEM file: who it is, where clients need a certificate (mutual TLS)."),
+    Setting("OTEL_EXPORTER_OTLP_CLIENT_KEY", "", "PEM file with its key, without a password."),
 )
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -133,6 +139,15 @@ def endpoint() -> str:
     if not is_one:
         raise ValueError(wrong)
     return given.rstrip("/")
+
+
+def client_tls(url: str) -> ssl.SSLContext | bool:
+    """How to connect to ``url``, as httpx has it: over https with the certificates that are set.
+
+    Raises:
+        ValueError: one cannot be used.
+    """
+    return tls.context(*tls.files(os.environ)) if url.startswith("https:") else True
 
 
 def token() -> str:

@@ -26,9 +26,8 @@ async def log_in(request: Request) -> Response:
     try:
         await run_in_threadpool(Collector(config.endpoint(), key).me)
     except CollectorAway as away:
-        return JSONResponse(
-            {"message": f"The collector at {away.address} does not answer, so nobody can say whether this is a key."}, 503
-        )
+        message = f"The collector at {away.address} does not answer, so nobody can say whether this is a key."
+        return JSONResponse({"message": f"{message} {away.hint}".strip()}, 503)
     except KeyNeeded:
         return JSONResponse({"message": "The collector knows no such key, or it was revoked."}, 401)
     except CollectorRefused as refused:

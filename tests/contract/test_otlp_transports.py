@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from certificates import Authority, Pair
-from collectors import CollectorProcess, until
+from certificates import Authority, Pair, context_of
+from collectors import CollectorProcess
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from otlp_messages import span, to_json, traces
 
@@ -22,26 +22,6 @@ PAGE = "https://app.example.org"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-mine"}
 JSON = {"content-type": "application/json"}
 BODY = to_json(traces(span(1)))
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    """Who signed the collector's certificate, and its clients'."""
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def secure(authority, tmp_path_factory) -> Iterator[CollectorProcess]:
-    """A collector that wants a client certificate."""
-    folder, ours = tmp_path_factory.mktemp("secure"), authority.sign("collector")
-    settings = {"ROTA_TLS_CERTIFICATE": str(ours.certificate), "ROTA_TLS_KEY": str(ours.key)}
-    found = CollectorProcess(
-        folder / "home", folder / "stderr", ROTA_GRPC="127.0.0.1:0", ROTA_TLS_CLIENT_CA=str(authority.certificate), **settings
-    )
-    process = found.spawn()
-    until(lambda: found.listens(process), "the collector to listen")
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +40,8 @@ def near(local) -> Iterator[CollectorProcess]:
     found.close()
 
 
-def context_of(authority: Authority, client: Pair | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(authority.certificate))
-    if client is not None:
-        context.load_cert_chain(client.certificate, client.key)
-    return context
-
-
 def post(collector: CollectorProcess, context: ssl.SSLContext) -> httpx.Response:
-    return httpx.post(
-        f"https://{collector.addresses['http']}/v1/traces", content=BODY, headers=JSON, verify=context, trust_env=False
-    )
+    return httpx.post(f"{collector.url}/v1/traces", content=BODY, headers=JSON, verify=context, trust_env=False)
 
 
 def export(address: str, authority: Authority, client: Pair | None) -> Any:
@@ -83,9 +54,9 @@ def export(address: str, authority: Authority, client: Pair | None) -> Any:
 
 def test_plain_http_is_not_answered_where_tls_is(secure):
     """With a certificate and its key HTTP is HTTPS, and nothing else; the collector says so."""
-    assert f"listening on https://{secure.addresses['http']}" in secure.stderr
+    assert f"listening on {secure.url}" in secure.stderr
     with pytest.raises(httpx.TransportError):
-        httpx.post(f"{secure.url}/v1/traces", content=BODY, headers=JSON, trust_env=False)
+        httpx.post(f"http://{secure.addresses['http']}/v1/traces", content=BODY, headers=JSON, trust_env=False)
 
 
 def test_http_takes_certified_clients_only(secure, authority, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota.rules.policy import FIELDS, Field
+from rota.rules.fields import FIELDS, Field
 from rota_collector.api.documents import Unreadable, examine_all, read
 
 NOW = 1_790_000_000 * 10**9
@@ -56,7 +56,12 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "duration": st.sampled_from(["1s", "15m", "2h", "1d", 90]),
     "length": st.sampled_from(["1s", "15m", "2h", "1d", 90]),
     "texts": st.sampled_from(["Mon 02:00", ["ops"], ["Mon 02:00", "Tue 03:00"], []]),
-    "steps": st.lists(st.fixed_dictionaries({"after": st.just("1h"), "to": st.just("ops")}), max_size=2),
+    "list": st.just([]) | st.none(),
+    "named": st.dictionaries(st.sampled_from(["load_*", "a.b"]), st.just({"permit": True}), max_size=2),
+    "factor": st.floats(1, 1000),
+    "whole": st.integers(0, 100),
+    "fraction": st.floats(0, 1),
+    "failures": st.sampled_from(["TimeoutError", ["exit:75", "timeout"]]),
     "count": st.integers(1, 1000),
     "count or false": st.integers(1, 1000) | st.just(False),
     "mapping": st.none(),
@@ -69,9 +74,9 @@ def of_field(field: Field) -> st.SearchStrategy[tuple[str, Any]]:
     return st.tuples(st.just(field.path), st.none() | GOOD.get(field.kind, words))
 
 
-SINGLE = [field for field in FIELDS if field.kind != "mapping" and "[]" not in field.path]
+SINGLE = [field for field in FIELDS if field.kind != "mapping" and "[]" not in field.path and "*" not in field.path]
 LIKELY = st.lists(st.sampled_from(SINGLE).flatmap(of_field), max_size=4).map(placed)
-PATHS = st.sampled_from([field.path for field in FIELDS if "[]" not in field.path])
+PATHS = st.sampled_from([field.path for field in FIELDS if "[]" not in field.path and "*" not in field.path])
 DOCUMENTS = st.lists(st.tuples(PATHS, VALUES | st.lists(STEP, max_size=2)), max_size=6).map(placed)
 
 

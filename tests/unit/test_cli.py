@@ -119,8 +119,8 @@ def test_one_command_imports_nothing_of_the_others():
     loaded = set(ended.stdout.split())
     ours = {name for name in loaded if name.startswith("rota")}
     assert ours <= {
-        "rota", "rota.errors", "rota._config", "rota.cli", "rota.cli.ls", "rota.cli._api", "rota.cli._text",
-        "rota.wire", "rota.wire.names", "rota.rules", "rota.rules.declared", "rota.rules.fold",
+        "rota", "rota.errors", "rota._config", "rota._https", "rota.cli", "rota.cli.ls", "rota.cli._api", "rota.cli._text",
+        "rota.wire", "rota.wire.names", "rota.wire.tls", "rota.rules", "rota.rules.declared", "rota.rules.fold",
     }  # fmt: skip
     assert {name.partition(".")[0] for name in loaded} - {"rota", "__main__"} <= set(sys.stdlib_module_names) | {"sitecustomize"}
     assert not loaded & {"asyncio", "multiprocessing", "subprocess", "unittest"}

@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from rota.rules.declared import Declared
-from rota.rules.policy import FIELDS, LATER, PolicyError, from_declared, merge, validate, when_of
+from rota.rules.fields import FIELDS, LATER
+from rota.rules.policy import PolicyError, from_declared, merge, validate, when_of
 from rota.rules.policy_schema import schema
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "reference" / "policy.schema.json"
@@ -39,7 +40,57 @@ GOOD = [
     {"expect": {"failures": False, "max_duration": None}},
     {"alert": {"channels": []}},
     {"alert": {"channels": "ops", "escalate": []}},
+    {
+        "priority": 5,
+        "retry": {
+            "attempts": 3,
+            "wait": "30s",
+            "backoff": 2,
+            "jitter": 0.2,
+            "max_wait": "10m",
+            "timeout": "3h",
+            "attempt_timeout": 60,
+            "on": ["TimeoutError", "httpx.ConnectError", "exit:75", "exit:1-9", "signal:KILL", "timeout", "message:lost .* peer"],
+            "not_on": "exit:2",
+        },
+        "gates": [
+            {"kind": "concurrency", "limit": 1, "scope": "warehouse", "weight": 2, "on_unreachable": "wait(30m)"},
+            {"kind": "rate", "limit": 10, "per": "1h"},
+            {"kind": "upstream", "workflow": "ingest.orders", "fresh_within": "24h", "state": "any"},
+            {"kind": "upstream", "all_of": ["a", "b"], "join": "slot", "wait_at_most": "4h", "otherwise": "skip"},
+            {
+                "kind": "window",
+                "only": "Mon..Fri 08:00-18:00",
+                "not": ["2026-12-24..2026-12-26", "Sat,Sun"],
+                "tz": "Europe/Berlin",
+            },
+            {"kind": "breaker", "failures": 5, "within": "24h", "cool_down": "6h", "on": ["message:quota"]},
+            {"kind": "probe", "http": "https://api.example.com/health", "expect": 200, "timeout": "5s"},
+            {"kind": "probe", "file": "/data/orders.csv", "fresh_within": "1d"},
+            {"kind": "probe", "sql": "SELECT count(*) > 0 FROM orders", "database": "/data/orders.sqlite"},
+            {"kind": "probe", "command": "is-the-vpn-up", "expect": 0},
+            {"kind": "approval", "role": "operate", "within": "4h", "on_unreachable": "deny"},
+            {"kind": "host", "disk_free": "10GB", "path": "/data", "memory_free": "512 MiB", "load_below": 0.9},
+            {"kind": "python", "call": "checks:may_load", "tz": None},
+        ],
+        "tasks": {
+            "load_*": {"permit": True, "retry": {"attempts": 5, "wait": "5s"}, "timeout": "10m", "denied_value": [1, None]},
+            "orders.Loader.run": {"permit": False, "on_unreachable": "skip", "skipped_value": 0},
+            "old_*": None,
+        },
+        "rules": [{"when": "task('extract').rows == 0", "do": "deny('load_*')"}, {"when": "run.seconds > 60", "do": "cancel"}],
+    },
 ]
+
+
+def at(path: str, value: object) -> dict[str, object]:
+    """A document with the value at that path of the table of fields."""
+    for name in reversed(path.replace("*", "load").split(".")):
+        value = {name: value}
+    assert isinstance(value, dict)
+    return value
+
+
 BAD = [  # (document, what must be said: the path and the value or the right key)
     ([], ["[]"]),
     ("0 2 * * *", ["'0 2 * * *'"]),
@@ -76,13 +127,48 @@ BAD = [  # (document, what must be said: the path and the value or the right key
     ({"alert": {"escalate": [{"after": "30m"}]}}, ["alert.escalate[0]:", "write {after: 30m, to: oncall}"]),
     ({"alert": {"escalate": [{"after": "30m", "to": "x"}, {"aftr": "1h", "to": "y"}]}}, ["alert.escalate[1].aftr:", "after?"]),
     ({"alert": {"escalate": [{"after": "q", "to": 5}]}}, ["alert.escalate[0].after: 'q'", "alert.escalate[0].to: 5"]),
-    *[({path: {}} if "." not in path else {"expect": {path[7:]: {}}}, [f"{path}: not in this version yet"]) for path in LATER],
+    *[(at(path, {}), [f"{path.replace('*', 'load')}: not in this version yet"]) for path in LATER],
+    ({"retry": 3}, ["retry: 3", "no mapping", "write {attempts: 3, wait: 30s}"]),
+    ({"retry": {"attempts": 0}}, ["retry.attempts: 0", "from 1 to 1000"]),
+    ({"retry": {"attempt": 3}}, ["retry.attempt:", "did you mean retry.attempts?"]),
+    ({"retry": {"wait": "-5s"}}, ["retry.wait: '-5s'", "write it like 90s"]),
+    ({"retry": {"backoff": 0.5}}, ["retry.backoff: 0.5", "from 1 to 1000"]),
+    ({"retry": {"jitter": 2}}, ["retry.jitter: 2", "from 0 to 1"]),
+    ({"retry": {"on": 75}}, ["retry.on: 75", "no list of texts"]),
+    ({"gates": {"kind": "concurrency"}}, ["gates:", "no list", "write [{kind: concurrency, limit: 1}]"]),
+    ({"gates": ["concurrency"]}, ["gates[0]: 'concurrency' is no mapping", "write {kind: concurrency, limit: 1}"]),
+    ({"gates": [{"limit": 1}]}, ["gates[0]:", "has no kind"]),
+    ({"gates": [{"kind": "concurency", "limit": 1}]}, ["gates[0].kind: 'concurency'", "none of concurrency, rate"]),
+    ({"gates": [{"kind": "concurrency", "limit": 0}]}, ["gates[0].limit: 0", "from 1 to 1000"]),
+    ({"gates": [{"kind": "concurrency", "limt": 1}]}, ["gates[0].limt:", "did you mean gates[].limit?"]),
+    ({"gates": [{"kind": "concurrency"}]}, ["gates[0]: a concurrency gate needs limit"]),
+    ({"gates": [{"kind": "concurrency", "limit": 1, "within": "1h"}]}, ["gates[0]: within is no key of a concurrency gate"]),
+    ({"gates": [{"kind": "upstream"}]}, ["gates[0]: it has none of workflow, all_of; it needs one"]),
+    ({"gates": [{"kind": "upstream", "workflow": "a", "all_of": ["b"]}]}, ["gates[0]: it has workflow and all_of"]),
+    ({"gates": [{"kind": "window"}]}, ["gates[0]: a window gate needs one of only, not"]),
+    ({"gates": [{"kind": "window", "not": []}]}, ["gates[0].not: [] is empty"]),
+    ({"gates": [{"kind": "breaker", "failures": 3, "on_unreachable": "maybe"}]}, ["on_unreachable: 'maybe'", "wait(30m)"]),
+    ({"gates": [{"kind": "breaker", "failures": 3, "on_unreachable": "wait(soon)"}]}, ["'wait(soon)'", "no duration"]),
+    ({"gates": [{"kind": "host", "disk_free": "10"}]}, ["gates[0].disk_free: '10'", "10GiB"]),
+    ({"tasks": ["load_*"]}, ["tasks: ['load_*'] is no mapping", 'write "load_*": {permit: true}']),
+    ({"tasks": {"load_*": {"permit": "yes"}}}, ["tasks.load_*.permit: 'yes'", "neither true nor false"]),
+    ({"tasks": {"a.b": {"premit": True}}}, ["tasks.a.b.premit:", "did you mean tasks.*.permit?"]),
+    ({"tasks": {"": {"permit": True}}}, ["tasks: '' is no name"]),
+    ({"rules": [{"when": "run.seconds > 5"}]}, ["rules[0]:", "has no do"]),
+    ({"rules": [{"when": "run.seconds > 5", "do": "reboot"}]}, ["rules[0].do: 'reboot'", "deny('PATTERN')"]),
+    ({"priority": 101}, ["priority: 101", "from 0 to 100"]),
 ]  # fmt: skip
 TOGETHER = [  # each value is good: what no schema can say
     ({"workflow": "a", "schedule": {"after": {"workflow": "a"}}}, ["schedule.after.workflow:", "after itself"]),
     ({"workflow": "a", "expect": {"upstream": ["b", "a"]}}, ["expect.upstream: 'a'", "itself"]),
     ({"expect": {"min_duration": "2h", "max_duration": "90m"}}, ["expect.min_duration: '2h'", "'90m'"]),
     ({"schedule": {"every": "60w"}}, ["schedule.every: '60w'", "400 days"]),
+    ({"workflow": "a", "gates": [{"kind": "upstream", "all_of": ["a"]}]}, ["gates[0]: 'a' cannot wait for itself"]),
+    ({"gates": [{"kind": "window", "only": ["Mon", "Foo"]}]}, ["gates[0].only:", "Foo in 'Foo'", "Mon..Fri 08:00-18:00"]),
+    ({"gates": [{"kind": "window", "only": "2026-02-30"}]}, ["2026-02-30 in '2026-02-30' is no date"]),
+    ({"gates": [{"kind": "window", "only": "2026-12-26..2026-12-24"}]}, ["ends before it begins"]),
+    ({"retry": {"on": ["message:("]}}, ["retry.on:", "no regular expression"]),
+    ({"retry": {"on": ["exit code 5"]}}, ["retry.on:", "'exit code 5'", "signal:KILL"]),
 ]
 
 
@@ -117,14 +203,14 @@ def problems_of(document: object, said: list[str]) -> list[str]:
 
 def test_all_problems_are_told_at_once():
     """Each with its path, in the order of the document."""
-    document = {"expct": {}, "schedule": {"evry": "5m", "tz": 5}, "expect": {"failures": 0}, "retry": {}}
+    document = {"expct": {}, "schedule": {"evry": "5m", "tz": 5}, "expect": {"failures": 0}, "params": {}}
     found = problems_of(document, [])
     assert [problem.partition(":")[0] for problem in found] == [
         "expct",
         "schedule.evry",
         "schedule.tz",
         "expect.failures",
-        "retry",
+        "params",
     ]
 
 

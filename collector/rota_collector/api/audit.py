@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from rota_collector.api import access, models, shape
 from rota_collector.api.envelope import answer
-from rota_collector.api.parameters import Cursor, Limit, ns
+from rota_collector.api.parameters import Cursor, Limit, Time, ns
 from rota_collector.api.stores import Stores
 from rota_collector.store.audit import Change, ChangeFilter
 
@@ -37,8 +37,8 @@ def router(stores: Stores) -> APIRouter:
     def list_changes(
         subject: Subject = None,
         action: Action = None,
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response:

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from rota_collector.api import models, shape
 from rota_collector.api.access import Reads
 from rota_collector.api.envelope import ApiError, answer
-from rota_collector.api.parameters import ns
+from rota_collector.api.parameters import Time, ns
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read
 
@@ -46,9 +46,7 @@ def router(stores: Stores) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["runs"])
 
     @router.get("/activity", response_model=models.Items[Activity])
-    def list_activity(
-        reads: Reads, since: AwareDatetime | None = None, until: AwareDatetime | None = None, parts: Parts = 96
-    ) -> Response:
+    def list_activity(reads: Reads, since: Time | None = None, until: Time | None = None, parts: Parts = 96) -> Response:
         """How many runs of all workflows ended how, by when they began: [since, until), else the last day."""
         until_ns = ns(until) or stores.clock.now_ns()
         bounds = _parts(ns(since) or until_ns - _DAY_NS, until_ns, parts)

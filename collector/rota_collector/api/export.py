@@ -14,11 +14,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from rota_collector.api import access
 from rota_collector.api.envelope import ApiError
-from rota_collector.api.parameters import name_or_pattern, ns
+from rota_collector.api.parameters import Time, name_or_pattern, ns
 from rota_collector.api.stores import Stores
 from rota_collector.api.streamed import Streamed
 from rota_collector.store import exports
@@ -37,8 +37,8 @@ class Export(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Literal["parquet", "duckdb"] = "parquet"
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
     workflow: Annotated[str | None, Field(description="a name, or a pattern with `*` and `?`")] = None
 
 

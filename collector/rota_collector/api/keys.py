@@ -40,7 +40,7 @@ class Rotation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     overlap_seconds: Annotated[
-        float, Field(ge=0, le=LONGEST_SECONDS, description="how long the old one is valid beside the new one")
+        float, Field(ge=0, le=LONGEST_SECONDS, strict=True, description="how long the old one is valid beside the new one")
     ] = _OVERLAP_SECONDS
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from rota_collector.api.envelope import ApiError
 from rota_collector.decode.scalars import LAST_NS
@@ -15,6 +16,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_JSON, _ARROW = 1000, "application/vnd.apache.arrow.stream"
 LONGEST_SECONDS = 10 * 365 * 86_400.0
 
+
+def _written(value: Any) -> Any:
+    """Pydantic takes a number for a time too, also as text, and guesses whether it counts seconds or milliseconds."""
+    if isinstance(value, int | float) or (isinstance(value, str) and ":" not in value):
+        raise PydanticCustomError("time", "{value} is no time. Example: 2026-01-31T02:00:00Z", {"value": repr(value)[:100]})
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written)]  # of every request
 Limit = Annotated[int, Query(ge=1, le=1000, description="items a page")]
 Most = Annotated[
     int | None,
@@ -40,8 +50,8 @@ class Acting(BaseModel):
 class Lasting(Acting):
     """A change that ends: at a time, or after so many seconds."""
 
-    until: AwareDatetime | None = None
-    seconds: Annotated[float | None, Field(gt=0, le=LONGEST_SECONDS)] = None
+    until: Time | None = None
+    seconds: Annotated[float | None, Field(gt=0, le=LONGEST_SECONDS, strict=True)] = None
 
     def until_ns(self, from_ns: int) -> int | None:
         """When it ends (Unix ns); None: that was not said. Raises ApiError when it was said twice, or is before ``from_ns``."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from rota_collector.api import access, expectation_models, models, shape
 from rota_collector.api.access import Asker, Owning, Reads
 from rota_collector.api.envelope import ApiError, answer
-from rota_collector.api.parameters import Acting, Lasting, ns
+from rota_collector.api.parameters import Acting, Lasting, Time, ns
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read, unknown
 from rota_collector.store.quiet import QuietTime
@@ -30,7 +30,7 @@ class Window(Lasting):
 
     workflow: Annotated[Pattern, Field(description="a name, or a pattern as `etl.*`")] = "*"
     host: Pattern = "*"
-    from_: Annotated[AwareDatetime | None, Field(alias="from")] = None
+    from_: Annotated[Time | None, Field(alias="from")] = None
     reason: Reason = ""
 
 

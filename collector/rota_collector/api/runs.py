@@ -6,13 +6,13 @@ import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from rota.rules.fold import STATES, Run
 from rota_collector.api import access, arrow, models, shape
 from rota_collector.api.access import Owning, Reads
 from rota_collector.api.envelope import ApiError, answer
-from rota_collector.api.parameters import LONGEST_SECONDS, Acting, Cursor, Most, Workflows, name_or_pattern, ns, of_json
+from rota_collector.api.parameters import LONGEST_SECONDS, Acting, Cursor, Most, Time, Workflows, name_or_pattern, ns, of_json
 from rota_collector.api.stores import Stores
 from rota_collector.domain.reach import Reach
 from rota_collector.store import events
@@ -55,8 +55,8 @@ def router(stores: Stores) -> APIRouter:
         workflow: Workflows = None,
         state: States = None,
         tag: str | None = None,
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
         host: str | None = None,
         q: Text = None,
         min_seconds: MinSeconds = None,

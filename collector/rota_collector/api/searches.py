@@ -6,7 +6,6 @@ from typing import Annotated
 
 import pyarrow as pa
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from rota_collector.api import arrow, models
 from rota_collector.api.envelope import ApiError, answer
@@ -16,6 +15,7 @@ from rota_collector.api.parameters import (
     Most,
     Severity,
     Text,
+    Time,
     Untold,
     Workflows,
     name_or_pattern,
@@ -31,8 +31,8 @@ _DAY_NS = 86_400 * 10**9
 _AHEAD_NS = 300 * 10**9  # clocks differ, and what is a little ahead is to be seen
 _MOST_COLUMNS = 100_000
 
-Since = Annotated[AwareDatetime | None, Query(description="inclusive; a day before `until` unless it is said")]
-Until = Annotated[AwareDatetime | None, Query(description="exclusive; now unless it is said")]
+Since = Annotated[Time | None, Query(description="inclusive; a day before `until` unless it is said")]
+Until = Annotated[Time | None, Query(description="exclusive; now unless it is said")]
 Failed = Annotated[bool, Query(description="that failed only")]
 MinSeconds = Annotated[float | None, Query(ge=0, le=LONGEST_SECONDS, description="that took at least so long")]
 

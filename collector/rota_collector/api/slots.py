@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime
 
 from rota_collector.api import expectation_models, models, shape
 from rota_collector.api.access import Reads
 from rota_collector.api.envelope import answer
-from rota_collector.api.parameters import Cursor, Limit, ns
+from rota_collector.api.parameters import Cursor, Limit, Time, ns
 from rota_collector.api.stores import Stores
 from rota_collector.store.slots import SlotFilter
 
@@ -25,8 +24,8 @@ def router(stores: Stores) -> APIRouter:
     def list_slots(
         reads: Reads,
         workflow: str | None = None,
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
         verdict: Verdict | None = None,
         limit: Limit = 100,
         cursor: Cursor = None,

@@ -19,6 +19,7 @@ PIECE_BYTES = 1 << 18  # JSON is parsed in about 2 ms, protobuf in 1
 _RESOURCES, _INNER = 1, 2
 _SCOPE, _NAME = 1, 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_LONGEST_TAG = 5  # bytes
 
 
 def pieces(payload: bytes | bytearray, limit: int) -> Iterator[bytes | bytearray]:
@@ -117,6 +118,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int, int]]:
     start, size = 0, len(message)
     while start < size:
         tag, body = _varint(message, start)
+        if body - start > _LONGEST_TAG or tag >> 32:  # a parser would refuse it, and what is dropped here meets none
+            raise Malformed(f"cannot decode protobuf: the tag at byte {start} of {size} is longer than 32 bits")
         wire_type = tag & 7
         if wire_type == _BYTES:
             length, body = _varint(message, body)

@@ -164,9 +164,9 @@ class _Held(NamedTuple):
 class _Watch(contextlib.AbstractContextManager[None]):
     """Interrupts what ``cursor`` runs inside the block when it takes too long or holds too much, again and again until it stops.
 
-    Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, and what the process has grown
-    by, as not everything is counted. Pages of tables are left out of both: they may be dropped at any time, and the first query
-    after a start reads many.
+    Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, and what the process has
+    grown by, as not everything is counted. Pages of tables are left out of both: they may be dropped at any time, and the first
+    query after a start reads many.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float) -> None:

@@ -54,8 +54,8 @@ def calmly() -> Iterator[None]:
         yield
     except CollectorAway as away:
         parts.draw("notice", {"title": "The collector does not answer.", "lines": [
-            f"Nobody listens at {away.address}. Trying again every {REFRESH_SECONDS} s.",
-            "Start it with: rota up. Runs are kept on their hosts until then; nothing is lost.",
+            f"{away if away.hint else f'Nobody listens at {away.address}'}. Trying again every {REFRESH_SECONDS} s.",
+            f"{away.hint or 'Start it with: rota up'}. Runs are kept on their hosts until then; nothing is lost.",
         ]})  # fmt: skip
     except KeyNeeded as refused:
         parts.draw("login", {"message": str(refused) if collector().token else None})

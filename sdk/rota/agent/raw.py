@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import http.client
 import json
-import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -16,8 +14,11 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any, Callable, NamedTuple, Sequence
 
+from rota._https import Https
 from rota.agent.answer import Answer, NotRota, Unavailable
 from rota.agent.target import Target
+from rota.errors import ConfigError
+from rota.wire import tls
 from rota.wire.events import joined
 from rota.wire.names import COLLECTOR_HEADER
 
@@ -76,22 +77,18 @@ def _post(goal: Target, body: bytes) -> _Response:
         body, headers["Content-Encoding"] = _COMPRESS[goal.compression](body), goal.compression
     try:
         request = urllib.request.Request(goal.url, body, headers)
-        with _opener(goal.url, goal.certificate, goal.client_certificate, goal.client_key).open(
-            request, timeout=goal.timeout_seconds
-        ) as answer:
+        with _opener(goal).open(request, timeout=goal.timeout_seconds) as answer:
             return _Response(answer.status, answer.headers, answer.read(_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         with error:
             return _Response(error.code, error.headers, b"")
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        _opener.cache_clear()  # a certificate may have been renewed
-        raise Unavailable("cannot reach %s: %s" % (goal.url, getattr(error, "reason", error))) from error
+    except (OSError, ValueError, http.client.HTTPException, ConfigError) as error:
+        raise Unavailable("cannot reach %s: %s" % (goal.url, _why(goal, error))) from error
 
 
-@functools.lru_cache(maxsize=8)  # to make one reads every certificate of the system, where there is TLS: 30 to 50 ms
-def _opener(url: str, certificate: str, client_certificate: str, client_key: str) -> urllib.request.OpenerDirector:
+def _opener(goal: Target) -> urllib.request.OpenerDirector:
     """Honours ``https_proxy`` and its like, but for this machine itself."""
-    host = urllib.parse.urlsplit(url).hostname or ""
+    host = urllib.parse.urlsplit(goal.url).hostname or ""
     is_here = host in ("localhost", "::1") or host.startswith("127.")
     opener = urllib.request.OpenerDirector()
     for part in (
@@ -101,18 +98,15 @@ def _opener(url: str, certificate: str, client_certificate: str, client_key: str
         _NoRedirect(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
+        Https(goal.certificate, goal.client_certificate, goal.client_key),
     ):
         opener.add_handler(part)
-    if url.startswith("https:") or not is_here:
-        opener.add_handler(urllib.request.HTTPSHandler(context=_tls(certificate, client_certificate, client_key)))
     return opener
 
 
-def _tls(certificate: str, client_certificate: str, client_key: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certificate or None)
-    if client_certificate:
-        context.load_cert_chain(client_certificate, client_key or None)
-    return context
+def _why(goal: Target, error: Exception) -> str:
+    said = tls.reason(error)
+    return ". ".join(filter(None, (said, tls.next_step(goal.url, said, goal.client_certificate))))
 
 
 def _retry_after(headers: Message) -> float:

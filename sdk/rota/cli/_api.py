@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import time
 import urllib.error
@@ -11,7 +12,9 @@ import urllib.parse
 import urllib.request
 
 from rota import _config
+from rota._https import Https
 from rota.errors import CollectorError
+from rota.wire import tls
 from rota.wire.names import COLLECTOR_HEADER
 
 TYPE_CHECKING = False
@@ -103,7 +106,7 @@ def post_stream(path: str, content: Item, silence_seconds: float) -> Any:
     except urllib.error.HTTPError as error:
         with error:
             raise _refusal(error, _config.endpoint()) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise unreachable(_config.endpoint(), error) from None
 
 
@@ -138,15 +141,20 @@ def open_url(
     url: str, body: bytes | None = None, timeout_seconds: float = TIMEOUT_SECONDS, *, content_type: str = "application/json",
     method: str | None = None, headers: dict[str, str] | None = None,
 ) -> Any:  # fmt: skip
-    """``urlopen`` with the headers of the environment, and no proxy on the way to this machine. Raises OSError, ValueError."""
+    """``urlopen`` with headers and certificates of the environment, and no proxy on the way to this machine.
+
+    Raises:
+        OSError, ValueError, http.client.HTTPException: there is no answer, or it is an error.
+        ConfigError: a certificate cannot be used.
+    """
     if not url.startswith(("http://", "https://")):
         raise ValueError("not an http:// or https:// address")
     request = urllib.request.Request(url, body, {**_config.headers(), **(headers or {})}, method=method)
     if body is not None:
         request.add_header("Content-Type", content_type)
-    opener = urllib.request.build_opener()
-    if urllib.parse.urlsplit(url).hostname in _LOOPBACK:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    is_here = urllib.parse.urlsplit(url).hostname in _LOOPBACK
+    proxies = urllib.request.ProxyHandler({} if is_here else None)
+    opener = urllib.request.build_opener(proxies, Https(*tls.files(os.environ)))
     return opener.open(request, timeout=timeout_seconds)
 
 
@@ -162,25 +170,26 @@ def _call(path: str, body: bytes | None, content_type: str = "application/json",
     except urllib.error.HTTPError as error:
         with error:
             raise _refusal(error, endpoint) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise unreachable(endpoint, error) from None
 
 
 def unreachable(endpoint: str, error: Exception) -> CollectorError:
-    """One sentence: where, why, and how to get a collector."""
-    return CollectorError(
-        "cannot reach the collector at %s (%s). Start one with `rota up`, or set ROTA_ENDPOINT" % (endpoint, reason_of(error))
-    )
+    """Where, why, and how to get a collector."""
+    said = reason_of(error)
+    return CollectorError("cannot reach the collector at %s (%s). %s" % (endpoint, said, next_step(endpoint, said)))
+
+
+def next_step(endpoint: str, said: str) -> str:
+    """What to do when ``endpoint`` cannot be reached for a ``reason_of`` that."""
+    about_tls = tls.next_step(endpoint, said, tls.files(os.environ)[1])
+    return about_tls or "Start one with `rota up`, or set ROTA_ENDPOINT"
 
 
 def reason_of(error: BaseException) -> str:
     """Why a connection failed, in words."""
-    reason = getattr(error, "reason", error)
-    if isinstance(reason, socket.timeout):
-        return "no answer in time"
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
-    return str(reason)
+    is_slow = isinstance(getattr(error, "reason", error), socket.timeout)
+    return "no answer in time" if is_slow else tls.reason(error)
 
 
 def _content(body: bytes, headers: Any, endpoint: str) -> Item:

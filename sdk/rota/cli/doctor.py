@@ -9,10 +9,12 @@ import sys
 import time
 import urllib.error
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import NamedTuple
 
 from rota import _config
 from rota.cli import _api, _parts, _text
+from rota.errors import ConfigError
 from rota.wire.names import COLLECTOR_HEADER
 
 TYPE_CHECKING = False
@@ -175,12 +177,12 @@ def check_endpoint(endpoint: str) -> Iterator[Finding]:
     except urllib.error.HTTPError as error:
         with error:
             status, headers, body = error.code, error.headers, error.read()
-    except (OSError, ValueError) as error:
-        yield Finding(
-            "endpoint",
-            False,
-            "%s cannot be reached (%s): start `rota up`, or set ROTA_ENDPOINT" % (endpoint, _api.reason_of(error)),
-        )
+    except ConfigError as error:
+        yield Finding("endpoint", False, "%s cannot be asked: %s" % (endpoint, error))
+        return
+    except (OSError, ValueError, HTTPException) as error:
+        said = _api.reason_of(error)
+        yield Finding("endpoint", False, "%s cannot be reached (%s). %s" % (endpoint, said, _api.next_step(endpoint, said)))
         return
     version = headers.get(COLLECTOR_HEADER)
     if version is None:

@@ -1,1 +1,1 @@
-"""What travels: the attribute names (``names``) and the rendering of OTLP-JSON (``events``). Standard library only."""
+"""What travels: attribute names (``names``), OTLP-JSON (``events``), how a client secures it (``tls``). Standard library only."""

@@ -14,7 +14,7 @@ from rota.wire import names
 from rota_collector import decode
 from rota_collector.decode import to_rows
 from rota_collector.decode.json_pieces import PATHS, json_pieces
-from rota_collector.decode.pieces import pieces
+from rota_collector.decode.pieces import PIECE_BYTES, pieces
 from rota_collector.errors import Malformed
 from rota_collector.journal import Record, Signal
 
@@ -30,6 +30,22 @@ def test_what_is_no_protobuf_is_malformed(payload: bytes) -> None:
     """A body that does not parse to its last byte is refused before it is kept."""
     with pytest.raises(Malformed):
         decode.check(Signal.TRACES_PROTO, payload)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"\xca\xf5\x82\xce\xdf\x18\x00", b"\x80\x80\x80\x80\x80\x01\x00", b"\x98\x80\x80\x80\x80\x00\x00", b"\x9f\x47", b"\x00\x00"],
+    ids=["field number", "2**35", "six bytes", "wire type 7", "field 0"],
+)
+def test_what_a_parser_refuses_is_malformed_in_a_large_body_too(odd: bytes) -> None:
+    """A body that is read in pieces drops unknown fields beside its resources: none of them hides from the parser's rules."""
+    small = traces(*(span(n) for n in range(1, 200))).SerializeToString()
+    large = small * 60
+    assert len(large) > PIECE_BYTES
+    decode.check(Signal.TRACES_PROTO, large + b"\x18\x00")
+    for payload in (large + odd, small + odd):
+        with pytest.raises(Malformed):
+            decode.check(Signal.TRACES_PROTO, payload)
 
 
 @pytest.mark.parametrize(

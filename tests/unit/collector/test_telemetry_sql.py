@@ -185,7 +185,9 @@ def test_reading_a_large_store_for_the_first_time_is_not_too_much(tmp_path: Path
     path = tmp_path / "telemetry.duckdb"
     made = Telemetry.open(path)
     made.apply([record(traces(*(span(n) for n in range(1, 2001))), Signal.TRACES_PROTO)])
-    made._writer.execute("INSERT INTO spans SELECT spans.* REPLACE (uuid()::VARCHAR || uuid()::VARCHAR AS name) FROM spans, range(300)")
+    made._writer.execute(
+        "INSERT INTO spans SELECT spans.* REPLACE (uuid()::VARCHAR || uuid()::VARCHAR AS name) FROM spans, range(300)"
+    )
     made.close()
     monkeypatch.setattr(sandbox, "MOST_BYTES", 16 << 20)
     monkeypatch.setattr(sandbox, "_LOOK_SECONDS", 0.0005)

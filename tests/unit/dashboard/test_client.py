@@ -215,6 +215,6 @@ def connected(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[dict[str
     with monkeypatch.context() as patched:
         patched.setattr(httpx, "Client", lambda **how: (made.append(how), real(**how))[1])
         for address in addresses:
-            Collector(address, "key")
+            client._pool(address)
     client._pool.cache_clear()
     return made

@@ -52,6 +52,19 @@ def test_a_wrong_address_ends_with_a_message_and_status_2(monkeypatch, capsys, v
     assert text in error
 
 
+def test_a_certificate_that_cannot_be_used_ends_with_a_message_and_status_2(monkeypatch, capsys):
+    """The setting, the file and what to do; with plain http nobody looks at it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/none.pem")
+    assert config.client_tls("http://127.0.0.1:4318") is True
+    monkeypatch.setenv("ROTA_ENDPOINT", "https://127.0.0.1:4318")
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(
+        "rota dashboard: OTEL_EXPORTER_OTLP_CERTIFICATE=/none.pem: No such file or directory. "
+    )
+
+
 def test_a_wrong_address_is_said_before_anything_slow_is_loaded():
     """Streamlit takes a second to import, and nobody waits for it to read that a port is none."""
     script = (

@@ -176,6 +176,15 @@ def test_an_absent_collector_is_said_calmly(looks, drawn):
     assert "nothing is lost" in text
 
 
+def test_a_connection_that_fails_for_a_certificate_says_which_setting(looks, drawn):
+    """Nobody is told to start a collector that runs."""
+    _, data = said(drawn, CollectorAway(ADDRESS, "hung up", "Set THIS to a file"))
+    assert data["lines"] == [
+        f"{ADDRESS}: hung up. Trying again every 5 s.",
+        "Set THIS to a file. Runs are kept on their hosts until then; nothing is lost.",
+    ]
+
+
 @pytest.mark.parametrize(("cookies", "message"), [({}, None), ({login.COOKIE: "old"}, f"unknown key {HOSTILE}.")])
 def test_who_needs_a_key_is_asked_for_one(looks, drawn, cookies, message):
     """With the collector's words when there was one already; the first time there is nothing to complain about."""

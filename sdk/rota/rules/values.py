@@ -1,0 +1,156 @@
+"""What the values of a policy document must be, one after the other: each check says in words what is wrong, or nothing."""
+
+from __future__ import annotations
+
+import re
+
+from rota.rules import windows
+from rota.rules.durations import seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+LONGEST_SECONDS = 400 * 86_400  # a duration of a policy; a schedule that comes less than once a year needs no watching by hours
+MOST = 1000  # runs in a row, attempts, places
+LARGEST_FACTOR = 1000
+HIGHEST_PRIORITY = 100
+SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b\s*", re.IGNORECASE)
+UNREACHABLE = re.compile(r"go|skip|deny|wait\(\s*([^()]+?)\s*\)")
+ACTION = re.compile(r"""(cancel)|(deny|alert)\(\s*(?:'([^'"]+)'|"([^'"]+)")\s*\)""")
+_EXIT = re.compile(r"exit:[0-9]{1,3}(-[0-9]{1,3})?")
+_SIGNAL = re.compile(r"signal:(SIG)?[A-Z][A-Z0-9+]*")
+_ERROR = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def size_bytes(text: str) -> int:
+    """``10 GB``, ``512MiB`` in bytes. Raises ValueError."""
+    found = SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError("%r is no size: write it like 500MB, 10GiB" % text)
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " "))
+
+
+def problem(kind: str, value: object) -> str:
+    """What is wrong with a value of that kind; empty when nothing is."""
+    return CHECKS.get(kind, _word)(kind, value)
+
+
+def _text(_kind: str, value: object) -> str:
+    return "" if isinstance(value, str) and value.strip() else "is no text: put it in quotes"
+
+
+def _duration(kind: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return "is no duration: write it like 90s, 15m, 2h"
+    try:
+        length = seconds(str(value))
+    except ValueError:
+        return "is no duration: write it like 90s, 15m, 2h"
+    if length == 0 and kind == "length":
+        return "is no length of time: it must be above 0"
+    return "" if length <= LONGEST_SECONDS else "is longer than 400 days"
+
+
+def _count(kind: str, value: object) -> str:
+    if value is False and kind == "count or false":
+        return ""
+    allowed = "is no number from 1 to %d" % MOST + (", and not false" if kind == "count or false" else "")
+    return "" if type(value) is int and 1 <= value <= MOST else allowed
+
+
+def _texts(_kind: str, value: object) -> str:
+    return "" if _listed(value) is not None else "is no list of texts"
+
+
+def _listed(value: object) -> list[str] | None:
+    many = [value] if isinstance(value, str) else value
+    return many if isinstance(many, list) and all(isinstance(each, str) and each.strip() for each in many) else None
+
+
+def _windows(_kind: str, value: object) -> str:
+    many = _listed(value)
+    if many is None:
+        return "is no list of texts"
+    for each in many:
+        try:
+            windows.parse(each)
+        except ValueError as error:
+            return "cannot be used: %s" % error
+    return "" if many else "is empty: write [Mon..Fri]"
+
+
+def _failures(_kind: str, value: object) -> str:
+    many = _listed(value)
+    if many is None:
+        return "is no list of texts"
+    return next((said for said in map(_failure, many) if said), "")
+
+
+def _failure(text: str) -> str:
+    if text.startswith("message:"):
+        try:
+            re.compile(text[8:])
+        except re.error as error:
+            return "has no regular expression in %r: %s" % (text, error)
+        return ""
+    is_known = text == "timeout" or any(each.fullmatch(text) for each in (_EXIT, _SIGNAL, _ERROR))
+    return "" if is_known else "has %r: write an exception's name, exit:75, signal:KILL, timeout or message:REGEX" % text
+
+
+def _number(lowest: float, highest: float, is_open: bool = False) -> Callable[[str, object], str]:
+    said = "is no number %s %g to %g" % ("above" if is_open else "from", lowest, highest)
+
+    def check(_kind: str, value: object) -> str:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return said
+        return "" if (lowest < value if is_open else lowest <= value) and value <= highest else said
+
+    return check
+
+
+def _whole(_kind: str, value: object) -> str:
+    allowed = type(value) is int and 0 <= value <= HIGHEST_PRIORITY
+    return "" if allowed else "is no whole number from 0 to %d" % HIGHEST_PRIORITY
+
+
+def _flag(_kind: str, value: object) -> str:
+    return "" if isinstance(value, bool) else "is neither true nor false"
+
+
+def _size(_kind: str, value: object) -> str:
+    return "" if isinstance(value, str) and SIZE.fullmatch(value) else "is no size: write it like 500MB, 10GiB"
+
+
+def _expected(_kind: str, value: object) -> str:
+    return "" if isinstance(value, (str, int, float)) else "is neither a number nor a text"
+
+
+def _unreachable(_kind: str, value: object) -> str:
+    found = UNREACHABLE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return "is none of go, skip, deny, wait(30m)"
+    return _duration("length", found[1]) if found[1] else ""
+
+
+def _action(_kind: str, value: object) -> str:
+    is_known = isinstance(value, str) and ACTION.fullmatch(value.strip())
+    return "" if is_known else "is none of cancel, deny('PATTERN'), alert('TEXT')"
+
+
+def _anything(_kind: str, _value: object) -> str:
+    return ""
+
+
+def _word(kind: str, value: object) -> str:
+    words = kind.split("|")
+    return "" if isinstance(value, str) and value in words else "is none of %s" % ", ".join(words)
+
+
+CHECKS: dict[str, Callable[[str, object], str]] = {
+    "text": _text, "duration": _duration, "length": _duration, "count": _count, "count or false": _count, "texts": _texts,
+    "windows": _windows, "failures": _failures, "factor": _number(1, LARGEST_FACTOR), "fraction": _number(0, 1),
+    "amount": _number(0, LARGEST_FACTOR, is_open=True), "whole": _whole, "flag": _flag, "size": _size, "expected": _expected,
+    "unreachable": _unreachable, "action": _action, "anything": _anything,
+}  # fmt: skip
+LISTS = ("texts", "windows", "failures")  # of texts, where one may stand alone
