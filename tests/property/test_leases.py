@@ -72,8 +72,8 @@ class Histories(RuleBasedStateMachine):
         needs = [Need(scope, LIMITS[scope], weight, TTL * S) for scope, weight in wanted.items()]
         found = self.store.acquire(ticket, Question("w", "run"), needs)
         if before:
-            assert found is not None and {each.id for each in found} == set(before), "a ticket that holds gets the same again"
-            self.note(found)
+            assert {each.id for each in found or ()} == set(before), "a ticket that holds gets the same again"
+            self.note(found or [])
             return ()
         assert (found is not None) == fits, "all of it when it fits, else nothing"
         for lease in found or ():

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from rota_collector.api import (
     access,
+    approvals,
     audit,
     badges,
     channels,
@@ -19,8 +20,10 @@ from rota_collector.api import (
     health,
     incidents,
     keys,
+    leases,
     metrics,
     models,
+    permission,
     policies,
     quiet,
     run_parts,
@@ -42,7 +45,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
 _ROUTERS = (
     policies, quiet, counts, badges, workflows, run_parts, run_story, runs, searches, slots, incidents, channels, keys, audit,
-    sql, export, tail,
+    sql, export, tail, leases, approvals,
 )  # fmt: skip
 
 
@@ -64,6 +67,7 @@ def create(stores: Stores, version: str) -> App:
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     app.include_router(access.router(stores), dependencies=[access.known])
+    app.include_router(access.declared(permission.router(stores)), dependencies=[access.known])  # hosts read nothing
     shared = stores.expectations.policies
     stores.key_changes  # noqa: B018 (its tables are there before somebody asks for a key)
     return Guard(access.Door(app, stores.keys, lambda: shared.shared, stores.rates), version, stores.keys)

@@ -54,7 +54,6 @@ class Desk:
         self._others: dict[str, list[Answer]] = {}
         self._said: dict[str, list[Answer]] = {}
         self._over: set[str] = set()  # tickets with a final answer
-        self._at_once: set[str] = set()  # those that only their host can help: they are told to come again
         self._left: list[str] = []
         self._records: list[str] = []
         self._asked: list[Asked] = []
@@ -103,7 +102,7 @@ class Desk:
             if held:
                 self._tell(ask, Decision(GO, "it was granted before"), held)
                 return
-            asked_ns = row.asked_ns if row is not None and row.answer == WAIT else self.now_ns
+            asked_ns = row.asked_ns if row is not None and row.answer == WAIT else ask.asked_ns
             waiter = Waiter(ask, asked_ns, row.answer if row is not None else "")
             self._room.waiters[ask.ticket] = waiter
             self._new.append(waiter)
@@ -113,6 +112,7 @@ class Desk:
             waiter.ask = ask
         self._room.tells.set(ask.ticket, ask.until)
         self._look(waiter)
+        self._room.serving.update(waiter.scopes)
 
     def release(self, lease_id: str, token: int) -> Lease | None:
         """Give a lease back, and have its line served."""
@@ -140,6 +140,7 @@ class Desk:
             self._take_up(room.due, ticket)
             if ticket not in self._touched:
                 self._look(room.waiters[ticket])
+                room.serving.update(room.waiters[ticket].scopes)
         room.due &= room.waiters.keys()
         for scope in list(room.serving):
             self._take_up(room.serving, scope)
@@ -147,8 +148,9 @@ class Desk:
         for waiter in self._touched.values():
             if waiter.ticket not in self._over:
                 self._note_wait(waiter)
-        for ticket in {*room.tells.due(self._now), *self._at_once} - self._over:
-            self._come_again(ticket)
+        for ticket in room.tells.due(self._now):
+            if ticket not in self._over:
+                self._come_again(ticket)
 
     def _take_up(self, of: set[str], one: str) -> None:
         of.discard(one)
@@ -161,23 +163,20 @@ class Desk:
         self._touched[waiter.ticket] = waiter
         policy = self._room.policies.asking.policy(waiter.question.workflow)
         if policy is None:
-            self._finish(waiter, _NOTHING_ASKED, [])
+            self._end(waiter, _NOTHING_ASKED, [], [])
             return
         self._know_terms(waiter, judging.terms(policy, waiter.question))
         said = judging.others(self._facts, waiter.terms, waiter.question, self.now_ns, self._waited(waiter))
         self._others[waiter.ticket] = said
         decision = gates.together(said)
         if decision.answer not in (GO, WAIT) or (decision.answer == GO and not waiter.terms.capacity):
-            self._finish(waiter, *judging.together(said, self._capacity(waiter)))
+            self._finish(waiter, said, self._capacity(waiter))
         elif decision.answer == WAIT:
             self._room.lines.leave(waiter)
             self._look_later(waiter, decision)
-            if any(each.answer == WAIT and each.kind in gates.ON_HOST for each in said):
-                self._at_once.add(waiter.ticket)
         else:
             scopes = tuple(dict.fromkeys(judging.scope(gate, waiter.question) for gate in waiter.terms.capacity))
             self._room.lines.join(waiter, scopes)
-            self._room.serving.update(scopes)
 
     def _know_terms(self, waiter: Waiter, terms: judging.Terms) -> None:
         if terms.priority != waiter.terms.priority:
@@ -194,11 +193,8 @@ class Desk:
         """Let go who may, in the order of the line."""
         for claim in admitted(self._claims(scope), self._lacking, self.now_ns):
             waiter = self._room.waiters[claim.ticket]
-            said, others = self._said[claim.ticket], self._others[claim.ticket]
             self._grants += 1
-            self._finish(
-                waiter, *judging.together(others, said), judging.needs(self._facts, waiter.terms, waiter.question, others)
-            )
+            self._finish(waiter, self._others[claim.ticket], self._said[claim.ticket])
 
     def _claims(self, scope: str) -> Iterator[Claim]:
         """Those in a line who may go if there is room, up to the first whom nobody behind can pass."""
@@ -214,7 +210,7 @@ class Desk:
                 continue  # what held when it came to the line holds no more
             said = self._said[waiter.ticket] = self._capacity(waiter)
             if gates.together(said).answer not in (GO, WAIT):
-                self._finish(waiter, *judging.together(self._others[waiter.ticket], said))
+                self._finish(waiter, self._others[waiter.ticket], said)
                 continue
             yield waiter.claim
             if scope in self._lacking(waiter.claim) and judging.is_smallest(waiter.terms, waiter.question, scope):
@@ -235,13 +231,18 @@ class Desk:
         return judging.capacity(self._facts, waiter.terms, waiter.question, self.now_ns, self._waited(waiter))
 
     def _waited(self, waiter: Waiter) -> float:
-        return (self.now_ns - waiter.asked_ns) / 1e9
+        return max(0, self.now_ns - waiter.asked_ns) / 1e9
 
     # -- what is said -------------------------------------------------------------------------------------------------
 
-    def _finish(self, waiter: Waiter, decision: Decision, answers: list[Answer], needs: list[Need] | None = None) -> None:
-        """The final answer to a question, with what is taken for it."""
-        taken = self.ledger.take(waiter.ticket, waiter.question, needs or ()) if decision.answer == GO else []
+    def _finish(self, waiter: Waiter, others: list[Answer], capacity: list[Answer]) -> None:
+        """All gates have said what is final; what is taken when that is go."""
+        decision, answers = judging.together(others, capacity)
+        is_go = decision.answer == GO
+        self._end(waiter, decision, answers, judging.needs(self._facts, waiter.terms, waiter.question, others) if is_go else [])
+
+    def _end(self, waiter: Waiter, decision: Decision, answers: list[Answer], needs: list[Need]) -> None:
+        taken = self.ledger.take(waiter.ticket, waiter.question, needs)
         self._over.add(waiter.ticket)
         self._write_down(waiter, decision, answers)
         self._tell(waiter.ask, decision, taken)
@@ -277,7 +278,7 @@ class Desk:
         if waiter is None:
             return
         self._taken_up.append((lambda name: self._room.tells.set(name, self._now), ticket))
-        if waiter.is_held and (waiter.ask.until <= self._now or ticket in self._at_once):
+        if waiter.is_held and waiter.ask.until <= self._now:
             if waiter.decision is not None:
                 self._tell(waiter.ask, waiter.decision)
             self.after.append(lambda: self._room.tells.set(ticket, self._now + LEFT_SECONDS))

@@ -13,12 +13,15 @@ from rota_collector.watch.judging import NO_TERMS
 
 
 class Ask(NamedTuple):
-    """One request with a question. ``until``: to be answered by then, whatever the answer (monotonic seconds)."""
+    """One request with a question. ``asked_ns``: when it came, after every one before it (Unix ns); ``until``: to be answered
+    by then, whatever the answer (monotonic seconds).
+    """
 
     question: Question
     ticket: str
     key: str | None  # of idempotency
     payload: str  # the digest of the request
+    asked_ns: int
     until: float
     answer: Future[Permission]
 
@@ -47,6 +50,11 @@ class Waiter:
     def is_held(self) -> bool:
         """Whether somebody is there to be answered."""
         return not self.ask.answer.done()
+
+    def hurry(self) -> float:
+        """It is to be answered now; since when (monotonic seconds)."""
+        self.ask = self.ask._replace(until=float("-inf"))
+        return self.ask.until
 
     @property
     def claim(self) -> Claim:

@@ -34,13 +34,17 @@ Act = Callable[[Desk], None]
 
 
 class Waiting(threading.Thread):
-    """Answers questions about permission. Any thread may ask; ``turn`` is for this one, and for tests without it."""
+    """Answers questions about permission. Any thread may ask; ``turn`` is for this one, and for tests without it.
 
-    def __init__(self, expectations: Expectations, clock: Clock) -> None:
+    When ``closing``, whoever is held is told to come again.
+    """
+
+    def __init__(self, expectations: Expectations, clock: Clock, closing: Callable[[], bool] = lambda: False) -> None:
         super().__init__(name="rota-waiting", daemon=True)
-        self._expectations, self._clock = expectations, clock
+        self._expectations, self._clock, self._closing = expectations, clock, closing
         self._wakes, self._stopping = threading.Event(), threading.Event()
-        self._turn = threading.Lock()
+        self._turn, self._asking = threading.Lock(), threading.Lock()
+        self._last_ns = 0
         self._inbox: deque[tuple[Act, Future[Any] | None]] = deque()  # what to do, and who is told when it cannot be done
         self._keys: set[str] = set()  # of the requests that are being answered
         self._room = Room(expectations.policies)
@@ -71,9 +75,14 @@ class Waiting(threading.Thread):
             answer.add_done_callback(lambda _: self._keys.discard(key))
         ticket = ticket or questions.ticket_of(question.run_id, question.attempt, question.task, key)
         held_seconds = wait_seconds if len(self._room.waiters) < MOST_HELD else 0.0
-        ask = Ask(question, ticket, key, payload, self._clock.monotonic() + held_seconds, answer)
+        ask = Ask(question, ticket, key, payload, self._asked_ns(), self._clock.monotonic() + held_seconds, answer)
         self._do(lambda desk: desk.take(ask), answer)
         return answer
+
+    def _asked_ns(self) -> int:
+        with self._asking:
+            self._last_ns = max(self._clock.now_ns(), self._last_ns + 1)
+            return self._last_ns
 
     def renew(self, lease_id: str, token: int) -> Future[Lease | None]:
         """Let a lease hold on. None: the token is not that of a live lease."""
@@ -85,7 +94,8 @@ class Waiting(threading.Thread):
 
     def look_again(self, *, workflow: str | None = None, run_id: str | None = None) -> None:
         """Something changed that those who wait for this workflow, or with this run, rest on; for all when neither is said."""
-        self._do(lambda desk: desk.wake(workflow, run_id))
+        if self._room.waiters:
+            self._do(lambda desk: desk.wake(workflow, run_id))
 
     def _ended(self, workflows: Iterable[str]) -> None:
         """Runs of these workflows ended."""
@@ -173,6 +183,9 @@ class Waiting(threading.Thread):
                 room.serving.add(what)
             elif what in room.waiters:
                 room.due.add(what)
+        if self._closing():
+            for waiter in self.waiters():
+                room.tells.set(waiter.ticket, waiter.hurry())
 
     def _is_idle(self) -> bool:
         room, now = self._room, self._clock.monotonic()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
 from rota_collector.domain.admission import PASSED_NS, Claim, admitted
@@ -12,7 +10,7 @@ NOW = 10**15
 LONG = NOW - PASSED_NS  # so long ago that nobody may pass any more
 
 
-def claims(*texts: str) -> tuple[list[Claim], dict[str, Mapping[str, int]]]:
+def claims(*texts: str) -> tuple[list[Claim], dict[str, dict[str, int]]]:
     """``name priority asked stuck scope=weight …`` each; stuck is -, now or long."""
     made, weights = [], {}
     for text in texts:
