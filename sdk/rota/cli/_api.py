@@ -44,6 +44,11 @@ def post_text(path: str, text: bytes, content_type: str, **parameters: object) -
     return _call(_with(path, parameters), text, content_type)
 
 
+def put(path: str, content: Item, **parameters: object) -> Item:
+    """Store JSON at an endpoint; returns what it answers. Raises CollectorError."""
+    return _call(_with(path, parameters), json.dumps(content).encode(), method="PUT")
+
+
 def delete(path: str) -> Item:
     """The JSON object that answers the removal of what is at ``path``. Raises CollectorError."""
     return _call(_with(path, {}), None, method="DELETE")

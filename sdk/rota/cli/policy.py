@@ -17,7 +17,9 @@ HELP = "show and change what is expected of workflows"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the actions of ``rota policy``."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True, help="get, apply, check or schema")
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, help="get, diff, apply, rollback, check or schema"
+    )
     get = actions.add_parser("get", help="show the policy in force and who set what in it")
     get.add_argument("workflow", metavar="WORKFLOW", help="its name")
     get.add_argument("--versions", action="store_true", help="list every version, with who and why")
@@ -29,12 +31,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     apply.add_argument("--reason", metavar="TEXT", help="why, for the record")
     apply.add_argument("--dry-run", action="store_true", help="store nothing; say what would be in force")
     apply.set_defaults(act=_apply)
+    diff = actions.add_parser("diff", help="show how two versions differ; or a file and what is stored")
+    diff.add_argument("workflow", nargs="?", metavar="WORKFLOW", help="its name; all in the file when left out")
+    diff.add_argument("--from", dest="older", type=int, metavar="VERSION", help="the one before the latest when left out")
+    diff.add_argument("--to", dest="newer", type=int, metavar="VERSION", help="the latest when left out")
+    diff.add_argument("-f", "--file", metavar="FILE", help="what is stored against this file")
+    diff.set_defaults(act=_diff)
+    rollback = actions.add_parser("rollback", help="store an earlier version again")
+    rollback.add_argument("workflow", metavar="WORKFLOW", help="its name")
+    rollback.add_argument("--to", dest="version", type=int, required=True, metavar="VERSION", help="as `get --versions` has them")
+    rollback.add_argument("--reason", metavar="TEXT", help="why, for the record")
+    rollback.set_defaults(act=_rollback)
     check = actions.add_parser("check", help="say what is wrong with the policies of a file; needs no collector that runs")
     check.add_argument("-f", "--file", required=True, metavar="FILE", help="as for apply")
     check.set_defaults(act=_check)
     schema = actions.add_parser("schema", help="print the JSON Schema of the document, for an editor")
     schema.set_defaults(act=_schema)
-    for action in (get, apply):
+    for action in (get, apply, rollback):
         action.add_argument("--json", action="store_true", help="print the API's items")
 
 
@@ -114,6 +127,23 @@ def _apply(args: Namespace) -> int:
         _print_warnings(each)
     if not answer["applied"]:
         print("nothing was stored: --dry-run")
+    return 0
+
+
+def _diff(args: Namespace) -> int:
+    from rota.cli import _versions
+
+    return _versions.of_file(_read(args.file), args) if args.file else _versions.of_workflow(args)
+
+
+def _rollback(args: Namespace) -> int:
+    from rota.cli import _versions
+
+    stored = _versions.rolled_back(args)
+    if args.json:
+        _text.json_item(stored)
+    else:
+        _print(stored)
     return 0
 
 

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Mapping, Sequence
 
+    Post = Callable[[str, "dict[str, Any]", float], Mapping[str, Any]]
+
 _MARGIN = 0.9  # of its time, for which a lease is believed
 _RENEW_AT = 1 / 3  # of its time: two more questions may be lost
 
@@ -30,8 +32,8 @@ class Held:
     """
 
     def __init__(
-        self, leases: Sequence[Mapping[str, Any]], asked_at: float, post: Callable[[str, dict[str, Any], float], Mapping[str, Any]],
-        lost: Callable[[str], object], clock: Callable[[], float] = time.monotonic,
+        self, leases: Sequence[Mapping[str, Any]], asked_at: float, post: Post, lost: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._leases = list(leases)
         self._post, self._lost, self._clock = post, lost, clock
