@@ -21,6 +21,7 @@ MEASUREMENTS = (
     "million",
     "small_requests",
     "watching",
+    "permission",
     "ingest",
     "scale",
     "curve",
