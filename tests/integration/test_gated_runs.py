@@ -138,11 +138,38 @@ def test_a_breaker_opens_after_known_failures(host):
     assert "2 failures in a row: the breaker is open for another" in shown
 
 
-def _decision_shown(run_id, environment):
-    shown = subprocess.run(
-        [sys.executable, "-m", "rota", "show", run_id], env=environment, capture_output=True, text=True, check=True
+def _decision_shown(host, run_id):
+    _, shown, _ = host.rota("show", run_id)
+    return next((line for line in shown.splitlines() if "deny" in line and "breaker" in line), "")
+
+
+def test_a_person_lets_a_run_go_or_not(host):
+    """Who waits is listed; a word is enough, and is kept with who said it and why."""
+    host.policy("asking", gates=[{"kind": "approval", "within": "1h"}])
+    for words, code, out in ((("--comment", "looks fine"), 0, "body\n"), (("--refuse",), 75, "")):
+        waiting = host.start("--name", "asking", "--", "echo", "body")
+        (asked,) = until(lambda: json.loads(host.rota("approve", "--json")[1]), "somebody to be asked")
+        assert host.rota("approve")[1].split()[4:6] == [asked["id"][:18], "asking"]
+        assert host.rota("approve", "asking", *words)[1].startswith("asking: ")
+        assert waiting.communicate(timeout=30)[0] == out
+        assert waiting.returncode == code
+    assert host.rota("approve")[1] == "nothing waits for approval\n"
+    assert "0 approvals" in host.rota("approve", "asking")[2]
+
+
+def test_a_shell_asks_whether_the_gates_are_open(host, tmp_path):
+    """Exit status and a line; nothing is held by a question; it may wait for them."""
+    file = tmp_path / "orders.csv"
+    host.policy("asked", gates=[{"kind": "concurrency", "limit": 1}, {"kind": "probe", "file": str(file)}])
+    assert host.rota("gate", "check", "asked")[:2] == (1, f"wait: {file} is not there\n")
+    waiting = subprocess.Popen(
+        [*ROTA, "gate", "check", "asked", "--wait", "1m"], env=host.environment(), stdout=subprocess.DEVNULL
     )
-    return next((line for line in shown.stdout.splitlines() if "deny" in line and "breaker" in line), "")
+    file.touch()
+    assert waiting.wait(60) == 0
+    assert host.rota("gate", "check", "asked")[0] == 0
+    assert json.loads(host.rota("gate", "check", "asked", "--json")[1])["answer"] == "go"
+    assert host.ended("--name", "asked", "--", "echo", "body")[:2] == (0, "body\n")
 
 
 @pytest.mark.parametrize(("says", "code", "out"), [("go", 0, "body\n"), ("skip", 0, ""), ("deny", 75, ""), ("wait(1s)", 75, "")])
