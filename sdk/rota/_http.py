@@ -62,8 +62,9 @@ class HttpCarrier:
         is_delivered = self._is_acknowledged()
         for file in self._files:
             file.finish()
+        asking = self._connection.asking if self._connection is not None else b""
         self._disconnect()
-        if not is_delivered or others_wait(self._spool.path):
+        if not is_delivered or others_wait(self._spool.path) or self._is_news(asking):
             is_local = self._address[0].startswith("127.")
             is_hopeless = not is_delivered and (not timed_out or (is_silent and is_local))  # a shipper would fare no better
             if needs_shipper(self._spool.path, REFUSED_SECONDS if is_hopeless else FAILED_SECONDS):
@@ -77,6 +78,16 @@ class HttpCarrier:
             self._connection.forget()
         self._busy = allocate_lock()
         self._connection, self._sent = None, []
+
+    def _is_news(self, asking: bytes) -> bool:
+        """Whether the collector has other policies than this home: a shipper brings them for the next run."""
+        if not asking:
+            return False
+        try:
+            with open(os.path.dirname(self._spool.path) + "/policy/.version", "rb") as file:
+                return file.read(32).strip() != asking
+        except OSError:
+            return asking != b"0"
 
     def _deliver(self, deadline: float) -> bool:
         """Push until everything is acknowledged; whether time was up first. Reconnects as long as that brings anything."""
@@ -153,6 +164,7 @@ class Connection:
         self._head = "HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\n%sContent-Length: " % (shown, port, extra)
         self._out = b""
         self._in = b""
+        self.asking = b""  # the number of the policies that ask, as the last answer told it; empty: none did
         self._established = False
         family = AF_INET6 if ":" in host else AF_INET
         self._socket = socket(family, SOCK_STREAM, 0, clear_of_streams(socket(family, SOCK_STREAM).detach()))
@@ -252,6 +264,7 @@ class Connection:
             if len(rest) < length:
                 return found
             self._in = rest[length:]
+            self.asking = _asking(head) or self.asking
             status = head[9:12]
             found.append(int(status) if status.isdigit() else 599)
 
@@ -263,6 +276,12 @@ def _content_length(head: bytes) -> int | None:
         if name == b"content-length" and value.strip().isdigit() and len(value) < 20:
             return int(value)
     return 0 if head[9:12] in (b"204", b"304") else None
+
+
+def _asking(head: bytes) -> bytes:
+    """What ``Rota-Policy`` says; empty without one."""
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return next((value.strip() for name, _, value in lines if name.lower() == b"rota-policy"), b"")
 
 
 def mark_silent(spool_path: str, address: tuple[str, int, str]) -> None:

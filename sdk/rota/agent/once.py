@@ -73,16 +73,21 @@ def _round(spool: Spool, carrier: Carrier, backoff: Backoff) -> bool:
     except Unavailable as error:
         wait_seconds = backoff.next_seconds(error.retry_after_seconds)
         if backoff.failures >= _TRIES:
-            _leave_mark(spool)
+            _leave_mark(spool.directory)
             carrier.trim(spool)
             raise
         time.sleep(wait_seconds)
         return True
 
 
-def _leave_mark(spool: Spool) -> None:
+def leave_mark(home: str) -> None:
+    """Let scripts of this home not start another of us for a while: something failed."""
+    _leave_mark(os.path.join(home, "spool"))
+
+
+def _leave_mark(directory: str) -> None:
     try:
-        with open(os.path.join(spool.directory, _FAILED), "w", encoding="ascii"):
+        with open(os.path.join(directory, _FAILED), "w", encoding="ascii"):
             pass
     except OSError:
         pass
