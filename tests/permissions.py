@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from rota.wire.names import COLLECTOR_HEADER
+from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
@@ -94,6 +94,7 @@ class CollectorStandIn(Answerer):
         self.known: list[int] = []  # what hosts said that they have
         self.keys: list[str] = []
         self.is_rota = True
+        self.is_old = False  # from before there was a question for policies
 
 
 @contextlib.contextmanager
@@ -132,7 +133,7 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answerer: CollectorStandIn = self.server.answerer  # type: ignore[attr-defined]
         asked = urlsplit(self.path)
-        if asked.path != "/api/v1/policies/asking":
+        if asked.path != "/api/v1/policies/asking" or answerer.is_old:
             self._say(404, b"{}")
             return
         known = int(parse_qs(asked.query)["known"][0])
@@ -144,6 +145,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self.send_response(status)
         if self.server.answerer.is_rota:  # type: ignore[attr-defined]
             self.send_header(COLLECTOR_HEADER, "1")
+            self.send_header(POLICY_HEADER, str(self.server.answerer.version))  # type: ignore[attr-defined]
         self.send_header("Content-Length", str(len(body)))
         with contextlib.suppress(ConnectionError):
             self.end_headers()
