@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from _weakref import ref
+from os.path import exists
 from time import monotonic_ns
 
+from rota import _config, _propagate
 from rota._current import CURRENT, enter, leave
-from rota._guard import note
+from rota._guard import guarded, note
 from rota._run import CALLS, Run, add_facts, process_run
 from rota.wire import events, names
 
@@ -29,6 +31,7 @@ class Task:
 
     __slots__ = ("facts", "label", "parent", "run", "span_id", "started_ns")
     is_task = True
+    link = ""  # of its span: to the attempt before
 
     def __init__(self, label: Label, parent: Run | Task) -> None:
         self.label = label
@@ -61,11 +64,12 @@ class Task:
             CALLS.pop(self.span_id, None)
         run, label, ended_ns = self.run, self.label, monotonic_ns()
         offset_ns = run.owner.clock.offset_ns
-        inner, tail = label.attributes, ""
+        inner, tail = label.attributes, self.link
         if self.facts:
             inner += "," + events.attributes(self.facts)
         if error is not None:
-            inner, tail = self._failure(error, inner, offset_ns + ended_ns)
+            inner, failed = self._failure(error, inner, offset_ns + ended_ns)
+            tail += failed
         span = f'{run.span_head}{self.span_id}","parentSpanId":"{self.parent.span_id}{label.middle}{offset_ns + self.started_ns}","endTimeUnixNano":"{offset_ns + ended_ns}","attributes":[{inner}]{tail}}}'  # noqa: E501
         spool = run.owner.spool
         spool.add_span(run.scope, span, ended_ns)
@@ -73,6 +77,23 @@ class Task:
             spool.flush()
         if CONTROL is not None:
             CONTROL.ended(self)
+
+    @guarded
+    def again(self, error: BaseException) -> Any:
+        """What tries it again after that error, when its workflow's policy says so, as ``rota.control.retrying.Again``; None:
+        nothing does. Asked before its end is told. The policy is looked for when a task of the run fails for the first time.
+        """
+        if not issubclass(type(error), Exception):
+            return None
+        run = self.run
+        if run.retries is None:
+            run.retries = False
+            path = "%s/policy/%s.json" % (run.owner.home, _propagate.quoted(run.workflow))
+            if exists(path) and not _config.is_captured:
+                from rota.control.retrying import retries_of
+
+                run.retries = retries_of(path)
+        return run.retries.again(self, error) if run.retries else None
 
     def announce(self) -> None:
         """Write that the task has started, so that work in progress is visible."""

@@ -41,6 +41,19 @@ class LogFilter(NamedTuple):
 EVERY_LOG = LogFilter()
 
 
+class Attempt(NamedTuple):
+    """What is told of one attempt of a run: times are Unix times in ns; ``told_ns`` is that of its last word."""
+
+    attempt: int
+    state: str
+    reason: str | None
+    exit_code: int | None
+    started_ns: int | None
+    told_ns: int
+    error_type: str | None
+    error_message: str | None
+
+
 class Readings:
     """Reading from the database ``root``. Any thread."""
 
@@ -89,6 +102,10 @@ class Readings:
         """The API's task items of a run: those that ended, and those that have only begun."""
         return self._items("run_tasks", [to_rows.uuid_of(run_id), limit])
 
+    def run_attempts(self, run_id: str, limit: int = MOST_ITEMS) -> list[Attempt]:
+        """The attempts of a run, the first one first."""
+        return [Attempt(*row) for row in self._rows("run_attempts", [to_rows.uuid_of(run_id), limit])]
+
     def run_attributes(self, run_id: str) -> Item:
         """What the states of a run say beside the state: the last word on each name."""
         found: Item = {}
@@ -108,6 +125,10 @@ class Readings:
     def run_history(self, run_id: str, limit: int = 1000) -> list[Item]:
         """All that was told and decided about a run."""
         return self._items("run_history", {"run_id": to_rows.uuid_of(run_id), "limit": limit})
+
+    def run_decisions(self, run_id: str, limit: int = MOST_ITEMS) -> list[Item]:
+        """The API's decision items of a run."""
+        return self._items("run_decisions", {"run_id": to_rows.uuid_of(run_id), "limit": limit})
 
     def run_metrics(self, run_id: str) -> list[Item]:
         """What was measured of a run: series of at most ``MOST_POINTS`` points [Unix ns, value]."""
@@ -194,6 +215,8 @@ def _item(column: str, value: Any) -> tuple[str, Any]:
     """A column of a named query as the API shows it."""
     if column.endswith("_ns") or column == "at_ns":
         return ("at" if column == "at_ns" else f"{column[:-3]}_at"), None if value is None else _iso(value)
+    if column == "answers":
+        return column, msgspec.json.decode(value) if value else []
     if column in ("attributes", "events"):
         return column, msgspec.json.decode(value) if value else {} if column == "attributes" else []
     return column, value

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
 MOST_ATTEMPTS = 1000
-WAIT_SECONDS = 30.0
+ATTEMPTS, WAIT_SECONDS = 3, 30.0  # when nothing is said
 MAX_WAIT_SECONDS = 86_400.0  # when no `max_wait` says less: a doubled wait is soon longer than anybody means
 _KEYS = ("attempts", "wait", "backoff", "jitter", "max_wait", "on", "not_on", "attempt_timeout", "timeout")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -36,7 +36,7 @@ class Failure(NamedTuple):
 class Retry(NamedTuple):
     """When to try again. ``on`` None: after every failure but a cancelled one. ``attempts`` counts the first one too."""
 
-    attempts: int
+    attempts: int = ATTEMPTS
     wait_seconds: float = WAIT_SECONDS
     backoff: float = 1.0
     jitter: float = 0.0
@@ -65,7 +65,7 @@ def of(given: Mapping[str, Any]) -> Retry:
     for key in given:
         if key not in _KEYS:
             raise ValueError("retry.%s: there is no such key; there are %s" % (key, ", ".join(_KEYS)))
-    attempts = given.get("attempts")
+    attempts = ATTEMPTS if given.get("attempts") is None else given["attempts"]
     if type(attempts) is not int or not 1 <= attempts <= MOST_ATTEMPTS:
         raise ValueError("retry.attempts: %r is no number from 1 to %d" % (attempts, MOST_ATTEMPTS))
     return Retry(
@@ -144,16 +144,15 @@ def _fits(condition: str, failure: Failure) -> bool:
 def _codes(text: str) -> range:
     """``75`` or ``1-9``. Raises ValueError."""
     found = _CODES.fullmatch(text)
-    first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
-    if not first <= last <= 255:
+    if found is None:
         raise ValueError("it is no exit status: write exit:75 or exit:1-9")
-    return range(first, last + 1)
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def _signal_name(text: str) -> str:
     """``SIGKILL`` for ``KILL`` and ``sigkill``. Raises ValueError."""
     name = text.upper()
-    if not name.isalnum() or name.isdigit():
+    if not name.replace("+", "").isalnum() or name.isdigit():
         raise ValueError("it is no signal: write signal:KILL")
     return name if name.startswith("SIG") else "SIG" + name
 

@@ -17,6 +17,14 @@ def outcome(exit_code: int, signal_name: str) -> tuple[str, str]:
     return "failed" if exit_code else "succeeded", "exit"
 
 
+def state_of(reason: str | None) -> str:
+    """How an attempt ended that was tried again, as the reason tells: ``failed`` but for signals and timeouts."""
+    said = reason or ""
+    if said.endswith("timeout"):
+        return "timed_out"
+    return outcome(1, said.upper() if said.startswith("sig") else "")[0]
+
+
 def signal_name(number: int) -> str:
     """``SIGKILL`` for 9, ``SIG35`` where the number has no name, empty for 0. Without ``signal``, whose enums cost 3 ms."""
     if not number:

@@ -114,6 +114,17 @@ def log_record(
     )  # fmt: skip
 
 
+def log_event(at_ns: int, event_name: str, body: str, pairs: Mapping[str, object]) -> str:
+    """An event with a text, of no span."""
+    return '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s","body":{"stringValue":%s},"attributes":[%s]}' % (
+        at_ns,
+        at_ns,
+        event_name,
+        text(short(body)),
+        attributes(pairs),
+    )
+
+
 def severity(level: int) -> int:
     """OpenTelemetry's SeverityNumber of one of ``logging``'s levels: 9 for INFO (20), 13 for WARNING (30)."""
     return 1 + 4 * min(5, max(0, level // 10))
@@ -139,6 +150,11 @@ def span(
         '{"traceId":"%s","spanId":"%s","parentSpanId":"%s","name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"'
         ',"attributes":[%s]%s}' % (trace_id, span_id, parent_span_id, name, kind, started_ns, ended_ns, inner_attributes, tail)
     )
+
+
+def link(trace_id: str, span_id: str) -> str:
+    """The member of a span that links it to another one: to the attempt before."""
+    return ',"links":[{"traceId":"%s","spanId":"%s"}]' % (trace_id, span_id)
 
 
 def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:

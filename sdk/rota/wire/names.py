@@ -28,7 +28,8 @@ EVENT_ID = "rota.event.id"
 STATE = "rota.run.state"
 REASON = "rota.state.reason"
 RAW_STATE = "rota.state.raw"
-ATTEMPT = "rota.attempt"
+ATTEMPT = "rota.attempt"  # of a run, or of a task; 1 when left out
+RETRY_WAIT = "rota.retry.wait_seconds"  # until the next attempt begins
 SLOT = "rota.slot"  # nominal time of the slot, Unix time in ns
 SOURCE = "rota.source"
 TAGS = "rota.tags"
@@ -170,4 +171,4 @@ EXCEPTION_STACK = "exception.stacktrace"
 
 # HTTP answer headers of a rota collector.
 COLLECTOR_HEADER = "Rota-Collector"  # its version: says "this OTLP receiver is rota and keeps run states"
-POLICY_HEADER = "Rota-Policy"  # the number of policy versions it stores; "0": nothing is asked of any run
+POLICY_HEADER = "Rota-Policy"  # a number that changes with the policies that ask; "0": nothing is asked of any run
