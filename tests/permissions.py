@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from otlp_receiver import records
+from scripts import plain
+
 from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
-GO = {"answer": "go", "reason": "of course"}
-DENY = {"answer": "deny", "reason": "no rows"}
+GO = {"answer": "go", "reason": "of course", "by": "agent"}
+DENY = {"answer": "deny", "reason": "no rows", "by": "agent"}
 SKIP = {"answer": "skip", "reason": "not today"}
 
 
@@ -93,6 +96,7 @@ class CollectorStandIn(Answerer):
         self.version, self.items = 0, dict[str, Any]()
         self.known: list[int] = []  # what hosts said that they have
         self.keys: list[str] = []
+        self.events: list[dict[str, Any]] = []  # what was delivered: attributes of log records, and "event"
         self.is_rota = True
         self.is_old = False  # from before there was a question for policies
 
@@ -114,6 +118,11 @@ def collector(answer: Callable[[Question], Answer | None] = lambda _: GO) -> Ite
             thread.join()
 
 
+def _event(record: dict[str, Any]) -> dict[str, Any]:
+    pairs = {pair["key"]: plain(pair["value"]) for pair in record["attributes"]}
+    return {**pairs, "event": record.get("eventName", "")}
+
+
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -121,6 +130,8 @@ class _Exchange(BaseHTTPRequestHandler):
         answerer: CollectorStandIn = self.server.answerer  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path != "/api/v1/permission":
+            if self.path == "/v1/logs":
+                answerer.events += [_event(record) for record in records(json.loads(body))]
             self._say(200, b"{}")
             return
         answerer.keys.append(self.headers["Idempotency-Key"])
