@@ -22,6 +22,7 @@ MEASUREMENTS = (
     "million",
     "small_requests",
     "watching",
+    "permission",
     "ingest",
     "scale",
     "curve",

@@ -62,6 +62,9 @@ BUDGETS = {
     "verdict.p99": Budget("verdict after the deadline, p99", 1, "s"),
     "alert.p99": Budget("alert received after the deadline, p99", 3, "s"),
     "permission.p50": Budget("local permission for a function, p50", 70, "µs"),
+    "decisions.rate": Budget("run-level decisions of the collector, 32 clients", 1_000, "/s", is_ceiling=False),
+    "decisions.p50": Budget("... one client, p50", 5, "ms"),
+    "waking": Budget("10,000 waiting runs woken", 5, "s"),
     "durable": Budget("permitted and durable task", 300, "µs"),
     "downstream.p99": Budget("upstream succeeded to downstream executing, p99", 100, "ms"),
 }

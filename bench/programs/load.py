@@ -1,7 +1,7 @@
 """A client fast enough not to be what is measured: one thread, raw sockets, requests made beforehand, answers barely read.
 
-``load.py PORT KIND REQUESTS CONNECTIONS`` (KIND: spans, events, or the path of a ping) prints JSON: seconds, p50_ms, p99_ms,
-cpu_seconds (its own), and bytes sent. Each connection has one request under way, and sends the next when its answer is
+``load.py PORT KIND REQUESTS CONNECTIONS`` (KIND: spans, events, questions, or the path of a ping) prints JSON: seconds, p50_ms,
+p99_ms, cpu_seconds (its own), and bytes sent. Each connection has one request under way, and sends the next when its answer is
 there. Fails unless all are 200.
 """
 
@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 
 import payloads
@@ -101,6 +102,9 @@ def prepared(kind: str, count: int) -> list[bytes]:
     """The requests of that kind."""
     if kind.startswith("/"):
         return [f"GET {kind} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n".encode()] * count
+    if kind == "questions":
+        questions = (json.dumps({"workflow": "bench", "run_id": str(uuid.uuid4())}).encode() for _ in range(count))
+        return [payloads.http("/api/v1/permission", "application/json", body) for body in questions]
     if kind == "spans":
         return [payloads.http("/v1/traces", "application/x-protobuf", body) for body in payloads.span_bodies(count)]
     return [payloads.http("/v1/logs", "application/json", body) for body in payloads.event_bodies(count)]

@@ -48,8 +48,6 @@ def replay(workflow: str, policy: Mapping[str, Any], fleet: Fleet) -> Replayed:
             found.unknown[f"gates[{gate.number}]"] = f"nobody kept what a {gate.kind} gate rests on"
     if any(terms and terms.get("permit") for terms in (policy.get("tasks") or {}).values()):
         found.unknown["tasks"] = "permission for functions is asked while they run"
-    if policy.get("rules"):
-        found.unknown["rules"] = "rules look at facts of a run as they arrive"
     return found
 
 

@@ -23,6 +23,7 @@ from rota_collector.domain.expect import BAD
 from rota_collector.domain.failure import is_one_of
 from rota_collector.store import approvals, quiet
 from rota_collector.store.asking import Asking
+from rota_collector.store.dialect import read, read_one
 from rota_collector.store.leases import Ledger
 
 STARTS, TRIAL = "starts in ", "trial of "  # before the scope that marks of these are counted under
@@ -59,7 +60,7 @@ class Gathering:
         self._connection, self._ledger, self._asking, self._shared = connection, ledger, asking, shared
         self._now_ns = ledger.now_ns
         self._quiet = [each for each in quiet.recent(connection, self._now_ns, 0) if each.kind == "pause"]
-        self._last_run = cache(self._find_last_run)
+        self._last_run, self._pool_limit = cache(self._find_last_run), cache(self._find_pool_limit)
         self._kinds: dict[str, Callable[[Gate, Question], Facts]] = {
             "concurrency": self._concurrency, "rate": self._rate, "upstream": self._upstream, "window": self._window,
             "breaker": self._breaker, "approval": self._approval,
@@ -81,8 +82,12 @@ class Gathering:
         if not scope.startswith("pool "):
             return limit
         name = scope[5:]
-        most = self._connection.exec_driver_sql(_pool, (name,)).scalar()
-        return int(most) if most is not None else min(limit, self._asking.pool_limit(name) or limit)
+        most = self._pool_limit(name)
+        return most if most is not None else min(limit, self._asking.pool_limit(name) or limit)
+
+    def _find_pool_limit(self, name: str) -> int | None:
+        row = read_one(self._connection, _pool, (name,))
+        return None if row is None else row[0]
 
     def _concurrency(self, gate: Gate, question: Question) -> Facts:
         scope = scope_of(gate, question.workflow, question.host)
@@ -107,22 +112,22 @@ class Gathering:
             raise Unshared(f"{name} does not share itself with this key: `share: {{gate: [...]}}` in its policy")
 
     def _find_last_run(self, workflow: str, slot_ns: int | None) -> Facts | None:
-        row = self._connection.exec_driver_sql(_of_slot, (slot_ns, workflow)).first() if slot_ns is not None else None
-        row = row or self._connection.exec_driver_sql(_last_ended, (workflow,)).first()
+        row = read_one(self._connection, _of_slot, (slot_ns, workflow)) if slot_ns is not None else None
+        row = row or read_one(self._connection, _last_ended, (workflow,))
         if row is None:
             return None
-        due_ns = row.due_ns
+        state, ended_ns, due_ns, run_id = row
         if due_ns is None:
-            due_ns = self._connection.exec_driver_sql(_slot_of_run, (row.run_id,)).scalar()
-        return {"state": row.state, "ended_ns": row.ended_ns, "slot_ns": due_ns}
+            ((due_ns,),) = read(self._connection, _slot_of_run, (run_id,))
+        return {"state": state, "ended_ns": ended_ns, "slot_ns": due_ns}
 
     def _slot(self, question: Question) -> int | None:
         """The slot that a run fills: as it says, else the last one that is open."""
         if question.slot_ns is not None:
             return question.slot_ns
         where = (question.workflow, question.host or "", self._now_ns)
-        found: int | None = self._connection.exec_driver_sql(_present_slot, where).scalar()
-        return found
+        ((found,),) = read(self._connection, _present_slot, where)
+        return None if found is None else int(found)
 
     def _window(self, gate: Gate, question: Question) -> Facts:
         policy = self._asking.policy(question.workflow) or {}
@@ -131,9 +136,9 @@ class Gathering:
         return {"local": local.replace(tzinfo=None).isoformat()}
 
     def _breaker(self, gate: Gate, question: Question) -> Facts:
-        rows = self._connection.exec_driver_sql(_tries, (question.workflow, _MOST_TRIES)).all()
-        in_a_row = takewhile(lambda row: row.state != "succeeded", rows)
-        failed_ns = [row.ended_ns for row in in_a_row if is_one_of(gate.terms.get("on"), row.error_type, row.error_message)]
+        rows = read(self._connection, _tries, (question.workflow, _MOST_TRIES))
+        in_a_row = takewhile(lambda row: row[0] != "succeeded", rows)
+        failed_ns = [ended_ns for _, ended_ns, *error in in_a_row if is_one_of(gate.terms.get("on"), *error)]
         within = gate.terms.get("within")
         since_ns = 0 if within is None else self._now_ns - round(seconds(str(within)) * _NS)
         marks = self._ledger.marks(TRIAL + question.workflow, 1)
@@ -141,8 +146,8 @@ class Gathering:
         return {"failed_ns": [at for at in failed_ns if at >= since_ns], "trial": trial, "run_id": question.run_id}
 
     def _is_open(self, run_id: str) -> bool:
-        row = self._connection.exec_driver_sql(_state_of, (run_id,)).first()
-        return row is None or row.state not in TERMINAL
+        row = read_one(self._connection, _state_of, (run_id,))
+        return row is None or row[1] not in TERMINAL
 
     def _approval(self, gate: Gate, question: Question) -> Facts:
         within = gate.terms.get("within")
@@ -155,8 +160,8 @@ class Gathering:
 
     def workflow_of(self, run_id: str) -> str | None:
         """The workflow of a run, if anything was heard of it yet."""
-        row = self._connection.exec_driver_sql(_state_of, (run_id,)).first()
-        return None if row is None else row.workflow
+        row = read_one(self._connection, _state_of, (run_id,))
+        return None if row is None else row[0]
 
 
 def upstream_of(gate: Gate) -> list[str]:

@@ -18,7 +18,7 @@ from rota_collector.domain.admission import Need, Question
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.store.admission_schema import leases, metadata, scopes
 from rota_collector.store.control_queries import Page, page_of, page_parts
-from rota_collector.store.dialect import driver_sql, upsert
+from rota_collector.store.dialect import driver_sql, read, read_one, upsert
 from rota_collector.store.within import within
 
 KEPT_NS = 86_400 * 10**9  # how long a lease that is over can still be looked up
@@ -102,7 +102,7 @@ class Ledger:
 
     def marks(self, scope: str, most: int) -> list[Mark]:
         """The last marks that count still, the newest first."""
-        rows = self._connection.exec_driver_sql(_marks, (scope, self.now_ns, most))
+        rows = read(self._connection, _marks, (scope, self.now_ns, most))
         mine = [Mark(lease.granted_ns, lease.run_id) for lease in reversed(self._granted) if lease.scope == scope]
         return [*mine, *(Mark._make(row) for row in rows)][:most]
 
@@ -114,12 +114,12 @@ class Ledger:
 
     def held(self, ticket: str) -> list[Lease]:
         """The live leases of a ticket, renewed: who asks again is there."""
-        found = [_lease(row) for row in self._connection.exec_driver_sql(_of_ticket, (ticket, self.now_ns))]
+        found = [_lease(row) for row in read(self._connection, _of_ticket, (ticket, self.now_ns))]
         return [each for lease in found if (each := self.renew(lease.id, lease.token)) is not None]
 
     def find(self, identity: str) -> Lease | None:
         """The lease of this id."""
-        row = self._connection.exec_driver_sql(_one, (identity,)).first()
+        row = read_one(self._connection, _one, (identity,))
         return None if row is None else _lease(row)
 
     def renew(self, identity: str, token: int) -> Lease | None:
@@ -145,9 +145,9 @@ class Ledger:
 
     def _scope(self, name: str) -> _Scope:
         if name not in self._scopes:
-            used, frees_ns = self._connection.exec_driver_sql(_live, (name, self.now_ns)).one()
-            token = self._connection.exec_driver_sql(_last, (name,)).scalar()
-            self._scopes[name] = _Scope(used, frees_ns, token or 0)
+            ((used, frees_ns),) = read(self._connection, _live, (name, self.now_ns))
+            last = read_one(self._connection, _last, (name,))
+            self._scopes[name] = _Scope(used, frees_ns, last[0] if last else 0)
         return self._scopes[name]
 
     def _grant(self, ticket: str, question: Question, need: Need) -> Lease:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from rota.rules.gates import WAIT
 from rota_collector.store.admission_schema import questions, told_answers
-from rota_collector.store.dialect import driver_sql, upsert
+from rota_collector.store.dialect import driver_sql, read_one, upsert
 from rota_collector.store.leases import Lease
 
 KEPT_NS = 86_400 * 10**9  # how long an answer can be asked for again
@@ -74,7 +74,7 @@ def ticket_of(run_id: str, attempt: int, task: str | None, key: str | None) -> s
 
 def find(connection: Connection, ticket: str) -> Asked | None:
     """The question with this ticket."""
-    row = connection.exec_driver_sql(_asked, (ticket,)).first()
+    row = read_one(connection, _asked, (ticket,))
     return None if row is None else Asked._make(row)
 
 
@@ -86,7 +86,7 @@ def keep(connection: Connection, asked: Sequence[Asked]) -> None:
 
 def told(connection: Connection, key: str) -> Told | None:
     """What was answered to a request with this key."""
-    row = connection.exec_driver_sql(_told, (key,)).first()
+    row = read_one(connection, _told, (key,))
     return None if row is None else Told._make(row)
 
 

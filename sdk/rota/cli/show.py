@@ -1,4 +1,4 @@
-"""``rota show``: one run, its error, its attempts and its tasks."""
+"""``rota show``: one run, its error, its attempts, what was decided about it, and its tasks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-HELP = "show a run: its end, its error with the stack, its attempts, its tasks"
+HELP = "show a run: its end, its error with the stack, its attempts, what gates said, its tasks"
 _INDENT = "  "
 _ENOUGH = 50  # tasks that a person reads
+_COLOURS = {"go": "green", "wait": "yellow", "skip": "grey", "deny": "red"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -31,6 +32,10 @@ def run(args: Namespace) -> int:
     if len(found["attempts"]) > 1:
         print()
         print_attempts(found)
+    decisions = _api.get("/runs/%s/decisions" % found["id"])["items"]
+    if decisions:
+        print()
+        print_decisions(decisions)
     if found["tasks"]:
         print()
         print_tasks(found, None if args.all else _ENOUGH)
@@ -77,6 +82,16 @@ def print_attempts(run: _api.Item) -> None:
         for each in run["attempts"]
     ]  # fmt: skip
     _text.table(("ATTEMPT", "STATE", "STARTED", "TOOK", "EXIT", "ERROR"), rows)
+
+
+def print_decisions(decisions: list[_api.Item]) -> None:
+    """Print what was answered to a run that asked, and why."""
+    rows = [
+        (_text.when(each["at"]), each["task"], _text.Cell(each["answer"], _COLOURS.get(each["answer"])), each["kind"],
+         each["reason"], each["source"])
+        for each in decisions
+    ]  # fmt: skip
+    _text.table(("DECIDED", "TASK", "ANSWER", "GATE", "WHY", "BY"), rows)
 
 
 def print_tasks(run: _api.Item, most: int | None = _ENOUGH) -> None:

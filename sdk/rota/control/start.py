@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import os
 
 from rota import _task
 from rota._guard import guarded
 from rota.control.client import Client
 from rota.control.document import read
 from rota.control.functions import MAINS, Functions
+from rota.control.gated import Gated, asks
 from rota.control.permit import Control
 
 TYPE_CHECKING = False
@@ -39,6 +42,32 @@ def start(run: Run, path: str, caller: FrameType) -> None:
     guarded(functions.cover_script)(_body(caller))
     guarded(functions.cover_modules)()
     _tell_at_end(run, control)
+
+
+def admit(run: Run, path: str) -> None:
+    """Let the process's run begin once the gates of its policy say so.
+
+    Raises:
+        SystemExit: it may not: 0 when it is skipped, 75 when it is denied, which standard error says in a line.
+    """
+    document = read(path)
+    if document is None or not asks(document):
+        return
+    gated = Gated(run, document)
+    code = gated.exit_code()
+    if code is None:
+        run.started_ns = run.owner.clock.now_ns()  # what it waited is no part of how long it took
+        atexit.register(gated.release)
+        return
+    if code:
+        say("rota: %s may not run: %s\n" % (run.workflow, gated.reason))
+    raise SystemExit(code)
+
+
+def say(text: str) -> None:
+    """One line on standard error, if there is one."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode("utf-8", "replace"))
 
 
 def _body(frame: FrameType | None) -> FrameType | None:

@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from rota.exec.gates import Gates
     from rota.exec.options import Options
     from rota.exec.tail import Tail
     from rota.rules.retry import Retry
@@ -41,7 +42,8 @@ def execute(options: Options) -> NoReturn:
     signals = child.Signals()
     try:
         observed = _observed(options, signals)
-        started = observed.start(environment, signals)
+        code = observed.begin()
+        started = code if code is not None else observed.start(environment, signals)
     except Exception as error:
         note("exec", error)
         child.become(options.command, environment, signals)
@@ -55,13 +57,24 @@ def _observed(options: Options, signals: child.Signals) -> Observed:
     """The run of the command; one of several attempts, when its policy or the command line says so."""
     named_by, workflow = _name(options)
     path = "%s/policy/%s.json" % (_config.home(), _propagate.quoted(workflow))
-    if options.attempts or os.path.exists(path):
-        retry = _retry(options, path)
-        if retry is not None:
-            from rota.exec.attempts import Retried
+    has_policy = os.path.exists(path)
+    retry = _retry(options, path) if options.attempts or has_policy else None
+    if retry is None:
+        observed = Observed(options, named_by, workflow)
+    else:
+        from rota.exec.attempts import Retried
 
-            return Retried(options, named_by, workflow, retry, signals)
-    return Observed(options, named_by, workflow)
+        observed = Retried(options, named_by, workflow, retry, signals)
+    if has_policy:
+        observed.gates = _gates(observed, path, signals)
+    return observed
+
+
+@guarded
+def _gates(observed: Observed, path: str, signals: child.Signals) -> Gates | None:
+    from rota.exec.gates import gates_of
+
+    return gates_of(observed.run, path, signals, observed.owner.carrier.push)
 
 
 @guarded
@@ -75,6 +88,7 @@ class Observed:
     """The run of one command."""
 
     marked_attempt = 0  # of a command that may be tried again
+    gates: Gates | None = None  # of its policy
 
     def __init__(self, options: Options, named_by: str, workflow: str, kind: type[Run] = Run) -> None:
         self.named_by = named_by
@@ -93,8 +107,17 @@ class Observed:
             names.TAGS: options.tags or None,
         }
         self.run.script = _script(options.command)
-        self.run.start()
         self.tail = kept_tail(options.tail) if options.tail else None
+
+    def begin(self) -> int | None:
+        """Say that the run begins, once it may; the exit status when it may not."""
+        if self.gates is not None:
+            code = self.gates.exit_code()
+            if code is not None:
+                self.owner.end()
+                return code
+        self.run.start()
+        return None
 
     def start(self, environment: child.Environment, signals: child.Signals) -> child.Child | int:
         """Start the command; the exit status when it cannot be run. Raises what is no fault of its own: it may run without us."""
@@ -177,6 +200,8 @@ class Observed:
         """Say the run's last state, and see it out."""
         if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
             self.run.record({names.NAME_SOURCE: self.named_by})
+        if self.gates is not None:
+            self.gates.release()
         self.run.finish(state, exit_code, reason, error)
         self.owner.end()
 

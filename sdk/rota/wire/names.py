@@ -68,6 +68,8 @@ TASK_RESULT = "cicd.pipeline.task.run.result"
 TEST_STATUS = "test.case.result.status"  # of a task that is a test
 
 # What permission a run's tasks asked for.
+LEASE_TOKENS = "rota.lease.tokens"  # what the run was granted: "workflow etl=17", a number that only grows
+LEASE_LOST = "rota.lease.lost"  # why it could not be believed any more while the run went on
 PERMISSION_RAN = "rota.permission.ran"  # how many functions ran as tasks, by name
 PERMISSION_ASKED = "rota.permission.asked"  # how many of them asked
 PERMISSION_UNMATCHED = "rota.permission.unmatched"  # patterns of the policy that matched no function: a rename, perhaps

@@ -78,7 +78,6 @@ def test_a_retry_tells_what_was_tried_and_what_was_saved():
     [
         (gate(kind="probe", file="/x"), "gates[0]"), (gate(kind="approval"), "gates[0]"),
         (gate(kind="host", disk_free="1GB"), "gates[0]"), ({"tasks": {"*": {"permit": True}}}, "tasks"),
-        ({"rules": [{"when": "x", "do": "cancel"}]}, "rules"),
     ],
 )  # fmt: skip
 def test_what_nobody_kept_is_unknown(policy, part):
