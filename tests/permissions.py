@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from rota.wire.names import COLLECTOR_HEADER
+from otlp_receiver import records
+from scripts import plain
+
+from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 
 Question = dict[str, Any]
 Answer = dict[str, Any]
-GO = {"answer": "go", "reason": "of course"}
-DENY = {"answer": "deny", "reason": "no rows"}
+GO = {"answer": "go", "reason": "of course", "by": "agent"}
+DENY = {"answer": "deny", "reason": "no rows", "by": "agent"}
 SKIP = {"answer": "skip", "reason": "not today"}
 
 
@@ -93,7 +96,9 @@ class CollectorStandIn(Answerer):
         self.version, self.items = 0, dict[str, Any]()
         self.known: list[int] = []  # what hosts said that they have
         self.keys: list[str] = []
+        self.events: list[dict[str, Any]] = []  # what was delivered: attributes of log records, and "event"
         self.is_rota = True
+        self.is_old = False  # from before there was a question for policies
 
 
 @contextlib.contextmanager
@@ -113,6 +118,11 @@ def collector(answer: Callable[[Question], Answer | None] = lambda _: GO) -> Ite
             thread.join()
 
 
+def _event(record: dict[str, Any]) -> dict[str, Any]:
+    pairs = {pair["key"]: plain(pair["value"]) for pair in record["attributes"]}
+    return {**pairs, "event": record.get("eventName", "")}
+
+
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -120,6 +130,8 @@ class _Exchange(BaseHTTPRequestHandler):
         answerer: CollectorStandIn = self.server.answerer  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path != "/api/v1/permission":
+            if self.path == "/v1/logs":
+                answerer.events += [_event(record) for record in records(json.loads(body))]
             self._say(200, b"{}")
             return
         answerer.keys.append(self.headers["Idempotency-Key"])
@@ -132,7 +144,7 @@ class _Exchange(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answerer: CollectorStandIn = self.server.answerer  # type: ignore[attr-defined]
         asked = urlsplit(self.path)
-        if asked.path != "/api/v1/policies/asking":
+        if asked.path != "/api/v1/policies/asking" or answerer.is_old:
             self._say(404, b"{}")
             return
         known = int(parse_qs(asked.query)["known"][0])
@@ -144,6 +156,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self.send_response(status)
         if self.server.answerer.is_rota:  # type: ignore[attr-defined]
             self.send_header(COLLECTOR_HEADER, "1")
+            self.send_header(POLICY_HEADER, str(self.server.answerer.version))  # type: ignore[attr-defined]
         self.send_header("Content-Length", str(len(body)))
         with contextlib.suppress(ConnectionError):
             self.end_headers()

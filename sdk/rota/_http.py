@@ -12,7 +12,7 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
-from rota._spool import FAILED_SECONDS, REFUSED_SECONDS, clear_of_streams, needs_shipper, others_wait
+from rota._spool import FAILED_SECONDS, FOREIGN_MARK, REFUSED_SECONDS, clear_of_streams, needs_shipper, others_wait
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -39,6 +39,7 @@ class HttpCarrier:
         self._retry_at = 0.0  # monotonic; after a refusal the script tries again once a second, not at every event
         self._sent: list[tuple[SpoolFile, int, int]] = []  # (file, its sequence, end) of requests without an answer, oldest first
         self._answered = 0
+        self._policy = b""  # the number of the set of policies that ask, as answers tell it
 
     def push(self) -> None:
         """Send new lines and take answers that are there, without waiting."""
@@ -62,9 +63,8 @@ class HttpCarrier:
         is_delivered = self._is_acknowledged()
         for file in self._files:
             file.finish()
-        asking = self._connection.asking if self._connection is not None else b""
         self._disconnect()
-        if not is_delivered or others_wait(self._spool.path) or self._is_news(asking):
+        if not is_delivered or others_wait(self._spool.path) or self._asks_otherwise():
             is_local = self._address[0].startswith("127.")
             is_hopeless = not is_delivered and (not timed_out or (is_silent and is_local))  # a shipper would fare no better
             if needs_shipper(self._spool.path, REFUSED_SECONDS if is_hopeless else FAILED_SECONDS):
@@ -72,22 +72,23 @@ class HttpCarrier:
 
                 start_shipper(self._spool.path)
 
+    def _asks_otherwise(self) -> bool:
+        """Whether the collector's policies ask something else than what this host has: a shipper brings them."""
+        if not self._policy:
+            return False
+        try:
+            with open(os.path.dirname(self._spool.path) + "/policy/.version", "rb") as file:
+                has = file.read(32)
+        except OSError:
+            has = b"0"
+        return has != self._policy and needs_shipper(self._spool.path, REFUSED_SECONDS, FOREIGN_MARK)
+
     def forget(self) -> None:
         """A forked child must neither use nor shut down the parent's connection."""
         if self._connection is not None:
             self._connection.forget()
         self._busy = allocate_lock()
         self._connection, self._sent = None, []
-
-    def _is_news(self, asking: bytes) -> bool:
-        """Whether the collector has other policies than this home: a shipper brings them for the next run."""
-        if not asking:
-            return False
-        try:
-            with open(os.path.dirname(self._spool.path) + "/policy/.version", "rb") as file:
-                return file.read(32).strip() != asking
-        except OSError:
-            return asking != b"0"
 
     def _deliver(self, deadline: float) -> bool:
         """Push until everything is acknowledged; whether time was up first. Reconnects as long as that brings anything."""
@@ -129,6 +130,7 @@ class HttpCarrier:
             if status >= 300:
                 raise Refused("the collector answered %d" % status)
             self._answered += 1
+            self._policy = self._connection.policy
             file.acknowledge(sequence, end)
 
     def _send_memory(self, deadline: float) -> None:
@@ -164,7 +166,7 @@ class Connection:
         self._head = "HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\n%sContent-Length: " % (shown, port, extra)
         self._out = b""
         self._in = b""
-        self.asking = b""  # the number of the policies that ask, as the last answer told it; empty: none did
+        self.policy = b""
         self._established = False
         family = AF_INET6 if ":" in host else AF_INET
         self._socket = socket(family, SOCK_STREAM, 0, clear_of_streams(socket(family, SOCK_STREAM).detach()))
@@ -258,30 +260,32 @@ class Connection:
             head, end, rest = self._in.partition(b"\r\n\r\n")
             if not end:
                 return found
+            self.policy = _header(head.lower(), b"rota-policy") or self.policy
             length = _content_length(head)
             if length is None:
                 raise Refused("an answer without a length")
             if len(rest) < length:
                 return found
             self._in = rest[length:]
-            self.asking = _asking(head) or self.asking
             status = head[9:12]
             found.append(int(status) if status.isdigit() else 599)
 
 
 def _content_length(head: bytes) -> int | None:
     """The body's length; None when the answer is framed in another way."""
-    for line in head.lower().split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name == b"content-length" and value.strip().isdigit() and len(value) < 20:
-            return int(value)
+    length = _header(head.lower(), b"content-length")
+    if length.isdigit() and len(length) < 20:
+        return int(length)
     return 0 if head[9:12] in (b"204", b"304") else None
 
 
-def _asking(head: bytes) -> bytes:
-    """What ``Rota-Policy`` says; empty without one."""
-    lines = (line.partition(b":") for line in head.split(b"\r\n"))
-    return next((value.strip() for name, _, value in lines if name.lower() == b"rota-policy"), b"")
+def _header(head: bytes, wanted: bytes) -> bytes:
+    """The value of a header in lower case; empty without it."""
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name == wanted:
+            return value.strip()
+    return b""
 
 
 def mark_silent(spool_path: str, address: tuple[str, int, str]) -> None:

@@ -127,9 +127,12 @@ def test_the_time_is_for_all_of_it(to, monkeypatch):
 def test_a_name_is_looked_up_for_so_long_and_no_longer(to, monkeypatch):
     """A resolver that hangs holds a thread of its own."""
     released = threading.Event()
-    monkeypatch.setattr(
-        collector.socket, "getaddrinfo", lambda *_, **__: [released.wait(30)] and [(0, 0, 0, "", ("127.0.0.1", 1))]
-    )
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        released.wait(30)
+        return [(0, 0, 0, "", ("127.0.0.1", 1))]
+
+    monkeypatch.setattr(collector.socket, "getaddrinfo", look_up)
     with pytest.raises(socket.timeout, match=r"collector\.example was not found in time"):
         to("http://collector.example").ask(b"{}", 0.01)
     released.set()

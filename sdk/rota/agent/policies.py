@@ -16,7 +16,9 @@ import urllib.request
 from typing import Any, Callable, Iterable
 
 from rota import _config
+from rota._spool import FOREIGN_MARK, REFUSED_SECONDS, is_stale
 from rota.agent.backoff import Backoff
+from rota.agent.once import leave_mark
 from rota.agent.raw import opener
 from rota.agent.target import target
 from rota.control.document import path_of
@@ -92,6 +94,18 @@ def sync(home: str, way: Way) -> bool:
     if found["items"] is not None:
         write(home, int(found["version"]), found["items"])
     return True
+
+
+def renew(home: str, say: Callable[[str], None]) -> None:
+    """For a host without a resident agent: bring its policies up to date, once. Who could not tell them is not asked again for an
+    hour. Never raises.
+    """
+    spool = os.path.join(home, "spool")
+    try:
+        if is_stale(spool + FOREIGN_MARK, REFUSED_SECONDS) and not sync(home, Way()):
+            leave_mark(spool, FOREIGN_MARK)
+    except Exception as error:
+        say("policies are not renewed: %s" % error)
 
 
 def version_of(home: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from typing import Callable
 
 HELP = "ship what scripts leave in the spool, and see how they end"
 
@@ -77,6 +76,7 @@ def _once(is_verbose: bool) -> int:
     from rota.agent.answer import Unavailable
     from rota.agent.carrier import Carrier
     from rota.agent.once import drain
+    from rota.agent.policies import renew
     from rota.agent.report import Report
     from rota.agent.ship import Shipper
 
@@ -87,24 +87,10 @@ def _once(is_verbose: bool) -> int:
     except Unavailable as error:
         say("%s. It stays in %s/spool" % (error, _config.home()))
         return 1
-    if not is_done:
-        say("a resident agent ships this home")
-        return 0
-    say("%d lines shipped, %d set aside" % (carrier.carried, carrier.set_aside))
-    return _renew_policies(say)
-
-
-def _renew_policies(say: Callable[[str], object]) -> int:
-    """Bring the home's policies up to date: without a resident agent nobody else does."""
-    from rota import _config
-    from rota.agent import once, policies
-
-    try:
-        policies.sync(_config.home(), policies.Way())
-    except (OSError, ValueError) as error:
-        say("policies are not renewed: %s" % error)
-        once.leave_mark(_config.home())
-        return 1
+    if is_done:
+        renew(_config.home(), say)
+    shipped = "%d lines shipped, %d set aside" % (carrier.carried, carrier.set_aside)
+    say(shipped if is_done else "a resident agent ships this home")
     return 0
 
 

@@ -83,6 +83,8 @@ class Control:
 
     def ended(self, task: Task) -> None:
         """A task is over: its facts are what later questions tell."""
+        if not self._is_ours(task):
+            return
         name = task.label.text
         self.coverage.ran(name)
         if self._keeps_facts and (name in self._facts or len(self._facts) < MOST_FACTS):
@@ -90,24 +92,24 @@ class Control:
 
     def admit_block(self, task: Task | None) -> None:
         """Ask for a ``with`` block. It cannot be skipped: a skip raises as a denial does."""
-        if task is not None:
+        if task is not None and self._is_ours(task):
             self._no_block(task, self.admit(task, self._terms(task.label.text)))
 
     async def admit_block_async(self, task: Task | None) -> None:
         """The same for ``async with``."""
-        if task is not None:
+        if task is not None and self._is_ours(task):
             self._no_block(task, await self.admit_async(task, self._terms(task.label.text)))
 
     def _asking(self, function: Any, label: Label, terms: Terms) -> Any:
-        """``function`` with the question before it."""
+        """``function`` with the question before it. It asks for the task that its call opened: without a run, none was."""
 
         def admit() -> Withheld | None:
             task: Any = CURRENT.get()
-            return self.admit(task, terms) if _is_of(task, label) else None
+            return self.admit(task, terms) if self._is_ours(task) and task.label is label else None
 
         async def admit_async() -> Withheld | None:
             task: Any = CURRENT.get()
-            return await self.admit_async(task, terms) if _is_of(task, label) else None
+            return await self.admit_async(task, terms) if self._is_ours(task) and task.label is label else None
 
         return asking(function, admit, admit_async)
 
@@ -213,9 +215,9 @@ class Control:
 
     @guarded
     def _tell(self, task: Task, answer: Mapping[str, Any]) -> None:
-        """Write an answer down, unless the collector has (its decisions have an id)."""
+        """Write an answer down, unless the collector has: that of its gates and rules, each of which is of a kind."""
         key = task.label.text, str(answer["answer"])
-        if answer.get("decision_id") or key in self._told:
+        if answer.get("kind") or key in self._told:
             return
         if len(self._told) < MOST_TOLD:
             self._told -= {(key[0], other) for other in ANSWERS}
@@ -224,20 +226,20 @@ class Control:
         pairs = {
             names.EVENT_ID: _event_id(run, task, answer), names.RUN_ID: run.run_id, names.WORKFLOW: run.workflow,
             names.ATTEMPT: run.attempt, names.TASK_NAME: key[0], names.GATE_ANSWER: key[1], names.REASON: answer.get("reason"),
-            names.GATE_TICKET: answer.get("ticket"), names.SOURCE: answer.get("by") or "agent", names.HOST_NAME: self._host,
+            names.GATE_TICKET: answer.get("ticket"), names.SOURCE: answer.get("by") or "collector",
+            names.HOST_NAME: self._host,
         }  # fmt: skip
         said = {"gate": None, "kind": None, "answer": key[1], "reason": answer.get("reason"), "facts": {"tasks": self._facts}}
         body = json.dumps(answer.get("gates") or [said], default=str)
         record = events.log_record(at_ns, names.DECISION_EVENT, run.trace_id, task.span_id, pairs, body)
         run.owner.write_event(run.scope, record)
 
+    def _is_ours(self, task: Any) -> bool:
+        """Whether it is a task of the run that the policy is of; a run inside it (``rota.run``) is of another workflow."""
+        return task is not None and task.is_task and task.run is self.run
+
     def _terms(self, name: str) -> Terms:
         return Terms.of(entry_of(self.tasks, name) or {})
-
-
-def _is_of(task: Any, label: Label) -> bool:
-    """Whether the innermost open task is the one that this call opened: without a run, none was."""
-    return task is not None and task.is_task and task.label is label
 
 
 def _settled(course: Course, do: Callable[..., Any]) -> dict[str, Any]:

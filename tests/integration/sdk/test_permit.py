@@ -17,7 +17,12 @@ BY = "rota.source"
 
 def decisions(outcome: Outcome) -> list[tuple[str, str, str]]:
     """(task, answer, who gave it), in order."""
-    found = [e for e in outcome.events if e["event"] == "rota.gate.decision"]
+    return told(outcome.events)
+
+
+def told(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """The same, of events."""
+    found = [e for e in events if e["event"] == "rota.gate.decision"]
     return [(e["cicd.pipeline.task.name"], e["rota.gate.answer"], e[BY]) for e in found]
 
 
@@ -149,7 +154,7 @@ def test_who_waits_keeps_its_ticket_until_there_is_an_answer(run: Run, home: Pat
         asked[question["task"]] = asked.get(question["task"], 0) + 1
         if asked[question["task"]] == 3:
             return GO
-        return {"answer": "wait", "reason": "full", "ticket": "t-" + question["task"], "look_again_seconds": 0.05}
+        return {"answer": "wait", "reason": "full", "by": "agent", "ticket": "t-" + question["task"], "look_again_seconds": 0.05}
 
     with agent_socket(answer) as agent:
         outcome = run("""
@@ -185,9 +190,9 @@ def test_when_nobody_answers_the_policy_has_said_what_then(run: Run, home: Path,
 
 
 def test_without_an_agent_the_collector_is_asked(run: Run, home: Path) -> None:
-    """Over one kept connection, each question with a key of its own; what it has written down is not told again."""
+    """Over one kept connection, each question with a key of its own; what its gates say it has written down itself."""
     write_policy(home, "job", {"load": PERMIT, "slow": PERMIT})
-    with collector(lambda question: {**GO, "decision_id": "d-" + question["task"]}) as server:
+    with collector(lambda question: {"answer": "go", "kind": "rule" if question["task"] == "slow" else None}) as server:
         outcome = run("""
             import asyncio
             import rota
@@ -200,7 +205,7 @@ def test_without_an_agent_the_collector_is_asked(run: Run, home: Path) -> None:
     assert server.tasks == ["load", "load", "slow"]
     assert len(set(server.keys)) == 3
     assert "home" not in server.questions[0]
-    assert decisions(outcome) == []
+    assert told(server.events) == [("load", "go", "collector")]
 
 
 @pytest.mark.parametrize(
@@ -322,6 +327,23 @@ def test_connections_are_closed_before_anybody_warns_of_them(run: Run, home: Pat
         asked_collector = run(source, flags=("-X", "dev"), environment={"ROTA_ENDPOINT": server.address})
     assert asked_agent.stderr + asked_collector.stderr == b""
     assert agent.tasks == server.tasks == ["load"]
+
+
+def test_tasks_of_another_run_do_not_ask(run: Run, home: Path) -> None:
+    """The policy is of the workflow that the process is a run of; what `rota.run` begins inside is another one."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket() as agent:
+        outcome = run("""
+            import rota
+            rota.watch()
+            def load(): return 1
+            with rota.run("inner"):
+                load()
+                with rota.task("load"): pass
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert agent.tasks == []
+    assert outcome.last["rota.permission.ran"] == 0
 
 
 def test_a_block_asks_too(run: Run, home: Path) -> None:
