@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Desk:
         self._asked: list[Asked] = []
         self._told: list[Told] = []
         self._grants = 0
+        self.told_answers: Counter[str] = Counter()
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -301,6 +303,7 @@ class Desk:
         self._give(ask, permission)
 
     def _give(self, ask: Ask, permission: Permission) -> None:
+        self.told_answers[permission.answer] += 1
         self.after.append(lambda: ask.answer.set_result(permission) if _is_wanted(ask.answer) else None)
 
     def _fail(self, ask: Ask, error: Exception) -> None:

@@ -17,6 +17,7 @@ from rota_collector import log
 from rota_collector.clock import Clock
 from rota_collector.counters import Counters
 from rota_collector.domain.admission import Question
+from rota_collector.domain.exposition import series
 from rota_collector.errors import InFlight, StoreError
 from rota_collector.store import admission_schema, leases, questions
 from rota_collector.store.expectations import Expectations
@@ -173,6 +174,8 @@ class Waiting(threading.Thread):
                 desk.undo()
                 raise
         desk.learn()
+        for word, many in desk.told_answers.items():
+            self.counters.add(series("rota_permission_answers_total", answer=word), many)
 
     def _wake_due(self) -> None:
         """Have looked at what time has come for."""
