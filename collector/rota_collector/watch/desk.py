@@ -26,6 +26,7 @@ from rota_collector.watch.lines import Ask, Lines, Waiter
 BATCH = 250  # questions, and grants, in one turn: others wait for the lock meanwhile
 LEFT_SECONDS = 30.0  # who has not asked again by then does not wait any more
 _NOTHING_ASKED = Decision(GO, "no policy asks anything of it")
+_ASKED_TWICE = Decision(WAIT, "another request asks the same")
 
 
 @dataclass
@@ -109,8 +110,8 @@ class Desk:
             self._room.waiters[ask.ticket] = waiter
             self._new.append(waiter)
         else:
-            if waiter.is_held and waiter.decision is not None:  # by a request that somebody sent again
-                self._tell(waiter.ask, waiter.decision)
+            if waiter.is_held:
+                self._tell(waiter.ask, waiter.decision or _ASKED_TWICE)
             waiter.ask = ask
         self._room.tells.set(ask.ticket, ask.until)
         self._look(waiter)
@@ -143,7 +144,7 @@ class Desk:
             if ticket not in self._touched:
                 self._look(room.waiters[ticket])
                 room.serving.update(room.waiters[ticket].scopes)
-        room.due &= room.waiters.keys()
+        room.due.intersection_update(room.waiters)
         for scope in list(room.serving):
             self._take_up(room.serving, scope)
             self._serve(scope)
