@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from collectors import until
-from execs import ask, counting, ended, environment, run_exec, start_exec, told, words
+from execs import Terminal, ask, counting, ended, environment, run_exec, start_exec, told, words
 from scripts import Outcome, read_back
 
 WITHOUT_SENDERS = "import _signal, sys; del _signal.sigtimedwait; from rota.cli import main; main(['exec', *sys.argv[1:]])"
@@ -138,7 +138,7 @@ def test_without_a_policy_the_command_line(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "JSONDecodeError"), ("[]", "holds no mapping"), ('{"retry": {"attempts": 0}}', "retry.attempts: 0")]
+    ("text", "said"), [("{", "JSONDecodeError"), ("[]", "holds no policy"), ('{"retry": {"attempts": 0}}', "retry.attempts: 0")]
 )
 def test_a_policy_that_cannot_be_used(home: Path, text: str, said: str) -> None:
     """A file that cannot be read or used is as if it were not there, and is noted."""
@@ -311,3 +311,68 @@ def test_what_is_loaded_without_a_policy(home: Path) -> None:
         name for name in loaded if re.fullmatch(r"rota\.control.*|rota\.exec\.(attempts|waiting|told)|rota\.rules\.retry", name)
     ]
     assert not {"json", "re", "typing"} & loaded
+
+
+def test_no_descriptor_is_left_of_an_attempt(home: Path) -> None:
+    """However often it is tried, with its output kept, each attempt finds rota exec with as many open files."""
+    ask(home, {"attempts": 6, "wait": 0})
+    line = "ls /proc/$PPID/fd | wc -l; sleep 0.2 & exit 1"  # what it leaves running has the pipe
+    counts = run_exec("--name", "etl", "--tail", "1k", "sh", "-c", line, home=home).stdout.split()
+    assert len(counts) == 6
+    assert len(set(counts[1:-1])) == 1
+
+
+def test_a_remark_of_a_shell_line(home: Path) -> None:
+    """A line's remark may say how often it is tried."""
+    outcome = run_exec("-c", "exit 3 # rota: name=etl attempts=2 wait=0", home=home)
+    assert (outcome.code, told(outcome)[-1]) == (3, ("failed", 2))
+
+
+def test_ctrl_c_while_waiting(home: Path) -> None:
+    """Ctrl-C between two attempts cancels the run, and ends the loop of the shell around it."""
+    ask(home, {"attempts": 2, "wait": "1h"})
+    terminal = Terminal(home)
+    try:
+        terminal.type(f"for n in 1 2; do {shlex.join(words('--name', 'etl', 'false'))}; done; echo after=$?\n")
+        until(lambda: ("retry_wait", 1) in told(read_back(Outcome(0, b"", b"", home))), "the wait")
+        terminal.type("\x03")
+        terminal.type("echo alive=$?\n")
+        until(terminal.shows("alive=130"), "the shell to have its terminal again")
+        assert "after=" not in terminal.screen
+    finally:
+        terminal.close()
+    assert told(read_back(Outcome(0, b"", b"", home))) == [("running", 1), ("retry_wait", 1), ("cancelled", 1)]
+
+
+def test_ctrl_z_while_waiting(home: Path) -> None:
+    """Ctrl-Z between two attempts stops rota exec, `fg` continues the wait."""
+    ask(home, {"attempts": 2, "wait": "1h"})
+    terminal = Terminal(home)
+    try:
+        terminal.type(shlex.join(words("--name", "etl", "false")) + "\n")
+        until(lambda: ("retry_wait", 1) in told(read_back(Outcome(0, b"", b"", home))), "the wait")
+        terminal.type("\x1a")
+        until(terminal.shows("Stopped"), "the shell to see its job stopped")
+        terminal.screen = ""
+        terminal.type("fg\n")
+        until(terminal.shows("etl false"), "the shell to name what goes on")
+        terminal.type("\x03")
+        until(lambda: ("cancelled", 1) in told(read_back(Outcome(0, b"", b"", home))), "the end")
+    finally:
+        terminal.close()
+
+
+def test_a_timeout_on_a_terminal(home: Path) -> None:
+    """On a terminal the command stays in the foreground and can read from it; over its time, it is sent TERM all the same."""
+    ask(home, {"attempts": 2, "wait": 0, "attempt_timeout": "2s"})
+    terminal = Terminal(home)
+    try:
+        line = "read line; echo got=$line; exec sleep 60"
+        terminal.type(shlex.join(words("--name", "etl", "sh", "-c", line)) + "; echo status=$?\n")
+        until(lambda: told(read_back(Outcome(0, b"", b"", home))) == [("running", 1)], "the start")
+        terminal.type("hello\n")
+        until(terminal.shows("got=hello"), "the command to read")
+        until(terminal.shows("status=143"), "the command to be ended")
+    finally:
+        terminal.close()
+    assert told(read_back(Outcome(0, b"", b"", home)))[-1] == ("timed_out", 2)
