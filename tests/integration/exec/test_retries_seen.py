@@ -81,7 +81,7 @@ def test_told_to_nobody(home: Path) -> None:
     ids=["exit", "killed", "timeout"],
 )
 def test_the_agent_and_all_attempts(home: Path, tmp_path: Path, line: str, code: int, last: str) -> None:
-    """With an agent every attempt arrives, each word once, and the agent, which saw the same exit status, adds none of its own."""
+    """With an agent every attempt arrives, each word once; the agent, which saw the same exit status, adds none."""
     ask(home, {"attempts": 3, "wait": "10ms", "attempt_timeout": "300ms"})
     with receiver() as there, agent(home, there) as env:
         command = counting(tmp_path, line)
