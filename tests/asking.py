@@ -21,6 +21,7 @@ from rota_collector.store import events
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
+from rota_collector.watch.waiting import Waiting
 
 SECOND = 10**9
 T0 = 1_790_000_000 * SECOND  # 2026-09-21T14:13:20Z
@@ -76,6 +77,15 @@ class Sender:
         raise NotImplementedError
 
 
+class AtOnce(Waiting):
+    """A waiting room that takes its turns in the thread that asks."""
+
+    def _do(self, act, answer=None):
+        super()._do(act, answer)
+        while self.turn():
+            pass
+
+
 def new_stores(folder: Path, telemetry: Telemetry | None = None) -> Stores:
     """Empty stores in ``folder``, at the time T0; what happens to runs is noted as in a collector."""
     control, clock = Control(folder / "control.sqlite"), ManualClock(T0)
@@ -90,9 +100,19 @@ def new_stores(folder: Path, telemetry: Telemetry | None = None) -> Stores:
         control.apply(to_rows.run_events([record]), offset + 1)
         return offset
 
-    tails = Tails(Nothing(), lambda: 0, lambda: False)
+    tails, room = Tails(Nothing(), lambda: 0, lambda: False), AtOnce(expectations, clock)
     return Stores(
-        control, telemetry or Telemetry(), *progress, clock, expectations, alerts, Sender(), tails, folder / "exports", submit
+        control,
+        telemetry or Telemetry(),
+        *progress,
+        clock,
+        expectations,
+        alerts,
+        Sender(),
+        tails,
+        folder / "exports",
+        room,
+        submit,
     )
 
 

@@ -21,7 +21,7 @@ class Cell(IntEnum):
     STOPPING = 1  # 1: the front takes no more requests
     CONTROL_OFFSET = 8  # how far in the journal each store is
     TELEMETRY_OFFSET = 9
-    POLICY_VERSIONS = 10  # that people stored; 0: nothing is asked of any run
+    ASKING = 10  # the number of the policies that ask; 0: nothing is asked of any run
     KEY_CHANGES = 11  # the number of the last one; 0: not told yet
 
 

@@ -22,6 +22,10 @@ CollectorError
  │    ├── NoKey              it came without a valid key
  │    ├── NotAllowed         its key is not for that
  │    └── TooOften           its key asks too often
+ ├── AdmissionError          a question about permission that cannot be answered
+ │    ├── InFlight           the same request is being answered
+ │    ├── KeyReused          its idempotency key came with another request before
+ │    └── ForeignTicket      its ticket, or its run, is of another question
  ├── KeyRefused              a key that cannot be made or revoked now
  │    ├── AdminFirst         with any other key, nobody could make or revoke keys
  │    └── LastAdmin          without it, nobody could revoke the keys that are left
@@ -131,6 +135,22 @@ class TooOften(Refused):
     def __init__(self, message: str, retry_seconds: int) -> None:
         super().__init__(message)
         self.retry_seconds = retry_seconds
+
+
+class AdmissionError(CollectorError):
+    """A question about permission that cannot be answered as it was asked."""
+
+
+class InFlight(AdmissionError):
+    """A request with the same idempotency key is being answered. It may be sent again later."""
+
+
+class KeyReused(AdmissionError):
+    """An idempotency key that came with another request before."""
+
+
+class ForeignTicket(AdmissionError):
+    """A ticket, or a run, that belongs to another question than this one."""
 
 
 class KeyRefused(CollectorError):

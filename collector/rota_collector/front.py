@@ -47,8 +47,8 @@ class Front:
         opened.callback(keys.close)
         access.refuse_open_ports(keys, ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
         self._gate = access.Gate(keys, Rates(config.ingest_rate, clock.monotonic))
-        versions = partial(board.__getitem__, Cell.POLICY_VERSIONS)
-        telemetry = otlp.Receiver(journal, max_body=config.max_body, policy_versions=versions, tally=self._tally, gate=self._gate)
+        asking = partial(board.__getitem__, Cell.ASKING)
+        telemetry = otlp.Receiver(journal, max_body=config.max_body, asking=asking, tally=self._tally, gate=self._gate)
         opened.callback(telemetry.close)
         self._telemetry: App = Cors(telemetry, config.cors_origins) if config.cors_origins else telemetry
         rates = Rates(config.ping_rate, clock.monotonic)

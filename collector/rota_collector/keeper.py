@@ -48,6 +48,7 @@ from rota_collector.watch.monitor import Monitor
 from rota_collector.watch.outbox import Sender
 from rota_collector.watch.retention import Retention
 from rota_collector.watch.tick import Tools
+from rota_collector.watch.waiting import Waiting
 
 SWITCH_SECONDS = 0.0005  # of the interpreter lock: who answers requests must not wait 5 ms for who decodes
 COLLECT = (50_000, 50, 100)  # objects between garbage collections: what is kept of 100,000 policies is not looked through often
@@ -109,7 +110,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     control = _open_control(config.home, opened)
     expectations = Expectations(control.engine, clock)
     control.observer = expectations
-    expectations.policies.tell(lambda versions: board.__setitem__(Cell.POLICY_VERSIONS, versions))
+    expectations.policies.tell(lambda number: board.__setitem__(Cell.ASKING, number))
 
     def fold(records: Sequence[Record]) -> None:
         control.apply(run_events(records), records[-1].next_offset, to_rows.heartbeats(records))
@@ -130,6 +131,9 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     retention = _start_retention(config, telemetry, control, forwarding, clock, opened)
     sender = _start_sender(alerts, config, clock, opened)
     tools = Tools(expectations, alerts, telemetry.last_sign, config.dashboard_url)
+    waiting = Waiting(expectations, clock, lambda: bool(board[Cell.STOPPING]))
+    opened.callback(waiting.stop, CATCH_UP_SECONDS)
+    waiting.start()
     monitor = Monitor(tools, link, lambda: to_control.offset, clock, config.settle_ns, sender.wake)
     _start_monitor(monitor, expectations, opened)
 
@@ -140,12 +144,12 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
 
     def numbers() -> dict[str, float]:
         own = {"rota_journal_damaged_bytes": sum(link.damage.values()), **counters.of_process("keeper"), **log.counted("keeper")}
-        return {**link.numbers(), **monitor.counters.read(), **sender.counters.read(), **own}
+        return {**link.numbers(), **monitor.counters.read(), **sender.counters.read(), **waiting.counters.read(), **own}
 
     stores = Stores(
-        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, tails, config.home / "exports", submit,
-        retention, link.damage, config.home, config.metrics_workflows, numbers, Rates(config.api_rate, clock.monotonic),
-        lambda number: board.__setitem__(Cell.KEY_CHANGES, number), forwarding.progress,
+        control, telemetry, to_control, to_telemetry, clock, expectations, alerts, sender, tails, config.home / "exports",
+        waiting, submit, retention, link.damage, config.home, config.metrics_workflows, numbers,
+        Rates(config.api_rate, clock.monotonic), lambda number: board.__setitem__(Cell.KEY_CHANGES, number), forwarding.progress,
     )  # fmt: skip
     server = HttpServer(create(stores, __version__), listener, DRAIN_SECONDS)
     serving = asyncio.create_task(server.run_until_stopped())

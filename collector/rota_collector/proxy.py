@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Coroutine, MutableMapping
 from typing import Any
@@ -12,6 +13,8 @@ import httpcore
 from rota_collector.asgi import Receive, Send
 
 _CONNECTIONS = 200  # requests under way; more wait
+_HELD = "/api/v1/permission"  # what may be held open for half a minute, and must not keep others from being answered
+_HELD_POOLS = 40  # of so many connections; a single large one would look through all of them at each request
 _KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them
 _ATTEMPTS = 3  # of what only asks: kept connections are broken when the keeper was started again
 _CONNECT_SECONDS = 10.0  # that a keeper which is just being started again may need to take a connection
@@ -33,9 +36,8 @@ class Proxy:
     """ASGI application in front of the HTTP server on the unix socket ``path``."""
 
     def __init__(self, path: str) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            uds=path, max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT, keepalive_expiry=_KEPT_SECONDS
-        )
+        self._pools = [_pool_of(path, _KEPT), *(_pool_of(path, 1) for _ in range(_HELD_POOLS))]
+        self._held = itertools.cycle(self._pools[1:])
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -70,7 +72,8 @@ class Proxy:
         headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name not in _OF_THIS_HOP]
         begun = False
         try:
-            async with self._pool.stream(scope["method"], url, headers=headers, content=content, extensions=_TIMEOUTS) as answer:
+            pool = next(self._held) if scope["path"] == _HELD else self._pools[0]
+            async with pool.stream(scope["method"], url, headers=headers, content=content, extensions=_TIMEOUTS) as answer:
                 begun = True
                 await _while_there(receive, _pass_back(answer, send))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
@@ -82,7 +85,14 @@ class Proxy:
 
     async def close(self) -> None:
         """Close what is kept open."""
-        await self._pool.aclose()
+        for pool in self._pools:
+            await pool.aclose()
+
+
+def _pool_of(path: str, kept: int) -> httpcore.AsyncConnectionPool:
+    return httpcore.AsyncConnectionPool(
+        uds=path, max_connections=_CONNECTIONS, max_keepalive_connections=kept, keepalive_expiry=_KEPT_SECONDS
+    )
 
 
 _TIMEOUTS = {"timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}}

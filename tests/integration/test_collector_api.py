@@ -143,8 +143,8 @@ def test_every_answer_names_the_collector_once(told, path):
     assert len(told.get(path).headers.get_list("Rota-Collector")) == 1
 
 
-def test_the_receiver_tells_how_many_policies_there_are(told):
-    """None: nothing is asked of any run."""
+def test_the_receiver_tells_whether_a_policy_asks(told):
+    """0: nothing is asked of any run."""
     answer = told.post("/v1/logs", otlp.logs([]))
     assert (answer.status_code, answer.headers["Rota-Policy"]) == (200, "0")
 

@@ -45,7 +45,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 @pytest.fixture
 def post(journal: Journal) -> Iterator[Callable[..., httpx.Response]]:
     """Sends one request to a receiver on the journal."""
-    receiver = Receiver(journal, max_body=MAX_BODY, policy_versions=lambda: 7)
+    receiver = Receiver(journal, max_body=MAX_BODY, asking=lambda: 7)
 
     def send(
         content: Any, content_type: str | None = PROTOBUF, path: str = "/v1/traces", method: str = "POST", **headers: str
@@ -108,11 +108,11 @@ def test_an_empty_request_succeeds(post: Callable[..., httpx.Response], content_
 @BOTH
 @pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs"])
 def test_answers_say_who_answers(post: Callable[..., httpx.Response], content_type: str, path: str) -> None:
-    """Every answer carries the collector's version; those to logs the number of policy versions."""
+    """Every answer carries the collector's version; and the number of the policies that ask."""
     for content in (b"" if content_type == PROTOBUF else b"{}", b"\xff"):
         headers = post(content, content_type, path).headers
         assert headers["rota-collector"] == __version__
-        assert headers.get("rota-policy") == ("7" if path == "/v1/logs" else None)
+        assert headers["rota-policy"] == "7"
 
 
 @BOTH

@@ -29,7 +29,7 @@ from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
 from rota_collector.store import audit
-from rota_collector.store.keys import ADMIN, OPERATE, PING, READ, Key, Keys, includes
+from rota_collector.store.keys import ADMIN, INGEST, OPERATE, PING, READ, Key, Keys, includes
 
 _CLOSED = ("/api/v1/", "/metrics")  # paths that begin so need a key
 _FOR_ANYBODY = ("/api/v1/openapi.json",)  # what can be asked for is no secret
@@ -189,7 +189,7 @@ async def _reads_of(request: Request) -> Reach:
     return asker.reads
 
 
-read, operate, admin = (Security(_check, scopes=[scope]) for scope in (READ, OPERATE, ADMIN))
+ingest, read, operate, admin = (Security(_check, scopes=[scope]) for scope in (INGEST, READ, OPERATE, ADMIN))
 known = Security(_check, scopes=[])  # any key but one for pings
 Asking = Annotated[Asker, Depends(_asker_of)]
 Owning = Annotated[Asker, Depends(_owner_of)]  # whose route holds what it changes against ``own``
@@ -202,7 +202,7 @@ def declared(router: APIRouter) -> APIRouter:
         if not isinstance(route, APIRoute):
             continue
         changing = set(route.methods or ()) - _READING
-        if changing and not any(each in (read, operate, admin) for each in route.dependencies):
+        if changing and not any(each in (ingest, read, operate, admin) for each in route.dependencies):
             what = f"{'|'.join(sorted(changing))} {route.path}"
             raise TypeError(f"{what} does not say what a key needs for it: dependencies=[access.operate], or read, or admin")
     return router

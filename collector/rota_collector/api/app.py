@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from rota_collector.api import (
     access,
     advice,
+    approvals,
     audit,
     badges,
     channels,
@@ -20,8 +21,10 @@ from rota_collector.api import (
     health,
     incidents,
     keys,
+    leases,
     metrics,
     models,
+    permission,
     policies,
     quiet,
     run_parts,
@@ -43,7 +46,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
 _ROUTERS = (
     policies, advice, quiet, counts, badges, workflows, run_parts, run_story, runs, searches, slots, incidents, channels, keys,
-    audit, sql, export, tail,
+    audit, sql, export, tail, leases, approvals,
 )  # fmt: skip
 
 
@@ -65,6 +68,7 @@ def create(stores: Stores, version: str) -> App:
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     app.include_router(access.router(stores), dependencies=[access.known])
+    app.include_router(access.declared(permission.router(stores)), dependencies=[access.known])  # hosts read nothing
     shared = stores.expectations.policies
     stores.key_changes  # noqa: B018 (its tables are there before somebody asks for a key)
     return Guard(access.Door(app, stores.keys, lambda: shared.shared, stores.rates), version, stores.keys)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from rota.rules import gates
 from rota.rules.policy import merge
 from rota.rules.sharing import shares
 from rota_collector.api import access, expectation_models, models, shape
@@ -15,6 +16,7 @@ from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import taking
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read, unknown
+from rota_collector.store.facts import upstream_of
 from rota_collector.store.policies import PolicyView
 
 _MOST_BYTES = 4 << 20
@@ -132,6 +134,7 @@ def _must_be_shared(stores: Stores, asker: Asker, one: Examined) -> None:
         return
     after = ((one.document.get("schedule") or {}).get("after") or {}).get("workflow")
     awaited = [*([after] if after else []), *((one.document.get("expect") or {}).get("upstream") or ())]
+    awaited += [name for gate in gates.of(one.document) for name in upstream_of(gate)]
     shared = stores.expectations.policies.shared
     for name in awaited:
         if not asker.own.allows(name) and not shares(shared.get(name, {}), "gate", asker.own.spelled):

@@ -37,12 +37,14 @@ class Told(BaseModel):
     """Something that was told or decided about a run."""
 
     at: AwareDatetime
-    kind: Literal["run", "slot", "incident"]
-    word: str | None = Field(description="the state, the verdict, or what happened to the incident")
+    kind: Literal["run", "slot", "incident", "decision"]
+    word: str | None = Field(description="the state, the verdict, what happened to the incident, or what gates said")
     said_by: str | None = Field(description="sdk, exec, agent, ping, person, collector, …, or a person's name")
     reason: str | None
     attempt: int | None
-    detail: str | None = Field(description="the foreign state, the time of the slot, or what the incident is about")
+    detail: str | None = Field(
+        description="the foreign state, the time of the slot, what the incident is about, or the task or gate of a decision"
+    )
 
 
 class Series(BaseModel):

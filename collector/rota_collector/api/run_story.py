@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from rota_collector.api import models, run_models
+from rota_collector.api import models, permission_models, run_models
 from rota_collector.api.access import Reads
 from rota_collector.api.envelope import answer
 from rota_collector.api.run_parts import items
@@ -31,6 +31,11 @@ def router(stores: Stores) -> APIRouter:
     def list_history(run_id: str, reads: Reads) -> Response:
         """All that was told and decided about a run, in order of its time: by whom, and why."""
         return items(telemetry.run_history(find(stores.control, run_id, reads).run_id))
+
+    @router.get("/decisions", response_model=models.Items[permission_models.Decision])
+    def list_decisions(run_id: str, reads: Reads) -> Response:
+        """What gates said to a run and its tasks, and on which facts that rested: why it was let go, held, skipped or denied."""
+        return items(telemetry.run_decisions(find(stores.control, run_id, reads).run_id))
 
     @router.get("/metrics", response_model=models.Items[run_models.Series])
     def list_metrics(run_id: str, reads: Reads) -> Response:

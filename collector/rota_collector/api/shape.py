@@ -10,7 +10,9 @@ from rota.rules import status as statuses
 from rota.rules.fold import TERMINAL, Run, error_of
 from rota.rules.level import level
 from rota_collector.domain.incident import Incident
+from rota_collector.store.approvals import Approval
 from rota_collector.store.control_queries import Page, Workflow
+from rota_collector.store.leases import Lease
 from rota_collector.store.policies import PolicyVersion, PolicyView
 from rota_collector.store.quiet import QuietTime
 from rota_collector.store.readings import Attempt
@@ -235,6 +237,26 @@ def quiet_item(quiet: QuietTime) -> dict[str, Any]:
         "reason": quiet.reason or None,
         "by": quiet.by,
     }
+
+
+def granted_item(lease: Lease, now_ns: int) -> dict[str, Any]:
+    """A lease, as its holder is told."""
+    left_seconds = max(0, lease.expires_ns - now_ns) / 1e9
+    return {"id": lease.id, "scope": lease.scope, "token": lease.token, "expires_in_seconds": left_seconds}
+
+
+def lease_item(lease: Lease, now_ns: int) -> dict[str, Any]:
+    """A lease, and who holds it."""
+    of = {name: getattr(lease, name) for name in ("workflow", "run_id", "task", "attempt", "host", "weight")}
+    times = {"granted_at": iso(lease.granted_ns), "expires_at": iso(lease.expires_ns)}
+    return {**granted_item(lease, now_ns), **of, **times}
+
+
+def approval_item(approval: Approval, now_ns: int) -> dict[str, Any]:
+    """A question to a person."""
+    of = {name: getattr(approval, name) for name in ("id", "workflow", "run_id", "task", "host", "role", "by", "comment")}
+    times = {name + "_at": iso(getattr(approval, name + "_ns")) for name in ("asked", "expires", "answered")}
+    return {**of, "state": approval.state(now_ns), **times}
 
 
 def page(found: Page[Row], item: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:

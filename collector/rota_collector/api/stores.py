@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,16 +12,21 @@ from typing import Any, Protocol
 
 from rota.rules.fold import Run
 from rota_collector.clock import Clock
+from rota_collector.domain.admission import Question
 from rota_collector.domain.message import Message
 from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.journal import Record
 from rota_collector.notify.outcome import Outcome
 from rota_collector.store.alerts import Alerts, Channel
+from rota_collector.store.approvals import Approvals
 from rota_collector.store.audit import Audit
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.keys import Keys
+from rota_collector.store.leases import Lease, Leases
+from rota_collector.store.pools import Pools
+from rota_collector.store.questions import Permission
 from rota_collector.store.telemetry import Telemetry
 
 
@@ -57,6 +63,24 @@ class Sender(Protocol):
         """Send a message past the outbox, once."""
 
 
+class Room(Protocol):
+    """Who answers questions about permission. Each answer comes when it is on disk."""
+
+    def ask(
+        self, question: Question, ticket: str | None, key: str | None, payload: str, wait_seconds: float
+    ) -> Future[Permission]:  # fmt: skip
+        """Whether to begin. Raises InFlight; the answer may be an error."""
+
+    def renew(self, lease_id: str, token: int) -> Future[Lease | None]:
+        """A lease that holds on; None: it does not."""
+
+    def release(self, lease_id: str, token: int) -> Future[Lease | None]:
+        """A lease that was given back; None: it was not held."""
+
+    def look_again(self, *, workflow: str | None = None, run_id: str | None = None) -> None:
+        """Something changed that those who wait rest on."""
+
+
 MOST_TAILS = 16
 
 
@@ -89,6 +113,7 @@ class Stores:
     sender: Sender
     tails: Tails
     exports: Path  # a folder for what is being exported
+    room: Room
     submit: Callable[[Sequence[str]], int]  # log records (JSON) into the journal: their offset there. Raises JournalError
     retention: Retaining | None = None
     damage: Mapping[int, int] = field(default_factory=dict)  # where the journal could not be read -> how many bytes
@@ -113,6 +138,21 @@ class Stores:
     def audit(self) -> Audit:
         """The record of changes."""
         return Audit(self.control.engine)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """What is held."""
+        return Leases(self.control.engine, self.clock)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """What waits for a person's word."""
+        return Approvals(self.control.engine)
+
+    @cached_property
+    def pools(self) -> Pools:
+        """The limits that somebody set."""
+        return Pools(self.control.engine)
 
     def with_slots(self, runs: Sequence[Run]) -> list[Run]:
         """``runs``, those that name no slot themselves with the slot that they were found to fill."""

@@ -23,6 +23,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _PROTOBUF, _JSON = b"application/x-protobuf", b"application/json"
 _NAME = (COLLECTOR_HEADER.lower().encode(), __version__.encode())  # in every answer
+_POLICY = POLICY_HEADER.lower().encode()
 _PATHS = {f"/v1/{kind}": kind for kind in Kind}
 
 
@@ -46,8 +47,8 @@ class _Refusal(Exception):
 class Receiver:
     """ASGI application for the OTLP paths. An answer of 200 means that the journal has the request on disk.
 
-    ``max_body`` limits a body in bytes, after decompression. ``policy_versions`` tells the number of stored policy
-    versions for the answers to logs; ``gate`` asks who sends (None: nobody is asked).
+    ``max_body`` limits a body in bytes, after decompression. ``asking`` tells the number of the policies
+    that ask, for every answer; ``gate`` asks who sends (None: nobody is asked).
     """
 
     def __init__(
@@ -55,11 +56,11 @@ class Receiver:
         journal: Journal,
         *,
         max_body: int = 64 << 20,
-        policy_versions: Callable[[], int] = lambda: 0,
+        asking: Callable[[], int] = lambda: 0,
         tally: Tally | None = None,
         gate: Gate | None = None,
     ) -> None:
-        self._max_body, self._policy_versions, self._gate = max_body, policy_versions, gate
+        self._max_body, self._asking, self._gate = max_body, asking, gate
         self._intake = Intake(journal, "rota-validate")
         self._tally = tally or Tally()
         self._formats = {
@@ -111,8 +112,8 @@ class Receiver:
 
     def _headers(self, headers: Headers, form: _Format | None, length: int, extra: Headers) -> Headers:
         headers = [*headers, (b"content-length", b"%d" % length), *extra]
-        if form and form.kind is Kind.LOGS:
-            headers.append((POLICY_HEADER.lower().encode(), b"%d" % self._policy_versions()))
+        if form:
+            headers.append((_POLICY, b"%d" % self._asking()))
         return headers
 
     def close(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rota.rules.fold import Run
+from rota.rules.gates import Answer, Decision
 from rota.wire import events, names
 from rota_collector import __version__
+from rota_collector.domain.admission import Question
 from rota_collector.domain.expect import OVERDUE, RunFact
 from rota_collector.domain.incident import Transition
 from rota_collector.domain.slots import Slot
@@ -15,6 +18,7 @@ from rota_collector.domain.slots import Slot
 SOURCE = "collector"  # of run events that are our own conclusions
 PERSON = "person"  # of those that somebody said who knows better
 _NO_TRACE, _NO_SPAN = "", ""
+_MOST_TOLD = 10  # of a list among the facts of a gate
 _RESOURCE = events.resource({names.SERVICE_NAME: "rota-collector"})
 _SCOPE = events.scope(__version__, {})
 # Ids need not be UUIDs: whoever decodes them makes one of any text, and the same one of the same text.
@@ -66,6 +70,47 @@ def _record(at_ns: int, name: str, pairs: dict[str, object], more: Mapping[str, 
     """A log record; of ``more``, what is not None."""
     pairs.update((key, value) for key, value in more.items() if value is not None)
     return events.log_record(at_ns, name, _NO_TRACE, _NO_SPAN, pairs)
+
+
+def decision_id(question: Question, ticket: str, answer: str) -> str:
+    """The id of a decision: the same question, answered the same again, has the same one."""
+    name = f"rota:decision/{question.run_id}/{question.attempt}/{question.task or ''}/{ticket}/{answer}"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+def of_decision(question: Question, ticket: str, decision: Decision, answers: Sequence[Answer], at_ns: int) -> str:
+    """What was answered to a question, with what each gate said and the facts that it rests on."""
+    pairs: dict[str, object] = {
+        names.EVENT_ID: decision_id(question, ticket, decision.answer),
+        names.WORKFLOW: question.workflow,
+        names.RUN_ID: question.run_id,
+        names.ATTEMPT: question.attempt,
+        names.GATE_ANSWER: decision.answer,
+        names.REASON: decision.reason,
+        names.GATE_TICKET: ticket,
+        names.SOURCE: SOURCE,
+    }
+    more = {
+        names.TASK_NAME: question.task,
+        names.HOST_NAME: question.host,
+        names.GATE_NUMBER: decision.number,
+        names.GATE_KIND: decision.kind,
+    }
+    pairs.update((key, value) for key, value in more.items() if value is not None)
+    return events.log_event(at_ns, names.DECISION_EVENT, _told(answers), pairs)
+
+
+def _told(answers: Sequence[Answer]) -> str:
+    """What gates said, as JSON; without the facts when these are too many to be kept whole."""
+    said = [{"gate": each.number, "kind": each.kind, "answer": each.answer, "reason": each.reason} for each in answers]
+    with_facts = [{**each, "facts": _some(answer.facts)} for each, answer in zip(said, answers, strict=True)]
+    text = json.dumps(with_facts, default=str)
+    return text if len(text) <= events.MAX_TEXT else json.dumps(said)
+
+
+def _some(facts: Mapping[str, object]) -> dict[str, object]:
+    """Facts, and of long lists the beginning."""
+    return {name: value[:_MOST_TOLD] if isinstance(value, list) else value for name, value in facts.items()}
 
 
 def of_overdue(workflow: str, host: str, run: RunFact, attempt: int, at_ns: int) -> str:

@@ -41,6 +41,7 @@ class Noted(NamedTuple):
     policies: list[dict[str, Any]]
     instances: list[Instance]
     is_due: bool  # whether there is something to judge
+    ended: frozenset[str] = frozenset()  # workflows of which runs ended
 
 
 class Expectations:
@@ -49,6 +50,7 @@ class Expectations:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self.changed: Callable[[], None] = lambda: None  # called when there is something to judge
+        self.ended: Callable[[frozenset[str]], None] = lambda _: None  # called with the workflows of runs that ended
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
@@ -86,6 +88,7 @@ class Expectations:
         marks: dict[Instance, tuple[int, str]] = {}
         begun: dict[Instance, tuple[int, str]] = {}
         succeeded: set[str] = set()
+        ended: set[str] = set()
         for run in changed:
             instance, document = self._instance(run, documents)
             started_ns = listed_ns(run)
@@ -97,12 +100,14 @@ class Expectations:
                 marks[instance] = (started_ns, run.host or "")
             if run.state == "succeeded":
                 succeeded |= self.policies.dependents.get(run.workflow, set())
+            if run.ended_ns is not None:
+                ended.add(run.workflow)
         watches.begin_watching(connection, [(*instance, *how) for instance, how in begun.items()], now_ns)
         watches.mark(connection, marks)
         watches.mark_workflows(connection, sorted(succeeded))
         watches.hear(connection, events)
         self._wait_for_late_news(connection, events, now_ns)
-        return Noted(declared, list(begun), bool(marks or succeeded or declared))
+        return Noted(declared, list(begun), bool(marks or succeeded or declared), frozenset(ended))
 
     def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
         """Keep that agents were there: a sign of life of their hosts too."""
@@ -136,6 +141,8 @@ class Expectations:
         self._known.update((row["workflow"], "") for row in noted.policies)
         if noted.is_due:
             self.changed()
+        if noted.ended:
+            self.ended(noted.ended)
 
     # -- while nobody watched -----------------------------------------------------------------------------------------
 

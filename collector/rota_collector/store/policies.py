@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from rota.rules import policy as documents
 from rota.rules.declared import Declared
@@ -17,6 +17,7 @@ from rota_collector.domain.schedule import BadSchedule, parse
 from rota_collector.domain.schedule import problems as problems_of
 from rota_collector.domain.slots import LONGEST_GRACE_NS
 from rota_collector.store import audit
+from rota_collector.store.asking import Asking
 from rota_collector.store.control_schema import workflows
 from rota_collector.store.dialect import do_nothing, upsert
 from rota_collector.store.expectations_schema import policies, policy_versions, watches
@@ -27,7 +28,6 @@ _put = upsert(policies)
 _versions = (
     select(policy_versions).where(policy_versions.c.workflow == bindparam("name")).order_by(policy_versions.c.version.desc())
 )
-_stored_versions = select(func.count()).select_from(policy_versions).where(policy_versions.c.origin == "stored")
 _list = do_nothing(workflows)
 _new_anchor = (
     update(watches).where(watches.c.workflow == bindparam("name")).values(anchor_ns=bindparam("anchor"), next_ns=0)
@@ -79,19 +79,21 @@ class Policies:
         self.dependents: dict[str, set[str]] = {}  # workflow → those whose slots or health hang on it
         self.shared: dict[str, dict[str, Any]] = {}  # workflow → its policy, if that shares anything; replaced, never changed
         self._says_nothing: set[tuple[str, Declared]] = set()  # declarations that ask for nothing, to be seen at a glance
+        self.asking = Asking()
         self._told: Callable[[int], None] = lambda _: None
+        self.asking.changed.append(lambda _workflow: self._told(self.asking.number))
         self.reload()
 
     def reload(self) -> None:
         """Read what is remembered anew."""
         with self._engine.begin() as connection:
             rows = connection.execute(select(policies)).all()
-            stored = int(connection.execute(_stored_versions).scalar_one())
         with self._lock:
             self.known, self.dependents, self.shared = {}, {}, {}
-            self._stored(stored)
             for row in rows:
                 self._remember(row.workflow, row.document, None, row.declared_ns)
+            self.asking.begin({row.workflow: (row.version, row.document) for row in rows})
+            self._told(self.asking.number)
 
     def _remember(self, workflow: str, document: str, declared: Declared | None, declared_ns: int) -> None:
         if workflow in self.known:
@@ -106,18 +108,10 @@ class Policies:
             others = {name: each for name, each in self.shared.items() if name != workflow}
             self.shared = {**others, workflow: policy} if policy.get("share") else others
 
-    def versions(self) -> int:
-        """How many policy versions people stored (0: nothing is asked of any run)."""
-        return self._stored_versions
-
     def tell(self, told: Callable[[int], None]) -> None:
-        """From now on tell ``told`` how many there are, before anybody is answered that one more is stored."""
+        """From now on tell ``told`` the number of the policies that ask, before anybody is answered that one changed."""
         self._told = told
-        told(self._stored_versions)
-
-    def _stored(self, versions: int) -> None:
-        self._stored_versions = versions
-        self._told(versions)
+        told(self.asking.number)
 
     def is_per_host(self, workflow: str) -> bool:
         """Whether each host of the workflow is an instance of its own."""
@@ -148,10 +142,10 @@ class Policies:
         with self._writer.begin() as connection:
             rows = [self._put(connection, name, document, author, reason, now_ns) for name, document in valid.items()]
         with self._lock:
-            self._stored(self._stored_versions + len(rows))
             for row in rows:
                 known = self.known.get(row["workflow"])
                 self._remember(row["workflow"], row["document"], known.declared if known else None, row["declared_ns"])
+                self.asking.note(row["workflow"], row["version"], row["document"])
         return [_view(_Row(row)) for row in rows]
 
     def _put(
@@ -229,6 +223,7 @@ class Policies:
         with self._lock:
             for row in rows:
                 self._remember(row["workflow"], row["document"], row["as_declared"], row["declared_ns"])
+                self.asking.note(row["workflow"], row["version"], row["document"])
 
 
 class _Row:

@@ -126,6 +126,10 @@ class Readings:
         """All that was told and decided about a run."""
         return self._items("run_history", {"run_id": to_rows.uuid_of(run_id), "limit": limit})
 
+    def run_decisions(self, run_id: str, limit: int = MOST_ITEMS) -> list[Item]:
+        """The API's decision items of a run."""
+        return self._items("run_decisions", {"run_id": to_rows.uuid_of(run_id), "limit": limit})
+
     def run_metrics(self, run_id: str) -> list[Item]:
         """What was measured of a run: series of at most ``MOST_POINTS`` points [Unix ns, value]."""
         series: dict[tuple[str, str | None, str], list[list[float]]] = {}
@@ -211,6 +215,8 @@ def _item(column: str, value: Any) -> tuple[str, Any]:
     """A column of a named query as the API shows it."""
     if column.endswith("_ns") or column == "at_ns":
         return ("at" if column == "at_ns" else f"{column[:-3]}_at"), None if value is None else _iso(value)
+    if column == "answers":
+        return column, msgspec.json.decode(value) if value else []
     if column in ("attributes", "events"):
         return column, msgspec.json.decode(value) if value else {} if column == "attributes" else []
     return column, value

@@ -239,6 +239,26 @@ SELECT
 FROM logs
 WHERE event_name = 'rota.incident';
 
+-- What gates decided of runs and of their tasks: the collector's decisions, and those that a host made blind.
+CREATE OR REPLACE VIEW decisions AS
+SELECT
+    logged_at AS happened_at,
+    event_id,
+    run_id,
+    workflow,
+    TRY_CAST(attributes ->> 'rota.attempt' AS INTEGER) AS attempt,
+    task,
+    attributes ->> 'rota.gate.answer' AS answer,              -- go, wait, skip, deny
+    attributes ->> 'rota.state.reason' AS reason,
+    TRY_CAST(attributes ->> 'rota.gate.number' AS INTEGER) AS gate,  -- that decided, its place in the policy; NULL: all say go
+    attributes ->> 'rota.gate.kind' AS kind,
+    coalesce(host, attributes ->> 'host.name') AS host,
+    attributes ->> 'rota.gate.ticket' AS ticket,
+    attributes ->> 'rota.source' AS source,
+    CASE WHEN json_valid(body) THEN body :: JSON END AS answers  -- what each gate said, and the facts of it
+FROM logs
+WHERE event_name = 'rota.gate.decision';
+
 -- name: insert
 -- New rows of one batch, as they lie in it. The keys that are stored already are known.
 INSERT INTO {table} BY NAME
@@ -382,7 +402,7 @@ SELECT * EXCLUDE (place) FROM (
     FROM logs
     WHERE run_id = $run_id :: UUID
       AND (NOT $told OR event_name IS NULL OR event_name NOT IN
-           ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
+           ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident', 'rota.gate.decision'))
       AND severity >= $severity
       AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
     ORDER BY logged_at DESC, rowid DESC
@@ -399,7 +419,7 @@ WITH found AS MATERIALIZED (
       AND ($pattern IS NULL OR workflow GLOB $pattern)
       AND severity >= $severity
       AND (NOT $told OR event_name IS NULL OR event_name NOT IN
-           ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident'))
+           ('rota.run.state', 'rota.task.state', 'rota.slot.verdict', 'rota.incident', 'rota.gate.decision'))
       AND ($text IS NULL OR contains(lower(body), lower($text)) OR contains(lower(attributes), lower($text)))
     ORDER BY logged_at DESC, span_id, event_id, body, attributes
     LIMIT $limit OFFSET $skip
@@ -510,7 +530,19 @@ UNION ALL
 SELECT epoch_ns(happened_at), 'incident', transition, coalesce("by", 'collector'), kind, NULL, summary
 FROM incident_events
 WHERE run_id = $run_id :: UUID
+UNION ALL
+SELECT epoch_ns(happened_at), 'decision', answer, coalesce(source, 'collector'), reason, attempt, coalesce(task, kind)
+FROM decisions
+WHERE run_id = $run_id :: UUID
 ORDER BY at_ns
+LIMIT $limit;
+
+-- name: run_decisions
+-- What gates decided of a run and of its tasks, in order of its time.
+SELECT event_id :: VARCHAR AS id, epoch_ns(happened_at) AS at_ns, attempt, task, answer, reason, gate, kind, host, ticket, source, answers
+FROM decisions
+WHERE run_id = $run_id :: UUID
+ORDER BY at_ns, id
 LIMIT $limit;
 
 -- name: run_metrics
@@ -574,7 +606,7 @@ SELECT coalesce(max(at_ns), 0) FROM (
     SELECT max(epoch_ns(started_at) + coalesce(duration_ns, 0)) AS at_ns FROM spans WHERE run_id = $1 :: UUID
     UNION ALL
     SELECT max(epoch_ns(logged_at)) FROM logs
-    WHERE run_id = $1 :: UUID AND coalesce(event_name, '') NOT IN ('rota.slot.verdict', 'rota.incident')
+    WHERE run_id = $1 :: UUID AND coalesce(event_name, '') NOT IN ('rota.slot.verdict', 'rota.incident', 'rota.gate.decision')
 );
 
 -- name: run_attempts

@@ -25,7 +25,7 @@ FORGETTABLE: dict[str, tuple[tuple[Table, str], ...]] = {
     "metrics": ((METRICS, "true"),),
     "runs": ((RUN_EVENTS, "true"), (LOGS, "event_name IN ({told})")),
 }
-_TOLD = "'rota.run.state', 'rota.slot.verdict', 'rota.incident'"
+_TOLD = "'rota.run.state', 'rota.slot.verdict', 'rota.incident', 'rota.gate.decision'"
 
 
 class Frozen(NamedTuple):

@@ -87,16 +87,13 @@ class Client:
 
     async def ask_async(self, question: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
         """As ``ask``, while the event loop goes on. What waits is a socket, and for the collector a thread of our own."""
-        asyncio, loop = running_loop()
+        _, loop = running_loop()
         if loop is None:  # driven by something else, whose way to wait we do not know
             return self.ask(question, timeout_seconds)
         deadline = self._now() + timeout_seconds
         for line in self._lines():
             try:
-                said = await asyncio.wait_for(line.ask_async(loop, self._rendered(question)), timeout_seconds)
-            except asyncio.TimeoutError:
-                self._lost(line, socket.timeout("no answer"))
-                continue
+                said = await line.ask_async(loop, self._rendered(question), timeout_seconds)
             except OSError as error:
                 self._lost(line, error)
                 continue
@@ -200,6 +197,7 @@ class AgentLine:
     """One connection to an agent: a line of JSON there, a line back."""
 
     def __init__(self, path: str) -> None:
+        self._is_shut = False
         self._socket = socket.socket(fileno=clear_of_streams(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).detach()))
         try:
             self._socket.settimeout(1.0)
@@ -220,14 +218,29 @@ class AgentLine:
             said += _more(connection.recv(65536), said)
         return said
 
-    async def ask_async(self, loop: Any, line: bytes) -> bytes:
-        """The same, awaited."""
+    async def ask_async(self, loop: Any, line: bytes, timeout_seconds: float) -> bytes:
+        """The same, awaited. When time is up we hang up ourselves, which ends the wait: a task of its own would cost more."""
         self._socket.setblocking(False)
-        await loop.sock_sendall(self._socket, line)
-        said = b""
-        while not said.endswith(b"\n"):
-            said += _more(await loop.sock_recv(self._socket, 65536), said)
-        return said
+        alarm = loop.call_later(timeout_seconds, self._shut)
+        try:
+            await loop.sock_sendall(self._socket, line)
+            said = b""
+            while not said.endswith(b"\n"):
+                said += _more(await loop.sock_recv(self._socket, 65536), said)
+            return said
+        except OSError:
+            if self._is_shut:
+                raise socket.timeout("no answer") from None
+            raise
+        finally:
+            alarm.cancel()
+
+    def _shut(self) -> None:
+        self._is_shut = True
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the agent has gone meanwhile
+            pass
 
     def is_whole(self) -> bool:
         """Whether the descriptor still is ours: a program may close those that it did not open, and get the number again."""

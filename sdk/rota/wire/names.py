@@ -171,4 +171,4 @@ EXCEPTION_STACK = "exception.stacktrace"
 
 # HTTP answer headers of a rota collector.
 COLLECTOR_HEADER = "Rota-Collector"  # its version: says "this OTLP receiver is rota and keeps run states"
-POLICY_HEADER = "Rota-Policy"  # the number of policy versions it stores; "0": nothing is asked of any run
+POLICY_HEADER = "Rota-Policy"  # a number that changes with the policies that ask; "0": nothing is asked of any run

@@ -226,6 +226,26 @@ def test_an_agent_that_says_nothing_is_waited_for_once(home: Path) -> None:
     assert decisions(outcome) == [("load", "go", "sdk")]
 
 
+def test_an_agent_that_says_nothing_holds_a_coroutine_no_longer_than_others(run: Run, home: Path) -> None:
+    """It is as if nobody answered, and the loop has gone on meanwhile."""
+    write_policy(home, "job", {"slow": PERMIT})
+    with agent_socket(lambda _: None) as agent:
+        outcome = run("""
+            import asyncio
+            import rota
+            rota.watch()
+            async def slow(): return 1
+            async def main():
+                other = asyncio.ensure_future(slow())
+                await asyncio.sleep(0)
+                assert not other.done()
+                assert await other == await slow() == 1
+            asyncio.run(main())
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert (agent.tasks, decisions(outcome)) == (["slow"], [("slow", "go", "sdk")])
+
+
 def test_threads_and_forked_children_ask_for_themselves(run: Run, home: Path) -> None:
     """Each thread has a connection while it asks, and a child makes its own: no answer goes to another."""
     write_policy(home, "job", {"load": PERMIT})

@@ -133,8 +133,8 @@ def test_numbers_on_the_board_are_seen_by_both_at_once():
     theirs = Board(os.dup(mine.fd))
     assert theirs[Cell.CONTROL_OFFSET] == 0
     mine[Cell.CONTROL_OFFSET] = 2**64 - 1
-    theirs[Cell.POLICY_VERSIONS] = 7
-    assert (theirs[Cell.CONTROL_OFFSET], mine[Cell.POLICY_VERSIONS]) == (2**64 - 1, 7)
+    theirs[Cell.ASKING] = 7
+    assert (theirs[Cell.CONTROL_OFFSET], mine[Cell.ASKING]) == (2**64 - 1, 7)
 
 
 def test_a_bell_that_nobody_hears_blocks_nobody():

@@ -12,9 +12,11 @@ from asking import SECOND, T0, Api, Telemetry, new_stores
 
 from rota.rules.fold import RunEvent
 from rota_collector.api.app import Stores
+from rota_collector.domain.admission import Need, Question
 from rota_collector.domain.incident import Alerting, Incident, incident_id, told
 from rota_collector.domain.message import Message
 from rota_collector.domain.slots import Slot
+from rota_collector.store.approvals import asked as asked_for
 from rota_collector.store.dialect import upsert
 from rota_collector.store.expectations_schema import slots
 from rota_collector.store.incidents import keep
@@ -40,6 +42,7 @@ TABLE = """
     listed read    GET /runs
     named  read    GET /runs/{run_id}
     named  read    GET /runs/{run_id}/attributes
+    named  read    GET /runs/{run_id}/decisions
     named  read    GET /runs/{run_id}/history
     named  read    GET /runs/{run_id}/logs
     named  read    GET /runs/{run_id}/metrics
@@ -52,6 +55,13 @@ TABLE = """
     named  read    GET /incidents/{incident_id}
     named  read    GET /incidents/{incident_id}/history
     listed read    GET /maintenance
+    listed read    GET /leases
+    listed read    GET /approvals
+    named  read    GET /approvals/{approval_id}
+    listed ingest  GET /policies/asking
+    told   ingest  POST /permission
+    own    ingest  POST /leases/{lease_id}/renew
+    own    ingest  POST /leases/{lease_id}/release
     all    read    GET /channels
     listed read    GET /alerts
     all    read    POST /sql
@@ -67,6 +77,8 @@ TABLE = """
     own    operate POST /incidents/{incident_id}/close
     told   operate POST /maintenance
     own    operate DELETE /maintenance/{quiet_id}
+    own    operate POST /approvals/{approval_id}
+    all    operate PUT /pools/{name}
     all    operate POST /channels/{name}/test
     told   admin   PUT /workflows/{name}/policy
     told   admin   POST /policies
@@ -111,6 +123,11 @@ class Asked(NamedTuple):
 BODIES: dict[str, dict[str, Any]] = {
     "POST /runs/{run_id}/outcome": {"json": {"state": "failed"}},
     "POST /incidents/{incident_id}/snooze": {"json": {"seconds": 9}},
+    "POST /permission": {"json": {"workflow": "b.one", "run_id": "asking"}},
+    "POST /leases/{lease_id}/renew": {"json": {"token": 1}},
+    "POST /leases/{lease_id}/release": {"json": {"token": 1}},
+    "POST /approvals/{approval_id}": {"json": {"answer": "approve"}},
+    "PUT /pools/{name}": {"json": {"limit": 3}},
     "POST /maintenance": {"json": {"workflow": "b.*", "seconds": 9}},
     "PUT /workflows/{name}/policy": {"json": {"expect": {"failures": 2}}},
     "POST /policies": {"json": {"workflow": "b.one"}},
@@ -121,6 +138,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "GET /tail": {"params": {"kinds": "none"}},
 }
 RUN = "01990000-0000-7000-8000-00000000000b"
+ASKING = {"gates": [{"kind": "concurrency", "limit": 100}]}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +176,11 @@ def furnished(stores: Stores) -> dict[str, str]:
     """A run, a policy, a slot, an incident with its alert, and a quiet time of ``b.one``; what their paths name."""
     begin = RunEvent("s", RUN, "b.one", "running", T0 - SECOND)
     stores.control.apply([begin, RunEvent("e", RUN, "b.one", "failed", T0, started_ns=T0 - SECOND)], 1)
-    stores.expectations.policies.put({"b.one": {"schedule": {"every": "1h"}}}, author="ada", reason=None, now_ns=T0)
+    stores.expectations.policies.put({"b.one": {"schedule": {"every": "1h"}, **ASKING}}, author="ada", reason=None, now_ns=T0)
+    scope = f"workflow of {uuid.uuid4()}"
+    (lease,) = stores.leases.acquire(scope, Question("b.one", RUN), [Need(scope, 1, 1, 60 * SECOND)]) or ()
+    with stores.expectations.transaction() as connection:
+        approval = asked_for(connection, Question("b.one", scope), 0, "operate", None, T0)
     incident = Incident(str(uuid.uuid4()), "missed", "b.one", "", T0, T0, "no run started")
     message = Message(incident.id, "ops", "b.one is missed", "", {"count": 1, "incidents": [{"id": incident.id}]})
     with stores.expectations.transaction() as connection:
@@ -168,8 +190,9 @@ def furnished(stores: Stores) -> dict[str, str]:
     window = stores.expectations.quiet.add_maintenance(
         workflow="b.one", host="*", from_ns=T0, until_ns=T0 + 60 * SECOND, reason="", by="ada"
     )
+    more = {"lease_id": lease.id, "approval_id": approval.id}
     unknown = {"key_id": "none", "span_id": "00"}
-    return {"name": "b.one", "run_id": RUN, "incident_id": incident.id, "quiet_id": window.id, **unknown}
+    return {"name": "b.one", "run_id": RUN, "incident_id": incident.id, "quiet_id": window.id, **more, **unknown}
 
 
 BEYOND = {"listed": (200, ""), "named": (404, "not_found"), "own": (404, "not_found"), "told": (403, "beyond_key")}
@@ -227,7 +250,8 @@ def test_each_key_gets_as_far_as_it_may(asked: Asked, endpoint: str, scope: str)
 def test_what_is_shared_for_reading_can_be_read_and_no_more(asked: Asked, endpoint: str) -> None:
     """With `share: {read: [a.*]}` a key for `a.*` reads b.one as its own, and changes nothing of it."""
     policies = asked.api.stores.expectations.policies
-    policies.put({"b.one": {"schedule": {"every": "1h"}, "share": {"read": ["a.*"]}}}, author="ada", reason=None, now_ns=T0)
+    shared = {"schedule": {"every": "1h"}, "share": {"read": ["a.*"]}, **ASKING}
+    policies.put({"b.one": shared}, author="ada", reason=None, now_ns=T0)
     answer = asked(endpoint, asked.keys["admin", "another"])
     if NEEDED[endpoint][0] in ("named", "listed"):
         assert answer.status_code == 200, answer.text
@@ -298,7 +322,14 @@ def test_a_digest_that_tells_of_others_is_not_shown(fresh: Asked) -> None:
     assert seen == {"all": ["d", fresh.ids["incident_id"]], "this": [fresh.ids["incident_id"]], "another": []}
 
 
-@pytest.mark.parametrize("document", [{"schedule": {"after": {"workflow": "b.one"}}}, {"expect": {"upstream": ["b.one"]}}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schedule": {"after": {"workflow": "b.one"}}},
+        {"expect": {"upstream": ["b.one"]}},
+        {"gates": [{"kind": "upstream", "all_of": ["b.one"]}]},
+    ],
+)
 def test_who_waits_for_another_needs_to_be_let(fresh: Asked, document: dict[str, Any]) -> None:
     """A policy of a.two that waits for b.one is refused until b.one shares `gate` with the key that stores it."""
     headers = {"Authorization": f"Bearer {fresh.keys['admin', 'another']}"}

@@ -1,0 +1,102 @@
+"""Which policies ask something of a run: what a host needs of them, and a number that tells whether it has the latest.
+
+Kept in memory beside the policies, so that nobody who asks waits for a query. The number is made of what they say: it is the
+same after a restart, and another one as soon as anything in it is another.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+ASKING = ("retry", "gates", "tasks", "rules")  # the parts that ask
+_SPELLED = tuple(f'"{key}":' for key in ASKING)
+_BYTES = 6  # of the number, which so is exact in JSON whoever reads it
+
+Document = dict[str, Any]
+
+
+class Asking:
+    """The policies that ask, by workflow. ``changed`` are called with the name of a workflow whose asking changed."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._number = 0
+        self._asks: dict[str, Document] = {}  # what a host needs
+        self._whole: dict[str, Document] = {}
+        self._pools: dict[str, dict[str, int]] = {}  # name → workflow → the limit that its policy gives
+        self.changed: list[Callable[[str], None]] = []
+
+    @property
+    def number(self) -> int:
+        """0: none asks; else it changes whenever they do."""
+        return (self._number or 1) if self._asks else 0
+
+    def documents(self) -> dict[str, Document]:
+        """What a host needs of each policy that asks, by workflow."""
+        return dict(self._asks)
+
+    def policy(self, workflow: str) -> Document | None:
+        """The whole policy of a workflow, if it asks."""
+        return self._whole.get(workflow)
+
+    def pool_limit(self, name: str) -> int | None:
+        """The smallest limit that a policy gives a pool; None: no policy names it."""
+        return min(self._pools.get(name, {}).values(), default=None)
+
+    def begin(self, policies: Mapping[str, tuple[int, str]]) -> None:
+        """These are all policies: (version, document as JSON) by workflow."""
+        with self._turn:
+            self._number, self._whole, self._pools = 0, {}, {}
+            self._asks = {}
+            for name, (version, document) in policies.items():
+                self._keep(name, version, document)
+
+    def note(self, workflow: str, version: int, document: str) -> None:
+        """The policy of a workflow is another one."""
+        with self._turn:
+            is_news = self._drop(workflow)
+            is_news = self._keep(workflow, version, document) or is_news
+        if not is_news:
+            return
+        for tell in self.changed:
+            tell(workflow)
+
+    def _keep(self, workflow: str, version: int, document: str) -> bool:
+        """Remember a policy, if it asks anything."""
+        if not any(key in document for key in _SPELLED):
+            return False
+        whole: Document = json.loads(document)
+        asks: Document = {key: whole[key] for key in ASKING if whole.get(key)}
+        if not asks:
+            return False
+        self._asks[workflow] = {**asks, "version": version}
+        self._whole[workflow] = whole
+        self._number ^= _digest(workflow, self._asks[workflow])
+        for name, limit in _pools_of(whole):
+            self._pools.setdefault(name, {})[workflow] = limit
+        return True
+
+    def _drop(self, workflow: str) -> bool:
+        """Forget what it asked; whether it did."""
+        if workflow not in self._asks:
+            return False
+        self._number ^= _digest(workflow, self._asks.pop(workflow))
+        for name, _ in _pools_of(self._whole.pop(workflow)):
+            self._pools[name].pop(workflow, None)
+        return True
+
+
+def _pools_of(policy: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The pools that a policy names, with the limit that it gives; the smallest last, where it names one twice."""
+    named = (gate for gate in policy.get("gates") or () if gate["kind"] == "concurrency")
+    found = [(gate["scope"], gate["limit"]) for gate in named if gate.get("scope") not in (None, "workflow", "instance")]
+    return sorted(found, key=lambda each: -each[1])
+
+
+def _digest(workflow: str, asks: Mapping[str, Any]) -> int:
+    text = json.dumps([workflow, asks], sort_keys=True)
+    return int.from_bytes(blake2b(text.encode(), digest_size=_BYTES).digest(), "big")

@@ -1,0 +1,104 @@
+"""Those who wait: who they are, and the lines in which they stand, one a scope."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from rota.rules.gates import Decision
+from rota_collector.domain.admission import Claim, Place, Question
+from rota_collector.store.questions import Permission
+from rota_collector.watch.judging import NO_TERMS
+
+
+class Ask(NamedTuple):
+    """One request with a question. ``asked_ns``: when it came, after every one before it (Unix ns); ``until``: to be answered
+    by then, whatever the answer (monotonic seconds).
+    """
+
+    question: Question
+    ticket: str
+    key: str | None  # of idempotency
+    payload: str  # the digest of the request
+    asked_ns: int
+    until: float
+    answer: Future[Permission]
+
+
+class Waiter:
+    """One question that has no final answer. It is held while a request for it is open; in between it keeps its place."""
+
+    def __init__(self, ask: Ask, asked_ns: int, answered: str) -> None:
+        self.ask, self.asked_ns, self.terms = ask, asked_ns, NO_TERMS
+        self.answered = answered  # the last answer that was written down; empty: none was
+        self.decision: Decision | None = None  # of the last look
+        self.scopes: tuple[str, ...] = ()  # in whose lines it stands
+        self.stuck_ns: int | None = None
+
+    @property
+    def ticket(self) -> str:
+        """It is known by."""
+        return self.ask.ticket
+
+    @property
+    def question(self) -> Question:
+        """What it asks."""
+        return self.ask.question
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody is there to be answered."""
+        return not self.ask.answer.done()
+
+    def hurry(self) -> float:
+        """It is to be answered now; since when (monotonic seconds)."""
+        self.ask = self.ask._replace(until=float("-inf"))
+        return self.ask.until
+
+    @property
+    def claim(self) -> Claim:
+        """As the line sees it."""
+        return Claim(self.ticket, self.scopes, self.terms.priority, self.asked_ns, self.stuck_ns)
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.claim.place
+
+
+class Lines:
+    """The lines of all scopes, each in order."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[tuple[Place, Waiter]]] = {}
+
+    def join(self, waiter: Waiter, scopes: tuple[str, ...]) -> None:
+        """Let it stand in these lines, at its place, and in no other."""
+        if scopes == waiter.scopes:
+            return
+        self.leave(waiter)
+        waiter.scopes = scopes
+        for scope in scopes:
+            insort(self._lines.setdefault(scope, []), (waiter.place, waiter), key=_place_of)
+
+    def leave(self, waiter: Waiter) -> None:
+        """It stands in no line any more."""
+        place, scopes, waiter.scopes = waiter.place, waiter.scopes, ()
+        for scope in scopes:
+            line = self._lines[scope]
+            del line[bisect_left(line, place, key=_place_of)]
+            if not line:
+                del self._lines[scope]
+
+    def of(self, scope: str) -> list[Waiter]:
+        """Who stands in a line, in order; the line as it is now."""
+        return [waiter for _, waiter in self._lines.get(scope, ())]
+
+    def length(self, scope: str) -> int:
+        """How many stand in it."""
+        return len(self._lines.get(scope, ()))
+
+
+def _place_of(standing: tuple[Place, Waiter]) -> Place:
+    return standing[0]
