@@ -20,6 +20,7 @@ from otlp_receiver import Receiver
 from scripts import SDK, Outcome, read_back
 
 ROTA_SH = SDK / "rota-sh"
+WITHOUT_SENDERS = "import _signal, sys; del _signal.sigtimedwait; from rota.cli import main; main(['exec', *sys.argv[1:]])"
 COUNTED = "n=$(cat {0} 2>/dev/null || echo 0); n=$((n+1)); echo $n >{0}; "
 
 
@@ -87,6 +88,11 @@ def told(outcome: Outcome) -> list[tuple[str, int]]:
     """(state, attempt) of exec's words, in their order."""
     mine = [event for event in outcome.events if event["event"] == "rota.run.state" and event["rota.source"] == "exec"]
     return [(event["rota.run.state"], event["rota.attempt"]) for event in mine]
+
+
+def waits(outcome: Outcome) -> list[dict[str, Any]]:
+    """The run events by which attempts end that are followed by another one."""
+    return [event for event in outcome.events if event.get("rota.run.state") == "retry_wait"]
 
 
 @contextlib.contextmanager

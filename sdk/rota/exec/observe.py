@@ -170,13 +170,17 @@ class Observed:
         self.leave("failed", code, "exit", {names.EXCEPTION_TYPE: type(error).__name__, names.EXCEPTION_MESSAGE: text})
         return code
 
+    def declare_name(self) -> None:
+        """Tell with the last state who named the workflow, unless somebody has declared more."""
+        if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
+            self.run.record({names.NAME_SOURCE: self.named_by})
+
     @guarded
     def leave(
         self, state: str, exit_code: int | None = None, reason: str | None = None, error: dict[str, object] | None = None
     ) -> None:
         """Say the run's last state, and see it out."""
-        if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
-            self.run.record({names.NAME_SOURCE: self.named_by})
+        self.declare_name()
         self.run.finish(state, exit_code, reason, error)
         self.owner.end()
 
