@@ -182,7 +182,7 @@ def test_a_run_that_waits(collector: CollectorProcess, home: Path) -> None:
     subprocess.run([sys.executable, "-m", "rota", "agent", "--once"], env=env, check=True, timeout=60)
     until(lambda: [run["state"] for run in collector.all_runs()] == ["crashed"], "the end")
     found = collector.item(f"/runs/{run['id']}")
-    assert (found["reason"], [each["state"] for each in found["attempts"]]) == ("vanished", ["crashed"])
+    assert (found["reason"], [each["state"] for each in found["attempts"]]) == ("vanished", ["failed"])
 
 
 def test_rota_show(collector: CollectorProcess, home: Path, tmp_path: Path) -> None:
