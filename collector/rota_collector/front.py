@@ -20,7 +20,7 @@ from rota_collector.domain.rate import Rates
 from rota_collector.errors import PortBusy
 from rota_collector.journal import Journal
 from rota_collector.log import say
-from rota_collector.proxy import Proxy
+from rota_collector.proxy import Proxy, Questions
 from rota_collector.receive import access, grpc, lineage, otlp, pings, sentry
 from rota_collector.receive.cors import Cors
 from rota_collector.receive.tally import Counted, Tally
@@ -58,6 +58,9 @@ class Front:
             lineage.PATH: Counted(lineage.door(journal, keys, clock, config.max_body, rates), "lineage", self._tally),
         }
         self._api: App = access.Nearby(proxy, keys)
+        questions = Questions(keeper)
+        opened.push_async_callback(questions.close)
+        self._questions: App = access.Nearby(questions, keys)
 
     async def app(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """ASGI: one request to whoever answers it."""
@@ -68,6 +71,8 @@ class Front:
             return self._telemetry
         if path.startswith("/ping/"):
             return self._pings
+        if path == "/api/v1/permission":
+            return self._questions
         return next((app for pattern, app in self._doors.items() if pattern.fullmatch(path)), self._api)
 
     def serve_grpc(self, address: Address) -> str:

@@ -144,6 +144,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
 
     def numbers() -> dict[str, float]:
         own = {"rota_journal_damaged_bytes": sum(link.damage.values()), **counters.of_process("keeper"), **log.counted("keeper")}
+        own["rota_permission_waiting"] = len(waiting.waiters())
         return {**link.numbers(), **monitor.counters.read(), **sender.counters.read(), **waiting.counters.read(), **own}
 
     stores = Stores(

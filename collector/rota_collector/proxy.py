@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from collections.abc import AsyncIterator, Coroutine, MutableMapping
 from typing import Any
@@ -13,11 +12,11 @@ import httpcore
 from rota_collector.asgi import Receive, Send
 
 _CONNECTIONS = 200  # requests under way; more wait
-_HELD = "/api/v1/permission"  # what may be held open for half a minute, and must not keep others from being answered
-_HELD_POOLS = 40  # of so many connections; a single large one would look through all of them at each request
+_MOST_QUESTION = 1 << 20  # bytes of a question about permission
 _KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them
 _ATTEMPTS = 3  # of what only asks: kept connections are broken when the keeper was started again
 _CONNECT_SECONDS = 10.0  # that a keeper which is just being started again may need to take a connection
+_OF_BODY = frozenset((b"content-length", b"transfer-encoding"))
 _OF_THIS_HOP = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"))
 
 
@@ -36,8 +35,9 @@ class Proxy:
     """ASGI application in front of the HTTP server on the unix socket ``path``."""
 
     def __init__(self, path: str) -> None:
-        self._pools = [_pool_of(path, _KEPT), *(_pool_of(path, 1) for _ in range(_HELD_POOLS))]
-        self._held = itertools.cycle(self._pools[1:])
+        self._pool = httpcore.AsyncConnectionPool(
+            uds=path, max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT, keepalive_expiry=_KEPT_SECONDS
+        )
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -72,8 +72,7 @@ class Proxy:
         headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name not in _OF_THIS_HOP]
         begun = False
         try:
-            pool = next(self._held) if scope["path"] == _HELD else self._pools[0]
-            async with pool.stream(scope["method"], url, headers=headers, content=content, extensions=_TIMEOUTS) as answer:
+            async with self._pool.stream(scope["method"], url, headers=headers, content=content, extensions=_TIMEOUTS) as answer:
                 begun = True
                 await _while_there(receive, _pass_back(answer, send))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
@@ -85,17 +84,99 @@ class Proxy:
 
     async def close(self) -> None:
         """Close what is kept open."""
-        for pool in self._pools:
-            await pool.aclose()
-
-
-def _pool_of(path: str, kept: int) -> httpcore.AsyncConnectionPool:
-    return httpcore.AsyncConnectionPool(
-        uds=path, max_connections=_CONNECTIONS, max_keepalive_connections=kept, keepalive_expiry=_KEPT_SECONDS
-    )
+        await self._pool.aclose()
 
 
 _TIMEOUTS = {"timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}}
+
+
+class Questions:
+    """ASGI application for questions about permission, in front of the same server: thousands are held open at once, and a pool
+    looks through all of its connections at each request. So here are plain ones: one a question, and used again.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._idle: list[_Connection] = []
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            body = bytearray()
+            async for part in _body(receive):
+                body += part
+                if len(body) > _MOST_QUESTION:
+                    await _say(send, 413, _envelope("too_large", f"a question has at most {_MOST_QUESTION} bytes", "send less"))
+                    return
+            await _while_there(receive, self._pass(_request(scope, bytes(body)), send))
+        except _Disconnected:
+            return
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            await _say(send, 503, _AWAY, (b"retry-after", b"1"))
+
+    async def _pass(self, request: bytes, send: Send) -> None:
+        connection, answer = await self._answered(request)
+        head, body = answer
+        await send({"type": "http.response.start", "status": int(head[0].split(b" ", 2)[1]), "headers": _told(head[1:])})
+        await send({"type": "http.response.body", "body": body})
+        self._idle.append(connection)
+
+    async def _answered(self, request: bytes) -> tuple[_Connection, tuple[list[bytes], bytes]]:
+        """Over one that is open, or, when there is none that still is, a new one."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return connection, await connection.ask(request)
+            except (OSError, asyncio.IncompleteReadError):
+                connection.close()  # the server has closed it since; it has not read the question
+        connection = _Connection(*await asyncio.open_unix_connection(self._path))
+        try:
+            return connection, await connection.ask(request)
+        except BaseException:
+            connection.close()
+            raise
+
+    async def close(self) -> None:
+        """Close what is kept open."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Connection:
+    """HTTP/1.1 with a server that tells the length of each answer."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def ask(self, request: bytes) -> tuple[list[bytes], bytes]:
+        """(the lines of the head, the body). Raises OSError, IncompleteReadError; ValueError for an answer without a length."""
+        try:
+            self._writer.write(request)
+            head = (await self._reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+            length = next((int(line[15:]) for line in head if line[:15].lower() == b"content-length:"), None)
+            if length is None:
+                raise ValueError(f"an answer without a length: {head!r}")
+            return head, await self._reader.readexactly(length)
+        except asyncio.CancelledError:
+            self.close()  # nobody wants the answer, and the next one must not get it
+            raise
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+
+
+def _request(scope: MutableMapping[str, Any], body: bytes) -> bytes:
+    """A request as it goes on. Header fields were parsed by our server, so that none holds an end of line."""
+    kept = [(name, value) for name, value in scope["headers"] if name not in _OF_THIS_HOP and name not in _OF_BODY]
+    lines = [b"%s: %s" % (name, value.strip(b" \t")) for name, value in (*kept, (b"content-length", b"%d" % len(body)))]
+    return b"\r\n".join([b"%s %s HTTP/1.1" % (scope["method"].encode(), _target(scope)), *lines, b"", b""]) + body
+
+
+def _told(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """The header fields of an answer."""
+    fields = (line.partition(b":") for line in lines)
+    return [(name.lower(), value.strip()) for name, _, value in fields if name.lower() not in _OF_THIS_HOP]
 
 
 class _Away(Exception):

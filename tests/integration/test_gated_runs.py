@@ -219,3 +219,14 @@ def test_without_a_policy_nothing_of_control_is_loaded(host, tmp_path):
     path = tmp_path / "plain.py"
     path.write_text("import sys, rota\nrota.watch()\nprint([name for name in sys.modules if name.startswith('rota.control')])\n")
     assert host.ended(str(path))[1] == "[]\n"
+
+
+def test_without_an_agent_a_policy_holds_from_the_next_run_on(host):
+    """The answers to a run tell that there are other policies; a detached process brings them, and takes them away again."""
+    assert host.ended("--name", "later", "--", "echo", "body")[:2] == (0, "body\n")
+    path = host.home / "policy" / "later.json"
+    for document, exists in (({"gates": [{"kind": "window", "only": "2020-01-01", "otherwise": "skip"}]}, True), ({}, False)):
+        host.collector.put("/api/v1/workflows/later/policy", document)
+        host.ended("--name", "another", "--", "true")
+        until(lambda exists=exists: path.exists() == exists, f"the policy to be there: {exists}")
+        assert host.ended("--name", "later", "--", "echo", "body")[:2] == (0, "" if exists else "body\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import threading
 import uuid
@@ -78,6 +80,35 @@ def rows(home: Path, query: str, *given: object) -> list[Any]:
         return connection.execute(query, given).fetchall()
     finally:
         connection.close()
+
+
+def test_who_goes_away_is_granted_nothing(shared_collector: CollectorProcess) -> None:
+    """A client that gives up its question while it is held leaves the lease to the next."""
+    store(shared_collector, "gone", ONE)
+    (lease,) = ask(shared_collector, "gone", new_run())["leases"]
+    question = {"workflow": "gone", "run_id": new_run(), "wait_seconds": 20}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{shared_collector.url}/api/v1/permission", json=question, timeout=0.5, trust_env=False)
+    assert waits_for(shared_collector, "gone")
+    with ThreadPoolExecutor(1) as others:
+        waiting = others.submit(ask, shared_collector, "gone", new_run(), 20.0)
+        until(
+            lambda: len(rows(shared_collector.home, "SELECT 1 FROM questions WHERE workflow = 'gone'")) == 3, "the next to wait"
+        )
+        assert release(shared_collector, lease) == 200
+        assert waiting.result()["answer"] == "go"
+
+
+def test_a_question_after_the_keeper_was_killed_is_answered(new_collector: Callable[..., CollectorProcess]) -> None:
+    """Connections that were open to it are none any more: the question goes to the next one."""
+    collector = new_collector().start()
+    store(collector, "again", ONE)
+    run = new_run()
+    (lease,) = ask(collector, "again", run)["leases"]
+    for keeper in collector.keepers():
+        os.kill(keeper, signal.SIGKILL)
+    (same,) = ask(collector, "again", run)["leases"]
+    assert (same["id"], same["token"]) == (lease["id"], lease["token"])
 
 
 def test_fifty_clients_are_never_more_than_the_limit(shared_collector: CollectorProcess) -> None:

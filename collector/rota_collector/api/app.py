@@ -65,10 +65,10 @@ def create(stores: Stores, version: str) -> App:
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
     app.include_router(badges.pictures(stores))  # their address is their key
     app.include_router(metrics.router(stores, version), dependencies=[access.read])
+    app.include_router(access.declared(permission.router(stores)), dependencies=[access.known])  # first, as it is asked most
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     app.include_router(access.router(stores), dependencies=[access.known])
-    app.include_router(access.declared(permission.router(stores)), dependencies=[access.known])  # hosts read nothing
     shared = stores.expectations.policies
     stores.key_changes  # noqa: B018 (its tables are there before somebody asks for a key)
     return Guard(access.Door(app, stores.keys, lambda: shared.shared, stores.rates), version, stores.keys)

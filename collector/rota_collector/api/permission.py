@@ -39,7 +39,7 @@ def router(stores: Stores) -> APIRouter:
         key = None if idempotency_key is None else f"{asker.name or ''}/{idempotency_key}"
         try:
             asked = stores.room.ask(_question(body, asker), body.ticket, key, payload, body.wait_seconds)
-            found = await asyncio.wrap_future(asked)
+            found = await _unless_gone(request, asyncio.wrap_future(asked))
         except InFlight as error:
             raise ApiError(409, "in_flight", str(error)) from error
         except KeyReused as error:
@@ -73,6 +73,24 @@ def router(stores: Stores) -> APIRouter:
         return answer({"version": number, "items": items})
 
     return router
+
+
+async def _unless_gone(request: Request, asked: asyncio.Future[Permission]) -> Permission:
+    """The answer. Who goes away before it comes is granted nothing. Raises what the room does, and ApiError for nobody."""
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            raise ApiError(499, "gone", "whoever asked went away")
+        return asked.result()
+    finally:
+        gone.cancel()
+        asked.cancel()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _question(body: permission_models.Question, asker: Asker) -> Question:

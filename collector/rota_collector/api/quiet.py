@@ -45,7 +45,9 @@ def router(stores: Stores) -> APIRouter:
         _must_be_theirs(stores, asker, name)
         asked, now_ns = body or Pause(), stores.clock.now_ns()
         until_ns, by = asked.until_ns(now_ns), asker.who(asked.by)
-        return answer(shape.quiet_item(there.pause(name, until_ns=until_ns, by=by, reason=asked.reason, now_ns=now_ns)))
+        paused = there.pause(name, until_ns=until_ns, by=by, reason=asked.reason, now_ns=now_ns)
+        stores.room.look_again(workflow=name)  # who waits to run waits for nothing
+        return answer(shape.quiet_item(paused))
 
     @router.post("/workflows/{name:path}/resume", response_model=expectation_models.Resumed, dependencies=[access.operate])
     def resume(name: str, asker: Owning, body: Acting | None = None) -> Response:

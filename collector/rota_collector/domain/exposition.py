@@ -46,6 +46,10 @@ FAMILIES = {
     "rota_alerts_waiting": Family(GAUGE, "Messages in the outbox"),
     "rota_alerts_settled_total": Family(COUNTER, "Attempts to send, by outcome: sent, failed (tried again), dead (given up)"),
     "rota_incidents_open": Family(GAUGE, "Open incidents"),
+    # permission
+    "rota_permission_answers_total": Family(COUNTER, "Answers to questions about permission: go, wait, skip, deny"),
+    "rota_permission_turn_seconds": Family(HISTOGRAM, "How long each turn of the waiting room took: one transaction"),
+    "rota_permission_waiting": Family(GAUGE, "Questions that wait for permission"),
     "rota_keys": Family(GAUGE, "Valid keys, by scope"),
     "rota_collector_info": Family(GAUGE, "Always 1; the version is a label"),
     "rota_log_lines_total": Family(COUNTER, "Lines that the collector said, by level"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from rota_collector.watch.lines import Ask, Lines, Waiter
 BATCH = 250  # questions, and grants, in one turn: others wait for the lock meanwhile
 LEFT_SECONDS = 30.0  # who has not asked again by then does not wait any more
 _NOTHING_ASKED = Decision(GO, "no policy asks anything of it")
+_ASKED_TWICE = Decision(WAIT, "another request asks the same")
 
 
 @dataclass
@@ -59,6 +61,7 @@ class Desk:
         self._asked: list[Asked] = []
         self._told: list[Told] = []
         self._grants = 0
+        self.told_answers: Counter[str] = Counter()
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -107,8 +110,8 @@ class Desk:
             self._room.waiters[ask.ticket] = waiter
             self._new.append(waiter)
         else:
-            if waiter.is_held and waiter.decision is not None:  # by a request that somebody sent again
-                self._tell(waiter.ask, waiter.decision)
+            if waiter.is_held:
+                self._tell(waiter.ask, waiter.decision or _ASKED_TWICE)
             waiter.ask = ask
         self._room.tells.set(ask.ticket, ask.until)
         self._look(waiter)
@@ -141,7 +144,7 @@ class Desk:
             if ticket not in self._touched:
                 self._look(room.waiters[ticket])
                 room.serving.update(room.waiters[ticket].scopes)
-        room.due &= room.waiters.keys()
+        room.due.intersection_update(room.waiters)
         for scope in list(room.serving):
             self._take_up(room.serving, scope)
             self._serve(scope)
@@ -301,6 +304,7 @@ class Desk:
         self._give(ask, permission)
 
     def _give(self, ask: Ask, permission: Permission) -> None:
+        self.told_answers[permission.answer] += 1
         self.after.append(lambda: ask.answer.set_result(permission) if _is_wanted(ask.answer) else None)
 
     def _fail(self, ask: Ask, error: Exception) -> None:

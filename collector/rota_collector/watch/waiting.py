@@ -17,6 +17,7 @@ from rota_collector import log
 from rota_collector.clock import Clock
 from rota_collector.counters import Counters
 from rota_collector.domain.admission import Question
+from rota_collector.domain.exposition import series
 from rota_collector.errors import InFlight, StoreError
 from rota_collector.store import admission_schema, leases, questions
 from rota_collector.store.expectations import Expectations
@@ -54,7 +55,7 @@ class Waiting(threading.Thread):
             admission_schema.metadata.create_all(connection)
             self._left = set(questions.waiting(connection))  # who waited before we began, and has not come again
         self._begun = self._forgot = clock.monotonic()
-        expectations.policies.asking.changed.append(lambda workflow: self.look_again(workflow=workflow))
+        expectations.policies.asking.changed.append(lambda _: self.look_again())  # it may share a pool with others
         expectations.ended = self._ended
 
     # -- asked by any thread ------------------------------------------------------------------------------------------
@@ -155,6 +156,7 @@ class Waiting(threading.Thread):
             except Exception as error:
                 for answer in (answer for _, answer in acts if answer is not None and not answer.done()):
                     answer.set_exception(StoreError(f"cannot decide: {error}. Ask again"))
+                self._inbox.extendleft(act for act in reversed(acts) if act[1] is None)  # that something changed is still so
                 raise
             self.counters.observe("rota_permission_turn_seconds", self._clock.monotonic() - began)
             return bool(self._inbox or self._room.due or self._room.serving)
@@ -173,6 +175,8 @@ class Waiting(threading.Thread):
                 desk.undo()
                 raise
         desk.learn()
+        for word, many in desk.told_answers.items():
+            self.counters.add(series("rota_permission_answers_total", answer=word), many)
 
     def _wake_due(self) -> None:
         """Have looked at what time has come for."""
@@ -184,7 +188,7 @@ class Waiting(threading.Thread):
             elif what in room.waiters:
                 room.due.add(what)
         if self._closing():
-            for waiter in self.waiters():
+            for waiter in filter(lambda each: each.is_held, self.waiters()):
                 room.tells.set(waiter.ticket, waiter.hurry())
 
     def _is_idle(self) -> bool:

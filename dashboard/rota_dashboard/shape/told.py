@@ -37,7 +37,7 @@ def history(found: Iterable[Item], reader: tzinfo) -> list[Item]:
     return [
         {
             "at": words.clock(parsed(each["at"]), reader, seconds=True),
-            "mark": letter(each["word"]) if each["kind"] != "incident" else "",
+            "mark": letter(each["word"]) if each["kind"] not in ("incident", "decision") else "",
             "what": _told(each),
             "by": each["said_by"] or "",
             "why": words.plain(each["reason"] or "") if each["kind"] != "incident" else (each["detail"] or ""),
@@ -52,6 +52,8 @@ def _told(each: Item) -> str:
         return f"slot: {word}"
     if each["kind"] == "incident":
         return f"incident {word}"
+    if each["kind"] == "decision":
+        return f"gates: {word}" + (f" ({each['detail']})" if each["detail"] else "")
     return word + (f" (attempt {each['attempt']})" if each["attempt"] and each["attempt"] > 1 else "")
 
 

@@ -1,7 +1,8 @@
-"""What became of slots and incidents, as SQL shows it: the views `slot_events` and `incident_events`."""
+"""What became of slots and incidents, and what gates decided, as SQL shows it: `slot_events`, `incident_events`, `decisions`."""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -11,7 +12,9 @@ import duckdb
 import pytest
 from otlp_messages import record
 
+from rota.rules.gates import Answer, Decision
 from rota.wire import events, names
+from rota_collector.domain.admission import Question
 from rota_collector.domain.incident import Incident, Transition
 from rota_collector.domain.slots import Slot
 from rota_collector.errors import StoreError
@@ -80,14 +83,44 @@ def test_a_transition_of_an_incident_is_a_row(store: Telemetry) -> None:
     }  # fmt: skip
 
 
+def test_a_decision_is_a_row(store: Telemetry) -> None:
+    """With what each gate said as JSON; told twice, it is there once, and its id is the one that the asker was told."""
+    question = Question("w", RUN, 2, "load", "box")
+    answers = [Answer(0, "concurrency", "wait", "1 of 1 in use", {"used": 1, "started_ns": list(range(99))})]
+    decision = Decision("wait", "1 of 1 in use", 0, "concurrency", 5.0)
+    told_once = ours.of_decision(question, "a ticket", decision, answers, T0)
+    tell(store, told_once)
+    tell(store, told_once, told_once)
+    (row,) = rows(store, "SELECT * FROM decisions")
+    assert str(row.pop("event_id")) == ours.decision_id(question, "a ticket", "wait")
+    facts = {"used": 1, "started_ns": list(range(10))}
+    told = [{"gate": 0, "kind": "concurrency", "answer": "wait", "reason": "1 of 1 in use", "facts": facts}]
+    assert json.loads(str(row.pop("answers"))) == told
+    assert row == {
+        "happened_at": AT, "run_id": uuid.UUID(RUN), "workflow": "w", "attempt": 2, "task": "load", "answer": "wait",
+        "reason": "1 of 1 in use", "gate": 0, "kind": "concurrency", "host": "box", "ticket": "a ticket", "source": "collector",
+    }  # fmt: skip
+
+
+def test_a_decision_with_too_many_facts_is_told_without_them(store: Telemetry) -> None:
+    """What gates said is always JSON, and never cut in the middle."""
+    answers = [Answer(n, "upstream", "wait", "not yet", {"runs": {f"w{i}": None for i in range(200)}}) for n in range(50)]
+    tell(store, ours.of_decision(Question("w", RUN), "t", Decision("wait", "not yet", 0, "upstream"), answers, T0))
+    (row,) = rows(store, "SELECT answers FROM decisions")
+    told = json.loads(str(row["answers"]))
+    assert [set(each) for each in told] == [{"gate", "kind", "answer", "reason"}] * 50
+
+
 def test_nonsense_by_the_same_name_hides_nothing(store: Telemetry) -> None:
     """Anybody may send a record of that name; what is no number in it is NULL, and the other rows are there."""
     tell(store, ours.of_slot("w", "", Slot(T0, T0, T0, 1, "missed", None, None, None, 1), T0))
     pairs = {names.WORKFLOW: "x", names.SLOT: "soon", names.POLICY_VERSION: 2**62, names.INCIDENT_ID: "no uuid"}
-    tell(store, *(events.log_record(T0, name, "", "", pairs) for name in (names.SLOT_EVENT, names.INCIDENT_EVENT)))
+    no_json = events.log_event(T0, names.DECISION_EVENT, "go!", {names.GATE_NUMBER: "one"})
+    tell(store, no_json, *(events.log_record(T0, name, "", "", pairs) for name in (names.SLOT_EVENT, names.INCIDENT_EVENT)))
     found = rows(store, "SELECT workflow, due_at, policy_version FROM slot_events ORDER BY workflow")
     assert [(row["workflow"], row["due_at"], row["policy_version"]) for row in found] == [("w", AT, 1), ("x", None, None)]
     assert rows(store, "SELECT incident_id FROM incident_events") == [{"incident_id": None}]
+    assert rows(store, "SELECT gate, answers FROM decisions") == [{"gate": None, "answers": None}]
 
 
 def test_an_older_file_gets_the_views_when_it_is_opened(tmp_path: Path) -> None:

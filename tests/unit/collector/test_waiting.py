@@ -192,6 +192,15 @@ def test_who_went_away_is_not_granted_anything(rooms: Rooms) -> None:
     assert answer_of(there) == "go"
 
 
+def test_a_run_that_asks_twice_at_once_is_answered_twice(rooms: Rooms) -> None:
+    """The later request takes the place of the earlier, which is told to wait."""
+    rooms.policy("w", **ONE)
+    rooms.ask("r1")
+    both = [rooms.room.ask(Question("w", "r2"), None, None, "", 20) for _ in range(2)]
+    rooms.turns()
+    assert [answer_of(each) for each in both] == ["wait", "…"]
+
+
 def test_all_of_it_or_nothing(rooms: Rooms) -> None:
     """Who needs two scopes takes neither before it has both."""
     rooms.policy("both", gates=[{"kind": "concurrency", "limit": 1, "scope": name} for name in ("a", "b")])
@@ -235,7 +244,6 @@ def test_the_smallest_limit_of_a_pool_holds(rooms: Rooms) -> None:
     waiting = rooms.ask("r2", "a")
     assert answer_of(waiting) == "…"
     rooms.policy("b")
-    rooms.room.look_again()
     rooms.turns()
     assert answer_of(waiting) == "go"
 
@@ -451,26 +459,28 @@ def test_a_ticket_of_another_question_is_refused(rooms: Rooms) -> None:
 
 
 def test_a_turn_that_fails_has_changed_nothing(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asked is told, who waited waits, and the next turn does it."""
+    """Who asked is told, who waited waits, what changed is heeded by the next turn."""
+    from rota_collector.store import incidents
+
     rooms.policy("w", **ONE)
     holder, waiting = rooms.ask("r1"), rooms.ask("r2")
-    from rota_collector.store import incidents
 
     def broken(*_: object) -> None:
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
         patch.setattr(incidents, "queue", broken)
-        rooms.room.look_again()
         failing = rooms.room.ask(Question("w", "r3"), None, None, "", 20)
         released = rooms.room.release(holder.result().leases[0].id, holder.result().leases[0].token)
+        rooms.policy("w", gates=[{"kind": "concurrency", "limit": 2}])
         with pytest.raises(OSError, match="disk full"):
             rooms.room.turn()
     assert isinstance(failing.exception(0), StoreError)
     assert isinstance(released.exception(0), StoreError)
     assert answer_of(waiting) == "…"
-    rooms.release(holder.result())
+    rooms.turns()
     assert answer_of(waiting) == "go"
+    assert answer_of(rooms.ask("r4", wait=0)) == "wait"
     assert rooms.decisions("r3") == []
 
 
