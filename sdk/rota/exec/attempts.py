@@ -106,6 +106,8 @@ class Retried(Observed):
     def spawn(self, environment: child.Environment, signals: child.Signals) -> child.Child:
         """Start an attempt. Raises OSError."""
         redirections = self.tail.redirections if self.tail else []
+        if self.run.attempt == 1:
+            self._began_at = monotonic()  # not before: it may have waited for permission
         null = self._rewind() if self.run.attempt > 1 else -1
         try:
             more = [(null, 0)] if null >= 0 else []
