@@ -18,6 +18,7 @@ MEASUREMENTS = (
     "exec_true",
     "task_span",
     "calls",
+    "permitted",
     "million",
     "small_requests",
     "watching",

@@ -36,6 +36,7 @@ BUDGETS = {
     "memory": Budget(f"resident memory {_OVER_BARE}", 4, "MB"),
     "task_span": Budget("a task span, spooled, over the undecorated call", 3, "µs"),
     "call": Budget("an observed call of a library, over its span", 5, "µs"),
+    "permit": Budget("a call that an agent permits, p50", 70, "µs"),
     "million.p99": Budget("one of a million tasks, p99", 1, "ms"),
     "million.memory": Budget("memory that a million tasks add after the first tenth", 1, "MB"),
     "exec": Budget("`rota exec -- true` over `python -c pass`", 10, "ms"),

@@ -76,7 +76,6 @@ VALUES = {
     "size": "size: `500MB`, `10GiB`",
     "expected": "number or text",
     "unreachable": "`go`, `skip`, `deny` or `wait(30m)`",
-    "action": "`cancel`, `deny('PATTERN')` or `alert('TEXT')`",
 }
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from otlp_receiver import Receiver
 from scripts import SDK, Outcome, read_back
 
 ROTA_SH = SDK / "rota-sh"
+COUNTED = "n=$(cat {0} 2>/dev/null || echo 0); n=$((n+1)); echo $n >{0}; "
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -50,3 +57,44 @@ def ended(process: subprocess.Popen[bytes], home: Path) -> Outcome:
 def said_by(outcome: Outcome, source: str) -> list[dict[str, Any]]:
     """The run events of one source."""
     return [event for event in outcome.events if event["event"] == "rota.run.state" and event["rota.source"] == source]
+
+
+def ask(home: Path, retry: Any, workflow: str = "etl") -> None:
+    """What the host keeps of a policy that speaks of a run's retries."""
+    _keep(home, workflow, {"version": 1, "retry": retry})
+
+
+def ask_of_tasks(home: Path, tasks: dict[str, Any], workflow: str = "etl") -> None:
+    """What the host keeps of a policy that speaks of tasks."""
+    _keep(home, workflow, {"version": 1, "tasks": tasks})
+
+
+def _keep(home: Path, workflow: str, document: dict[str, Any]) -> None:
+    path = home / "policy" / (quote(workflow, safe="") + ".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+def counting(folder: Path, line: str) -> list[str]:
+    """A command that knows how often it was run, as $n."""
+    return ["sh", "-c", COUNTED.format(shlex.quote(str(folder / "count"))) + line]
+
+
+def told(outcome: Outcome) -> list[tuple[str, int]]:
+    """(state, attempt) of exec's words, in their order."""
+    mine = [event for event in outcome.events if event["event"] == "rota.run.state" and event["rota.source"] == "exec"]
+    return [(event["rota.run.state"], event["rota.attempt"]) for event in mine]
+
+
+@contextlib.contextmanager
+def agent(home: Path, there: Receiver) -> Iterator[dict[str, str]]:
+    """An agent that ships to that receiver; gives the environment of a job on its host."""
+    env = {**environment(home, ROTA_ENDPOINT=there.url), "ROTA_AGENT": str(home.parent / "agent.sock")}
+    with subprocess.Popen([sys.executable, "-m", "rota", "agent"], env=env, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        try:
+            assert b"ready" in process.stderr.readline()
+            yield env
+        finally:
+            process.terminate()
+            process.wait(60)

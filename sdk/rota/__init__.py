@@ -15,7 +15,7 @@ import os
 import sys
 
 __version__ = "0.1.0"
-__all__ = ["current", "record", "run", "task", "traceparent", "watch"]
+__all__ = ["GateDenied", "current", "record", "run", "task", "traceparent", "watch"]
 
 _HOME_OF = {
     "watch": "rota._watch",
@@ -24,6 +24,7 @@ _HOME_OF = {
     "record": "rota._current",
     "traceparent": "rota._current",
     "task": "rota._task",
+    "GateDenied": "rota.errors",
 }
 
 # By functions, in any thread.
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rota._inner import run
     from rota._task import task
     from rota._watch import watch
+    from rota.errors import GateDenied
 
 
 def __getattr__(name: str) -> object:
@@ -71,6 +73,8 @@ def _absent(name: str) -> object:
         async def __aexit__(self, *_: object) -> None:
             return
 
+    if name == "GateDenied":
+        return type(name, (Exception,), {})
     return Nothing if name in ("run", "task") else lambda *_, **__: None
 
 
@@ -82,6 +86,8 @@ def _load_all() -> None:
                 __import__("rota." + name)
             if "rota.instrument" in sys.modules:
                 sys.modules["rota.instrument"].load_awaited()
+            if "rota.control.client" in sys.modules:
+                __import__("rota.control.collector")
     except Exception:  # whoever needs it finds out
         return
 

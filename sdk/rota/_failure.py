@@ -20,7 +20,15 @@ def describe(error: BaseException, with_stack: bool = True) -> dict[str, object]
 
 def type_name(error: BaseException) -> str:
     """``ValueError``, or ``package.module.Name`` for what is not built in."""
-    kind = type(error)
+    return _name(type(error))
+
+
+def classes(error: BaseException) -> tuple[str, ...]:
+    """The names of its class and of that one's bases, the nearest first."""
+    return tuple(_name(kind) for kind in type(error).__mro__ if kind is not object)
+
+
+def _name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "." + kind.__qualname__
 
 

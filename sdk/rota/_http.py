@@ -12,7 +12,7 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
-from rota._spool import FAILED_SECONDS, REFUSED_SECONDS, clear_of_streams, needs_shipper, others_wait
+from rota._spool import FAILED_SECONDS, FOREIGN_MARK, REFUSED_SECONDS, clear_of_streams, needs_shipper, others_wait
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -39,6 +39,7 @@ class HttpCarrier:
         self._retry_at = 0.0  # monotonic; after a refusal the script tries again once a second, not at every event
         self._sent: list[tuple[SpoolFile, int, int]] = []  # (file, its sequence, end) of requests without an answer, oldest first
         self._answered = 0
+        self._policy = b""  # the number of the set of policies that ask, as answers tell it
 
     def push(self) -> None:
         """Send new lines and take answers that are there, without waiting."""
@@ -63,13 +64,24 @@ class HttpCarrier:
         for file in self._files:
             file.finish()
         self._disconnect()
-        if not is_delivered or others_wait(self._spool.path):
+        if not is_delivered or others_wait(self._spool.path) or self._asks_otherwise():
             is_local = self._address[0].startswith("127.")
             is_hopeless = not is_delivered and (not timed_out or (is_silent and is_local))  # a shipper would fare no better
             if needs_shipper(self._spool.path, REFUSED_SECONDS if is_hopeless else FAILED_SECONDS):
                 from rota._detach import start_shipper
 
                 start_shipper(self._spool.path)
+
+    def _asks_otherwise(self) -> bool:
+        """Whether the collector's policies ask something else than what this host has: a shipper brings them."""
+        if not self._policy:
+            return False
+        try:
+            with open(os.path.dirname(self._spool.path) + "/policy/.version", "rb") as file:
+                has = file.read(32)
+        except OSError:
+            has = b"0"
+        return has != self._policy and needs_shipper(self._spool.path, REFUSED_SECONDS, FOREIGN_MARK)
 
     def forget(self) -> None:
         """A forked child must neither use nor shut down the parent's connection."""
@@ -118,6 +130,7 @@ class HttpCarrier:
             if status >= 300:
                 raise Refused("the collector answered %d" % status)
             self._answered += 1
+            self._policy = self._connection.policy
             file.acknowledge(sequence, end)
 
     def _send_memory(self, deadline: float) -> None:
@@ -153,6 +166,7 @@ class Connection:
         self._head = "HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\n%sContent-Length: " % (shown, port, extra)
         self._out = b""
         self._in = b""
+        self.policy = b""
         self._established = False
         family = AF_INET6 if ":" in host else AF_INET
         self._socket = socket(family, SOCK_STREAM, 0, clear_of_streams(socket(family, SOCK_STREAM).detach()))
@@ -246,6 +260,7 @@ class Connection:
             head, end, rest = self._in.partition(b"\r\n\r\n")
             if not end:
                 return found
+            self.policy = _header(head.lower(), b"rota-policy") or self.policy
             length = _content_length(head)
             if length is None:
                 raise Refused("an answer without a length")
@@ -258,11 +273,19 @@ class Connection:
 
 def _content_length(head: bytes) -> int | None:
     """The body's length; None when the answer is framed in another way."""
-    for line in head.lower().split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name == b"content-length" and value.strip().isdigit() and len(value) < 20:
-            return int(value)
+    length = _header(head.lower(), b"content-length")
+    if length.isdigit() and len(length) < 20:
+        return int(length)
     return 0 if head[9:12] in (b"204", b"304") else None
+
+
+def _header(head: bytes, wanted: bytes) -> bytes:
+    """The value of a header in lower case; empty without it."""
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name == wanted:
+            return value.strip()
+    return b""
 
 
 def mark_silent(spool_path: str, address: tuple[str, int, str]) -> None:

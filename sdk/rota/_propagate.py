@@ -51,13 +51,14 @@ def put_back(environment: dict[str, str | None]) -> None:
 
 def context(trace_id: str, span_id: str, run_id: str, workflow: str, exec_marker: str = "") -> dict[str, str]:
     """``TRACEPARENT`` and ``BAGGAGE`` for children of a run. Other baggage is kept; ``exec_marker`` is for a command's own."""
-    ours = {RUN_ID_KEY: run_id, WORKFLOW_KEY: _quoted(workflow), EXEC_KEY: exec_marker}
+    ours = {RUN_ID_KEY: run_id, WORKFLOW_KEY: quoted(workflow), EXEC_KEY: exec_marker}
     pairs = [pair for pair in os.environ.get("BAGGAGE", "").split(",") if pair and pair.partition("=")[0].strip() not in ours]
     pairs += ["%s=%s" % (key, value) for key, value in ours.items() if value]
     return {"TRACEPARENT": traceparent(trace_id, span_id), "BAGGAGE": ",".join(pairs)}
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Percent-encoded, with nothing safe but letters, digits and ``.-_~``."""
     if name.isascii() and name.replace(".", "").replace("-", "").replace("_", "").isalnum():
         return name
     from urllib.parse import quote

@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PHASE = {"running": "executing", "starting": "pending"}  # our states in the words of the CI/CD conventions
+# Our states in the words of the CI/CD conventions.
+_PHASE = {"running": "executing", "starting": "pending", "retry_wait": "pending"}
 _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error",
     "cancelled": "cancellation", "skipped": "skip",
@@ -27,6 +28,8 @@ class Run:
 
     is_task = False
     source = "sdk"  # who says its states
+    link = ""  # of its span: to the attempt before
+    retries: Any = None  # what tries its tasks again: None while nobody has looked, False when nothing does
 
     def __init__(self, owner: Process, workflow: str, kind: str, parent: Run | None = None) -> None:
         owner.clock.resync()
@@ -115,6 +118,9 @@ class Run:
         record = events.log_record(at_ns, names.RUN_STATE_EVENT, self.trace_id, self.span_id, pairs)
         self.owner.write_event(self.scope, record)
 
+    def again(self, _error: BaseException) -> None:
+        """What tries it again: nobody in here does."""
+
     def record(self, facts: dict[str, object]) -> None:
         """Keep facts for the end of the run."""
         add_facts(self.facts, facts)
@@ -131,7 +137,9 @@ class Run:
             names.ERROR_TYPE: error.get(names.EXCEPTION_TYPE),
         }  # fmt: skip
         is_fine = state in ("succeeded", "skipped", "ended")
-        tail = "" if is_fine else events.failed_tail(ended_ns, str(error.get(names.EXCEPTION_MESSAGE, "")), error)
+        tail = self.link
+        if not is_fine:
+            tail += events.failed_tail(ended_ns, str(error.get(names.EXCEPTION_MESSAGE, "")), error)
         span = events.span(
             self.trace_id, self.span_id, self.parent_span_id, events.text(self.workflow), events.KIND_SERVER,
             self.started_ns, ended_ns, events.attributes({**self.facts, **pairs}), tail,

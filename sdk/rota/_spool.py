@@ -62,12 +62,19 @@ FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
 REFUSED_SECONDS = 3600  # where nobody listens, one an hour keeps the spool within its bounds
 
 
-def needs_shipper(spool_path: str, seconds: float) -> bool:
+FAILED_MARK = "/once.failed"  # in the spool
+FOREIGN_MARK = "/policies.failed"  # ... where the collector knows no policies, as others than ours do
+
+
+def needs_shipper(spool_path: str, seconds: float, mark: str = FAILED_MARK) -> bool:
     """Whether a detached shipper may be started, and none failed within that time, as the age of its mark tells."""
-    if not detach_allowed():
-        return False
+    return detach_allowed() and is_stale(spool_path + mark, seconds)
+
+
+def is_stale(mark: str, seconds: float) -> bool:
+    """Whether a mark is older than that, or is not there."""
     try:
-        return abs(time() - os.stat(spool_path + "/once.failed").st_mtime) >= seconds
+        return abs(time() - os.stat(mark).st_mtime) >= seconds
     except OSError:
         return True
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from _weakref import ref
+from os.path import exists
 from time import monotonic_ns
 
+from rota import _config, _propagate
 from rota._current import CURRENT, enter, leave
-from rota._guard import note
+from rota._guard import guarded, note
 from rota._run import CALLS, Run, add_facts, process_run
 from rota.wire import events, names
 
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 STACKS_A_RUN = 100  # stacks described in full; later errors keep type and message
+CONTROL: Any = None  # rota.control's, once the policy of this process's run asks something of tasks
+MOST_EARLY = 10_000
+EARLY: list[tuple[Any, Label]] = []  # weak references to functions that were decorated before anybody knew that policy
+
 STARTS_AT_ONCE = 8  # starts announced whatever else is written; later ones only when all was quiet
 QUIET_NS = 100_000_000
 
@@ -24,6 +31,7 @@ class Task:
 
     __slots__ = ("facts", "label", "parent", "run", "span_id", "started_ns")
     is_task = True
+    link = ""  # of its span: to the attempt before
 
     def __init__(self, label: Label, parent: Run | Task) -> None:
         self.label = label
@@ -56,16 +64,36 @@ class Task:
             CALLS.pop(self.span_id, None)
         run, label, ended_ns = self.run, self.label, monotonic_ns()
         offset_ns = run.owner.clock.offset_ns
-        inner, tail = label.attributes, ""
+        inner, tail = label.attributes, self.link
         if self.facts:
             inner += "," + events.attributes(self.facts)
         if error is not None:
-            inner, tail = self._failure(error, inner, offset_ns + ended_ns)
+            inner, failed = self._failure(error, inner, offset_ns + ended_ns)
+            tail += failed
         span = f'{run.span_head}{self.span_id}","parentSpanId":"{self.parent.span_id}{label.middle}{offset_ns + self.started_ns}","endTimeUnixNano":"{offset_ns + ended_ns}","attributes":[{inner}]{tail}}}'  # noqa: E501
         spool = run.owner.spool
         spool.add_span(run.scope, span, ended_ns)
         if spool.eager and not self.parent.is_task:
             spool.flush()
+        if CONTROL is not None:
+            CONTROL.ended(self)
+
+    @guarded
+    def again(self, error: BaseException) -> Any:
+        """What tries it again after that error, when its workflow's policy says so, as ``rota.control.retrying.Again``; None:
+        nothing does. Asked before its end is told. The policy is looked for when a task of the run fails for the first time.
+        """
+        if not issubclass(type(error), Exception):
+            return None
+        run = self.run
+        if run.retries is None:
+            run.retries = False
+            path = "%s/policy/%s.json" % (run.owner.home, _propagate.quoted(run.workflow))
+            if exists(path) and not _config.is_captured:
+                from rota.control.retrying import retries_of
+
+                run.retries = retries_of(path)
+        return run.retries.again(self, error) if run.retries else None
 
     def announce(self) -> None:
         """Write that the task has started, so that work in progress is visible."""
@@ -87,6 +115,8 @@ class Task:
             state = ending_of(error)["state"]
             result = {"succeeded": "success", "cancelled": "cancellation"}.get(state, "failure")
             return inner + "," + events.attribute(names.TASK_RESULT, result), ""
+        if self.facts and names.TASK_RESULT in self.facts:  # it was not permitted to run: nothing of its own has failed
+            return inner, ""
         self.run.stacks += 1
         described = _failure.describe(error, with_stack=self.run.stacks <= STACKS_A_RUN)
         inner += "," + events.attribute(names.ERROR_TYPE, described[names.EXCEPTION_TYPE])
@@ -146,12 +176,21 @@ class _Block:
         self._token: Any = None
 
     def __call__(self, function: Any) -> Any:
-        return _wrapped(function, self._label)
+        return task_of(function, self._label)
 
     def __enter__(self) -> Task | None:
+        self._open()
+        if CONTROL is not None:
+            try:
+                CONTROL.admit_block(self._task)
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
+        return self._task
+
+    def _open(self) -> None:
         self._task = begin(self._label)
         self._token = enter(self._task)
-        return self._task
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         leave(self._token)
@@ -159,7 +198,14 @@ class _Block:
         self._task = self._token = None
 
     async def __aenter__(self) -> Task | None:
-        return self.__enter__()
+        self._open()
+        if CONTROL is not None:
+            try:
+                await CONTROL.admit_block_async(self._task)
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
+        return self._task
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.__exit__(kind, error, trace)
@@ -173,17 +219,22 @@ def task(name: Any) -> Any:
     """
     if not callable(name) and not issubclass(type(name), (classmethod, staticmethod)):
         return _Block(name)
-    return _wrapped(name, None)
+    return task_of(name, None)
 
 
-def _wrapped(function: Any, given: Label | None) -> Any:
-    """``function`` as a task; itself when it does not let itself be looked at."""
+def task_of(function: Any, given: Label | None) -> Any:
+    """``function`` as a task of that name, or of its own; itself when it does not let itself be looked at."""
     try:
         from rota._wrap import wrap
 
         inner = getattr(function, "__func__", function)
         label = given or Label(getattr(inner, "__qualname__", None) or type(inner).__name__)
-        return wrap(function, lambda: begin(label), end)
+        wrapped = wrap(function, lambda: begin(label), end)
+        if CONTROL is not None:
+            CONTROL.adopt(getattr(wrapped, "__func__", wrapped), label)
+        elif process_run() is None and len(EARLY) < MOST_EARLY:
+            EARLY.append((ref(getattr(wrapped, "__func__", wrapped)), label))
+        return wrapped
     except Exception as error:
         note("task", error)
         return function

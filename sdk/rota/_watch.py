@@ -13,6 +13,7 @@ from rota.wire import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import FrameType
     from typing import Iterable
 
 
@@ -28,13 +29,17 @@ def watch(
     Returns the run, or None when rota is disabled.
 
     In a child made by multiprocessing or fork it joins the parent's run; in a script that ``rota exec`` runs it joins that run,
-    unless ``name`` is another. A second call returns the run there is. Never raises.
+    unless ``name`` is another. A second call returns the run there is.
+
+    Raises nothing but SystemExit, where the workflow's policy has gates that do not let it run: 0 when it is skipped, 75 when it
+    is denied.
     """
     try:
         if _config.disabled():
             return None
         run = process_run() or _begin(name, schedule=schedule, tz=tz, grace=grace, max_duration=max_duration, tags=tags)
         instrument.start()
+        _obey(run, sys._getframe(1))
         if tasks:
             _observe_functions(sys._getframe(1).f_globals, tasks)
         return run
@@ -54,11 +59,31 @@ def _begin(name: str | None, **declared: object) -> Run:
         return run
     run = under_exec(owner, name) or Run(owner, workflow, "process")
     run.declare(_declaration(name, declared))
+    path = _policy_of(run) if run.kind == "process" else ""  # a part of exec's run: exec has asked
+    if path:
+        from rota.control.start import admit
+
+        admit(run, path)
     run.start()
     owner.finish_at_end(run)
     _propagate.announce(run.trace_id, run.span_id, run.run_id, run.workflow)
     set_process_run(run)
     return run
+
+
+def _obey(run: Run, caller: FrameType) -> None:
+    """Put the run under its policy, if that asks something of it: one look at the disk, for all others."""
+    path = _policy_of(run)
+    if path:
+        from rota.control.start import start
+
+        start(run, path, caller)
+
+
+def _policy_of(run: Run) -> str:
+    """The path of the policy that asks something of the run; empty when there is none."""
+    path = "%s/policy/%s.json" % (run.owner.home, _propagate.quoted(run.workflow))
+    return path if os.path.exists(path) and not _config.is_captured else ""
 
 
 def under_exec(owner: Process, name: str | None) -> Run | None:

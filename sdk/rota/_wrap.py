@@ -3,7 +3,8 @@
 The wrapper is of the same kind as the function (plain, coroutine, generator, asynchronous generator), keeps its name, its
 signature (``__wrapped__``), its pickled identity, its result and its exceptions: from CPython 3.11 on it is not even in
 tracebacks. ``begin()`` opens what is wrapped around a call, or returns None, and then the call is just made;
-``end(opened, error)`` closes it.
+``end(opened, error)`` closes it. What failed may be tried again (see ``rota._task.Task.again``): that is asked only then, and the
+next call is made outside of the ``except``, so that no error has that of an earlier attempt for its context.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import sys
 
 from rota._current import CURRENT, leave
-from rota._guard import unseen
+from rota._guard import note, unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,15 +43,19 @@ def _plain(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseExce
         opened = begin()
         if opened is None:
             return function(*args, **kwargs)
-        token = CURRENT.set(opened)
-        try:
-            result = function(*args, **kwargs)
-        except BaseException as error:
-            _close(opened, token, error, end)
-            raise
-        leave(token)
-        end(opened, None)
-        return result
+        while True:
+            token = CURRENT.set(opened)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                again = _close(opened, token, error, end)
+                if again is None:
+                    raise
+            else:
+                leave(token)
+                end(opened, None)
+                return result
+            opened = again.begin()
 
     return wrapper
 
@@ -60,15 +65,19 @@ def _coroutine(function: Any, begin: Callable[[], Any], end: Callable[[Any, Base
         opened = begin()
         if opened is None:
             return await function(*args, **kwargs)
-        token = CURRENT.set(opened)
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            _close(opened, token, error, end)
-            raise
-        leave(token)
-        end(opened, None)
-        return result
+        while True:
+            token = CURRENT.set(opened)
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                again = _close(opened, token, error, end)
+                if again is None or not again.can_be_awaited():
+                    raise
+            else:
+                leave(token)
+                end(opened, None)
+                return result
+            opened = await again.begin_async()
 
     return wrapper
 
@@ -89,7 +98,7 @@ def _generator(function: Any, begin: Callable[[], Any], end: Callable[[Any, Base
                 end(opened, None)
                 return stop.value
             except BaseException as error:
-                _close(opened, token, error, end)
+                _close_for_good(opened, token, error, end)
                 raise
             leave(token)
             try:
@@ -119,7 +128,7 @@ def _async_generator(function: Any, begin: Callable[[], Any], end: Callable[[Any
                 end(opened, None)
                 return
             except BaseException as error:
-                _close(opened, token, error, end)
+                _close_for_good(opened, token, error, end)
                 raise
             leave(token)
             try:
@@ -135,11 +144,20 @@ def _async_generator(function: Any, begin: Callable[[], Any], end: Callable[[Any
     return wrapper
 
 
-def _close(opened: Any, token: Any, error: BaseException, end: Callable[[Any, BaseException | None], Any]) -> None:
+def _close(opened: Any, token: Any, error: BaseException, end: Callable[[Any, BaseException | None], Any]) -> Any:
+    """What tries it again, or None."""
     leave(token)
     if _CAN_HIDE and error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next  # the first entry is the wrapper's own frame
+    again = opened.again(error) if opened is not None else None
     end(opened, error)
+    return again
+
+
+def _close_for_good(opened: Any, token: Any, error: BaseException, end: Callable[[Any, BaseException | None], Any]) -> None:
+    """For a generator: whoever has its first items cannot be given them once more."""
+    if _close(opened, token, error, end) is not None:
+        note("retry", RuntimeError("a generator failed and is not tried again, whatever the policy says"))
 
 
 def disguised(wrapper: Any, function: Any) -> Any:

@@ -68,3 +68,24 @@ def test_versions_are_compared_and_brought_back(rota, tmp_path):
     assert json.loads(rota("policy", "rollback", "rolled", "--to", "1", "--json"))["policy"] == {"retry": {"attempts": 2}}
     newest, *_ = json.loads(rota("policy", "get", "rolled", "--versions", "--json"))
     assert (newest["version"], newest["reason"]) == (3, "back to version 1")
+
+
+def test_a_proposed_policy_is_tried_on_the_past(rota, flaky, tmp_path):
+    """What it would have done, part by part, and what the past does not tell; nothing is stored."""
+    file = tmp_path / "rota.yaml"
+    gates = "[{kind: rate, limit: 1, per: 90s}, {kind: approval}]"
+    file.write_text(f"workflow: {flaky}\nretry: {{attempts: 2, wait: 60s}}\ngates: {gates}\n")
+    before = rota("policy", "get", flaky, "--versions", "--json")
+    lines = rota("policy", "test", "-f", str(file)).splitlines()
+    assert lines[0] == f"{flaky}: gate, 200 runs looked at"
+    assert [line.split()[:5] for line in lines[2:]] == [
+        ["retry", "retry", "tried", "4", "runs"], ["retry", "retry", "saved", "4", "runs"],
+        ["gates[0]", "rate", "held", "199", "runs"], ["gates[1]", "unknown", "nobody", "kept", "what"],
+    ]  # fmt: skip
+    assert rota("policy", "get", flaky, "--versions", "--json") == before
+    (told,) = json.loads(rota("policy", "test", "-f", str(file), "--json"))
+    assert [(each["answer"], each["count"], len(each["runs"])) for each in told["changes"]] == [
+        ("retry", 4, 4), ("saved", 4, 4), ("wait", 199, 100),
+    ]  # fmt: skip
+    file.write_text("workflow: x\nretri: {}\n")
+    assert "did you mean retry?" in rota("policy", "test", "-f", str(file), status=1)

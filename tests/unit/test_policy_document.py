@@ -74,11 +74,10 @@ GOOD = [
             {"kind": "python", "call": "checks:may_load", "tz": None},
         ],
         "tasks": {
-            "load_*": {"permit": True, "retry": {"attempts": 5, "wait": "5s"}, "timeout": "10m", "denied_value": [1, None]},
+            "load_*": {"permit": True, "retry": {"attempts": 5, "wait": "5s"}, "denied_value": [1, None]},
             "orders.Loader.run": {"permit": False, "on_unreachable": "skip", "skipped_value": 0},
             "old_*": None,
         },
-        "rules": [{"when": "task('extract').rows == 0", "do": "deny('load_*')"}, {"when": "run.seconds > 60", "do": "cancel"}],
     },
 ]
 
@@ -154,8 +153,6 @@ BAD = [  # (document, what must be said: the path and the value or the right key
     ({"tasks": {"load_*": {"permit": "yes"}}}, ["tasks.load_*.permit: 'yes'", "neither true nor false"]),
     ({"tasks": {"a.b": {"premit": True}}}, ["tasks.a.b.premit:", "did you mean tasks.*.permit?"]),
     ({"tasks": {"": {"permit": True}}}, ["tasks: '' is no name"]),
-    ({"rules": [{"when": "run.seconds > 5"}]}, ["rules[0]:", "has no do"]),
-    ({"rules": [{"when": "run.seconds > 5", "do": "reboot"}]}, ["rules[0].do: 'reboot'", "deny('PATTERN')"]),
     ({"priority": 101}, ["priority: 101", "from 0 to 100"]),
 ]  # fmt: skip
 TOGETHER = [  # each value is good: what no schema can say

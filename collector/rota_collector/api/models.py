@@ -61,10 +61,25 @@ class Task(BaseModel):
     attributes: dict[str, Any]
 
 
+class Attempt(BaseModel):
+    """One try of a run."""
+
+    attempt: int
+    state: str = Field(description="how it ended, also when another one followed; ended: nobody said how")
+    reason: str | None
+    started_at: AwareDatetime | None
+    ended_at: AwareDatetime | None
+    duration_seconds: float | None
+    exit_code: int | None
+    error_type: str | None
+    error_message: str | None
+
+
 class RunDetail(Run):
     """A run with what is too long for lists."""
 
     error_stack: str | None
+    attempts: list[Attempt] = Field(description="the first one first")
     tasks: list[Task]
 
 

@@ -22,7 +22,7 @@ from rota_collector.store.policies import PolicyView
 _MOST_BYTES = 4 << 20
 _JSON, _YAML = ("application/json",), ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 _BODY = taking("application/json", "application/yaml", schema={"type": "object", "description": "a policy document"})
-_TEXT = taking("application/yaml", schema={"type": "string", "description": "policy documents, each with its `workflow`"})
+TEXT_BODY = taking("application/yaml", schema={"type": "string", "description": "policy documents, each with its `workflow`"})
 
 
 class Text(NamedTuple):
@@ -96,13 +96,10 @@ def router(stores: Stores) -> APIRouter:
         (view,) = there.put({name: one.document}, author=asker.who(author), reason=reason, now_ns=stores.clock.now_ns())
         return answer(_item(stores, view))
 
-    @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=_TEXT, dependencies=[access.admin])
+    @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=TEXT_BODY, dependencies=[access.admin])
     def apply(text: Given, asker: Owning, author: Author = None, reason: Reason = None, dry_run: bool = False) -> Response:
         """Store several policies; none of them when anything is wrong with one. With `dry_run` say what would be in force."""
-        found = examine_all(text.documents(), stores.clock.now_ns())
-        if not found:
-            raise ApiError(422, "invalid", "there is no document in it", "each begins with `workflow: NAME`")
-        _refuse(found)
+        found = usable(text, stores.clock.now_ns())
         _must_all_be_theirs(stores, asker, found)
         if dry_run:
             views = [_as_if(stores, each) for each in found]
@@ -112,6 +109,15 @@ def router(stores: Stores) -> APIRouter:
         return answer({"items": [_item(stores, view) for view in views], "next": None, "applied": not dry_run})
 
     return router
+
+
+def usable(text: Text, now_ns: int) -> list[Examined]:
+    """The documents of a text. Raises ApiError when there is none, or anything is wrong with one."""
+    found = examine_all(text.documents(), now_ns)
+    if not found:
+        raise ApiError(422, "invalid", "there is no document in it", "each begins with `workflow: NAME`")
+    _refuse(found)
+    return found
 
 
 def _one_of(text: Text, name: str) -> object:

@@ -85,9 +85,10 @@ def router(stores: Stores) -> APIRouter:
 
     @router.get("/{run_id}", response_model=models.RunDetail)
     def get_run(run_id: str, reads: Reads, tasks: WithTasks = True) -> Response:
-        """One run with its tasks. The beginning of an id will do, where only one run's begins so."""
+        """One run with its attempts and its tasks. The beginning of an id will do, where only one run's begins so."""
         (run,) = stores.with_slots([find(stores.control, run_id, reads)])
-        return answer(shape.run_detail(run, stores.telemetry.run_tasks(run.run_id) if tasks else []))
+        attempts = stores.telemetry.run_attempts(run.run_id) if shape.has_attempts(run) else []
+        return answer(shape.run_detail(run, attempts, stores.telemetry.run_tasks(run.run_id) if tasks else []))
 
     @router.post("/{run_id}/outcome", response_model=models.Run, dependencies=[access.operate])
     def set_outcome(run_id: str, asker: Owning, body: Outcome) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from rota.rules import status as statuses
 from rota.rules.fold import TERMINAL, Run, error_of
 from rota.rules.level import level
 from rota_collector.domain.incident import Incident
@@ -14,6 +15,7 @@ from rota_collector.store.control_queries import Page, Workflow
 from rota_collector.store.leases import Lease
 from rota_collector.store.policies import PolicyVersion, PolicyView
 from rota_collector.store.quiet import QuietTime
+from rota_collector.store.readings import Attempt
 from rota_collector.store.slots import NOTHING_AHEAD, Outlook, SlotRow
 
 Row = TypeVar("Row")
@@ -59,10 +61,46 @@ def run_item(run: Run) -> dict[str, Any]:
     }
 
 
-def run_detail(run: Run, tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    """A run on its own, with its tasks."""
+def run_detail(run: Run, attempts: list[Attempt], tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """A run on its own, with its attempts and its tasks."""
     _, message, stack = error_of(run)
-    return {**run_item(run), "error_message": message, "error_stack": stack, "tasks": task_items(run, tasks)}
+    more = {"attempts": attempt_items(run, attempts), "tasks": task_items(run, tasks)}
+    return {**run_item(run), "error_message": message, "error_stack": stack, **more}
+
+
+def has_attempts(run: Run) -> bool:
+    """Whether there is more to tell of its attempts than the run itself tells."""
+    return run.attempt > 1 or run.state == "retry_wait"
+
+
+def attempt_items(run: Run, told: list[Attempt]) -> list[dict[str, Any]]:
+    """The attempts of a run. Of one attempt, the run itself tells all."""
+    if not has_attempts(run):
+        item = run_item(run)
+        return [{key: item[key] for key in ("attempt", "state", "reason", *_OF_ATTEMPTS)}]
+    return [_attempt_item(each, is_last=each is told[-1]) for each in told]
+
+
+_OF_ATTEMPTS = ("started_at", "ended_at", "duration_seconds", "exit_code", "error_type", "error_message")
+
+
+def _attempt_item(each: Attempt, *, is_last: bool) -> dict[str, Any]:
+    state = statuses.state_of(each.reason) if each.state == "retry_wait" else each.state
+    is_over = state in TERMINAL
+    ended_ns = each.told_ns if is_over else None
+    has_duration = ended_ns is not None and each.started_ns is not None and ended_ns >= each.started_ns
+    has_error = state != "succeeded"
+    return {
+        "attempt": each.attempt,
+        "state": state if is_over or is_last else "ended",
+        "reason": each.reason,
+        "started_at": iso(each.started_ns),
+        "ended_at": iso(ended_ns),
+        "duration_seconds": (each.told_ns - (each.started_ns or 0)) / 1e9 if has_duration else None,
+        "exit_code": each.exit_code,
+        "error_type": each.error_type if has_error else None,
+        "error_message": short(each.error_message) if has_error else None,
+    }
 
 
 def task_items(run: Run, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:

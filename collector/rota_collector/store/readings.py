@@ -41,6 +41,19 @@ class LogFilter(NamedTuple):
 EVERY_LOG = LogFilter()
 
 
+class Attempt(NamedTuple):
+    """What is told of one attempt of a run: times are Unix times in ns; ``told_ns`` is that of its last word."""
+
+    attempt: int
+    state: str
+    reason: str | None
+    exit_code: int | None
+    started_ns: int | None
+    told_ns: int
+    error_type: str | None
+    error_message: str | None
+
+
 class Readings:
     """Reading from the database ``root``. Any thread."""
 
@@ -88,6 +101,10 @@ class Readings:
     def run_tasks(self, run_id: str, limit: int = MOST_ITEMS) -> list[Item]:
         """The API's task items of a run: those that ended, and those that have only begun."""
         return self._items("run_tasks", [to_rows.uuid_of(run_id), limit])
+
+    def run_attempts(self, run_id: str, limit: int = MOST_ITEMS) -> list[Attempt]:
+        """The attempts of a run, the first one first."""
+        return [Attempt(*row) for row in self._rows("run_attempts", [to_rows.uuid_of(run_id), limit])]
 
     def run_attributes(self, run_id: str) -> Item:
         """What the states of a run say beside the state: the last word on each name."""

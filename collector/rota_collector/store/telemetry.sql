@@ -609,6 +609,32 @@ SELECT coalesce(max(at_ns), 0) FROM (
     WHERE run_id = $1 :: UUID AND coalesce(event_name, '') NOT IN ('rota.slot.verdict', 'rota.incident', 'rota.gate.decision')
 );
 
+-- name: run_attempts
+-- The attempts of a run. Of one that was tried again, the word that said so tells how it ended, whatever came later.
+SELECT
+    attempt,
+    coalesce(tried, latest).state AS state,
+    coalesce(tried, latest).reason AS reason,
+    coalesce(tried, latest).exit_code AS exit_code,
+    epoch_ns(began_at) AS started_ns,
+    epoch_ns(coalesce(tried, latest).happened_at) AS told_ns,
+    error.error_type AS error_type,
+    error.message AS error_message
+FROM (
+    SELECT
+        attempt,
+        arg_max({state: state, reason: reason, exit_code: exit_code, happened_at: happened_at}, state_key) AS latest,
+        arg_max({state: state, reason: reason, exit_code: exit_code, happened_at: happened_at}, state_key)
+            FILTER (state = 'retry_wait') AS tried,
+        arg_max({error_type: error_type, message: error_message}, state_key) FILTER (error_type IS NOT NULL) AS error,
+        coalesce(min(happened_at) FILTER (state IN ('starting', 'running')), min(started_at)) AS began_at
+    FROM run_events
+    WHERE run_id = ? :: UUID
+    GROUP BY attempt
+)
+ORDER BY attempt
+LIMIT ?;
+
 -- name: run_tasks
 -- All tasks of a run, running ones too, in order of their start.
 SELECT

@@ -20,6 +20,7 @@ from rota.errors import RotaError
 _SO_PEERPIDFD = 77
 _LONGEST_HELLO = 8192
 STATUS_WORD = {"status": 1}
+PERMIT_WORD = b'{"permit":1,'  # how every question begins, and what follows may be long
 
 
 class DoorError(RotaError):
@@ -33,6 +34,13 @@ class Hello:
 
     def __init__(self, pid: int, pidfd: int | None, spool: str, stem: str) -> None:
         self.pid, self.pidfd, self.spool, self.stem = pid, pidfd, spool, stem
+
+
+class Asked:
+    """A caller that asks for permission; ``data`` is what it has said so far, a line or more. Its connection stays open."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
 
 class StatusAsked:
@@ -49,7 +57,7 @@ class Caller:
         self._pidfd = _peer_pidfd(connection, self.pid)
         self._data = b""
 
-    def read(self) -> Hello | StatusAsked | None:
+    def read(self) -> Hello | Asked | StatusAsked | None:
         """What the caller says, once it is there.
 
         Raises:
@@ -62,8 +70,11 @@ class Caller:
         except BlockingIOError:
             return None
         self._data += data
-        if b"\n" not in self._data and data and len(self._data) < _LONGEST_HELLO:
+        is_whole = b"\n" in self._data or (self._data.startswith(PERMIT_WORD) and data)
+        if not is_whole and data and len(self._data) < _LONGEST_HELLO:
             return None
+        if self._data.startswith(PERMIT_WORD):
+            return Asked(self._data)
         said = _parse(self._data)
         if isinstance(said, StatusAsked):
             return said
@@ -81,6 +92,10 @@ class Caller:
     def close(self) -> None:
         """Hang up; a pidfd that no hello took is closed too."""
         self.connection.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close the pidfd that no hello took."""
         if self._pidfd is not None:
             os.close(self._pidfd)
             self._pidfd = None

@@ -12,9 +12,11 @@ from typing import Callable, Sequence
 from rota import __version__
 from rota.agent.carrier import Carrier
 from rota.agent.deaths import SCAN_SECONDS, SECOND_LOOK_SECONDS, SOON_SECONDS, Deaths, Watched
-from rota.agent.door import Caller, Door, Hello, StatusAsked
+from rota.agent.door import Asked, Caller, Door, Hello, StatusAsked
 from rota.agent.handed import HandedDoor
 from rota.agent.heartbeat import Heartbeat
+from rota.agent.permit import Line, Permit
+from rota.agent.policies import Keeping
 from rota.agent.sample import Sampler, interval_seconds
 from rota.agent.samples import Samples
 from rota.agent.ship import Shipper
@@ -25,7 +27,7 @@ from rota.agent.worker import Worker
 _STOP_SECONDS = 3.0
 _GROUPS_SECONDS = 5.0  # between two looks at the control groups of all watched processes
 _CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
-_MOST_CALLERS, MOST_SPOOLS = 256, 64  # whatever a user's programs do: an agent stays small
+_MOST_CALLERS, MOST_SPOOLS, _MOST_LINES = 256, 64, 4096  # whatever a user's programs do: an agent stays small
 
 
 class Agent:
@@ -51,6 +53,8 @@ class Agent:
         self._selector.register(self._door, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._callers: dict[Caller, float] = {}
+        self._lines: dict[Line, None] = {}  # open connections of those who ask for permission, the oldest first
+        self._permit = Permit(report)
         self._spools: dict[str, Spool] = {}
         self._own = _made(os.path.join(home, "spool")) if home else ""
         if home:
@@ -60,6 +64,7 @@ class Agent:
         self._heartbeat = Heartbeat()
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
+        self._keeping = Keeping(self._spools, report)
         self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
         self._turn = Turn(self._own, RESIDENT) if home else None
         self._scan_at = self._groups_at = 0.0
@@ -72,6 +77,7 @@ class Agent:
             self._report("another agent ships this home too")
         self._scan()
         self._worker.start()
+        self._keeping.start()
         while not self._is_stopping:
             try:
                 self._turn_once()
@@ -115,7 +121,9 @@ class Agent:
             self._samples.add(self._sampler.lines(self._deaths.living()))
 
     def _dispatch(self, key: selectors.SelectorKey) -> None:
-        if isinstance(key.data, Watched):
+        if isinstance(key.data, Line):
+            self._listen(key.data)
+        elif isinstance(key.data, Watched):
             self._deaths.notice(key.data)
         elif isinstance(key.data, Caller):
             self._hear(key.data)
@@ -148,12 +156,39 @@ class Agent:
             self._report("refused: %s" % error)
             self._hang_up(caller)
             return
+        if isinstance(said, Asked):
+            self._keep(caller, said)
+            return
         if isinstance(said, StatusAsked):
             caller.answer(self.status())
         if said is not None:
             self._hang_up(caller)
         if isinstance(said, Hello):
             self._welcome(said)
+
+    def _keep(self, caller: Caller, said: Asked) -> None:
+        """A caller that asks once will ask again: from now on it has a line of its own."""
+        del self._callers[caller]
+        caller.let_go()
+        if len(self._lines) >= _MOST_LINES:
+            self._drop(next(iter(self._lines)))
+        line = Line(caller.connection, said.data)
+        self._lines[line] = None
+        self._selector.modify(caller.connection, selectors.EVENT_READ, line)
+        for question in line.began():
+            self._permit.hear(line, question)
+
+    def _listen(self, line: Line) -> None:
+        try:
+            for question in line.questions():
+                self._permit.hear(line, question)
+        except EOFError:
+            self._drop(line)
+
+    def _drop(self, line: Line) -> None:
+        self._selector.unregister(line.connection)
+        del self._lines[line]
+        line.connection.close()
 
     def _hang_up(self, caller: Caller) -> None:
         self._selector.unregister(caller.connection)
@@ -192,8 +227,11 @@ class Agent:
         self._door.close()
         self._samples.add([self._heartbeat.last_line()])
         self._worker.stop(_STOP_SECONDS)
+        self._keeping.stop()
         for caller in list(self._callers):
             self._hang_up(caller)
+        for line in list(self._lines):
+            self._drop(line)
         self._deaths.close()
         if self._turn:
             self._turn.give_back()

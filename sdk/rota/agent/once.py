@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from rota._spool import FAILED_MARK
 from rota.agent.answer import Unavailable
 from rota.agent.backoff import Backoff
 from rota.agent.bury import bury_unwatched
@@ -13,7 +14,6 @@ from rota.agent.spool import Spool, stem_of
 from rota.agent.turn import ONCE, RESIDENT, Turn
 
 _TRIES = 3
-_FAILED = "once.failed"  # its age tells scripts not to start another of us yet
 
 
 def drain(home: str, carrier: Carrier) -> bool:
@@ -73,16 +73,17 @@ def _round(spool: Spool, carrier: Carrier, backoff: Backoff) -> bool:
     except Unavailable as error:
         wait_seconds = backoff.next_seconds(error.retry_after_seconds)
         if backoff.failures >= _TRIES:
-            _leave_mark(spool)
+            leave_mark(spool.directory)
             carrier.trim(spool)
             raise
         time.sleep(wait_seconds)
         return True
 
 
-def _leave_mark(spool: Spool) -> None:
+def leave_mark(spool_path: str, mark: str = FAILED_MARK) -> None:
+    """Have scripts start no other one of us for a while: its age tells."""
     try:
-        with open(os.path.join(spool.directory, _FAILED), "w", encoding="ascii"):
+        with open(spool_path + mark, "w", encoding="ascii"):
             pass
     except OSError:
         pass

@@ -77,7 +77,7 @@ def _post(goal: Target, body: bytes) -> _Response:
         body, headers["Content-Encoding"] = _COMPRESS[goal.compression](body), goal.compression
     try:
         request = urllib.request.Request(goal.url, body, headers)
-        with _opener(goal).open(request, timeout=goal.timeout_seconds) as answer:
+        with opener(goal).open(request, timeout=goal.timeout_seconds) as answer:
             return _Response(answer.status, answer.headers, answer.read(_ANSWER_BYTES))
     except urllib.error.HTTPError as error:
         with error:
@@ -86,11 +86,11 @@ def _post(goal: Target, body: bytes) -> _Response:
         raise Unavailable("cannot reach %s: %s" % (goal.url, _why(goal, error))) from error
 
 
-def _opener(goal: Target) -> urllib.request.OpenerDirector:
-    """Honours ``https_proxy`` and its like, but for this machine itself."""
+def opener(goal: Target) -> urllib.request.OpenerDirector:
+    """What opens the target's address. Honours ``https_proxy`` and its like, but for this machine itself."""
     host = urllib.parse.urlsplit(goal.url).hostname or ""
     is_here = host in ("localhost", "::1") or host.startswith("127.")
-    opener = urllib.request.OpenerDirector()
+    made = urllib.request.OpenerDirector()
     for part in (
         urllib.request.ProxyHandler({} if is_here else None),
         urllib.request.HTTPHandler(),
@@ -100,8 +100,8 @@ def _opener(goal: Target) -> urllib.request.OpenerDirector:
         urllib.request.UnknownHandler(),
         Https(goal.certificate, goal.client_certificate, goal.client_key),
     ):
-        opener.add_handler(part)
-    return opener
+        made.add_handler(part)
+    return made
 
 
 def _why(goal: Target, error: Exception) -> str:

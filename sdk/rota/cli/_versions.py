@@ -1,4 +1,4 @@
-"""Versions of a policy beside each other, and an earlier one stored again."""
+"""Versions of a policy beside each other, an earlier one stored again, and a proposed one against the past."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from typing import Iterable
 
+_WOULD = {
+    "wait": "held %d runs", "skip": "skipped %d runs", "deny": "denied %d runs", "retry": "tried %d runs again",
+    "saved": "saved %d runs",
+}  # fmt: skip
 _COLOURS = {"+": "green", "-": "red", "@": "blue"}
 
 
@@ -30,14 +34,35 @@ def of_workflow(args: Namespace) -> int:
 
 def of_file(text: bytes, args: Namespace) -> int:
     """How what is stored differs from the documents of a file; asks the collector to read it, and stores nothing."""
-    kind = "application/json" if args.file.endswith(".json") else "application/yaml"
-    answer = _api.post_text("/policies", text, kind, dry_run=1)
+    answer = _api.post_text("/policies", text, kind_of(args.file), dry_run=1)
     for each in answer["items"]:
         if args.workflow in (None, each["workflow"]):
             name = each["workflow"]
             stored = _stored(name)
             _show(_lines(stored, each["stored"] or {}, name + " as it is", name + " as in " + args.file))
     return 0
+
+
+def tested(text: bytes, args: Namespace) -> int:
+    """What the documents of a file would have changed; stores nothing."""
+    found = _api.post_text("/policies/test", text, kind_of(args.file))["items"]
+    if args.json:
+        _text.json_items(found)
+        return 0
+    for each in found:
+        print(_text.coloured(_text.clean("%(workflow)s: %(level)s, %(runs)d runs looked at" % each), "bold"))
+        rows = [[one["part"], one["kind"], _WOULD[one["answer"]] % one["count"], one["reason"]] for one in each["changes"]]
+        rows += [[part, "", "unknown", why] for part, why in each["unknown"].items()]
+        if rows:
+            _text.table(("PART", "KIND", "WOULD HAVE", "WHY"), rows)
+        else:
+            print("nothing would have been different")
+    return 0
+
+
+def kind_of(file: str) -> str:
+    """The media type of a file of policies."""
+    return "application/json" if file.endswith(".json") else "application/yaml"
 
 
 def rolled_back(args: Namespace) -> _api.Item:

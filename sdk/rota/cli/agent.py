@@ -76,6 +76,7 @@ def _once(is_verbose: bool) -> int:
     from rota.agent.answer import Unavailable
     from rota.agent.carrier import Carrier
     from rota.agent.once import drain
+    from rota.agent.policies import renew
     from rota.agent.report import Report
     from rota.agent.ship import Shipper
 
@@ -86,6 +87,8 @@ def _once(is_verbose: bool) -> int:
     except Unavailable as error:
         say("%s. It stays in %s/spool" % (error, _config.home()))
         return 1
+    if is_done:
+        renew(_config.home(), say)
     shipped = "%d lines shipped, %d set aside" % (carrier.carried, carrier.set_aside)
     say(shipped if is_done else "a resident agent ships this home")
     return 0

@@ -37,6 +37,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     diff.add_argument("--to", dest="newer", type=int, metavar="VERSION", help="the latest when left out")
     diff.add_argument("-f", "--file", metavar="FILE", help="what is stored against this file")
     diff.set_defaults(act=_diff)
+    test = actions.add_parser(
+        "test", help="say what the policies of a file would have changed in the last 90 days; stores nothing"
+    )
+    test.add_argument("-f", "--file", required=True, metavar="FILE", help="as for apply")
+    test.set_defaults(act=_test)
     rollback = actions.add_parser("rollback", help="store an earlier version again")
     rollback.add_argument("workflow", metavar="WORKFLOW", help="its name")
     rollback.add_argument("--to", dest="version", type=int, required=True, metavar="VERSION", help="as `get --versions` has them")
@@ -47,7 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     check.set_defaults(act=_check)
     schema = actions.add_parser("schema", help="print the JSON Schema of the document, for an editor")
     schema.set_defaults(act=_schema)
-    for action in (get, apply, rollback):
+    for action in (get, test, apply, rollback):
         action.add_argument("--json", action="store_true", help="print the API's items")
 
 
@@ -114,8 +119,9 @@ def _print_versions(versions: list[_api.Item], as_json: bool) -> None:
 
 
 def _apply(args: Namespace) -> int:
-    text = _read(args.file)
-    kind = "application/json" if args.file.endswith(".json") else "application/yaml"
+    from rota.cli import _versions
+
+    text, kind = _read(args.file), _versions.kind_of(args.file)
     dry_run = 1 if args.dry_run else None
     answer = _api.post_text("/policies", text, kind, author=_typed.who(), reason=args.reason, dry_run=dry_run)
     if args.json:
@@ -134,6 +140,12 @@ def _diff(args: Namespace) -> int:
     from rota.cli import _versions
 
     return _versions.of_file(_read(args.file), args) if args.file else _versions.of_workflow(args)
+
+
+def _test(args: Namespace) -> int:
+    from rota.cli import _versions
+
+    return _versions.tested(_read(args.file), args)
 
 
 def _rollback(args: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``rota show``: one run, its error and its tasks."""
+"""``rota show``: one run, its error, its attempts, what was decided about it, and its tasks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-HELP = "show a run: its end, its error with the stack, its tasks"
+HELP = "show a run: its end, its error with the stack, its attempts, what gates said, its tasks"
 _INDENT = "  "
 _ENOUGH = 50  # tasks that a person reads
+_COLOURS = {"go": "green", "wait": "yellow", "skip": "grey", "deny": "red"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -28,6 +29,13 @@ def run(args: Namespace) -> int:
         return 0
     _print_facts(found)
     print_error(found)
+    if len(found["attempts"]) > 1:
+        print()
+        print_attempts(found)
+    decisions = _api.get("/runs/%s/decisions" % found["id"])["items"]
+    if decisions:
+        print()
+        print_decisions(decisions)
     if found["tasks"]:
         print()
         print_tasks(found, None if args.all else _ENOUGH)
@@ -66,6 +74,26 @@ def print_error(run: _api.Item) -> None:
             print(_text.clean_lines(run["error_stack"]))
 
 
+def print_attempts(run: _api.Item) -> None:
+    """Print the attempts of a run."""
+    rows = [
+        (each["attempt"], _text.state_cell(each["state"], each["reason"]), _text.when(each["started_at"]), _text.took(each),
+         each["exit_code"], _error(each))
+        for each in run["attempts"]
+    ]  # fmt: skip
+    _text.table(("ATTEMPT", "STATE", "STARTED", "TOOK", "EXIT", "ERROR"), rows)
+
+
+def print_decisions(decisions: list[_api.Item]) -> None:
+    """Print what was answered to a run that asked, and why."""
+    rows = [
+        (_text.when(each["at"]), each["task"], _text.Cell(each["answer"], _COLOURS.get(each["answer"])), each["kind"],
+         each["reason"], each["source"])
+        for each in decisions
+    ]  # fmt: skip
+    _text.table(("DECIDED", "TASK", "ANSWER", "GATE", "WHY", "BY"), rows)
+
+
 def print_tasks(run: _api.Item, most: int | None = _ENOUGH) -> None:
     """Print the tasks of a run, each under the one that called it; of more than ``most``, say how many there are."""
     tasks = tree(run["tasks"])
@@ -76,8 +104,11 @@ def print_tasks(run: _api.Item, most: int | None = _ENOUGH) -> None:
 
 
 def _task_row(task: _api.Item, depth: int) -> list[object]:
-    error = ": ".join(filter(None, (task["error_type"], task["error_message"])))
-    return [_INDENT * depth + task["name"], _text.state_cell(task["state"]), _text.took(task), error]
+    return [_INDENT * depth + task["name"], _text.state_cell(task["state"]), _text.took(task), _error(task)]
+
+
+def _error(item: _api.Item) -> str:
+    return ": ".join(filter(None, (item["error_type"], item["error_message"])))
 
 
 def tree(tasks: list[_api.Item]) -> list[tuple[_api.Item, int]]:

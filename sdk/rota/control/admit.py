@@ -23,7 +23,7 @@ if TYPE_CHECKING:
             ...
 
 
-HELD_SECONDS = 20.0  # how long who is asked may keep a question of somebody who waits
+HELD_SECONDS = 20.0
 _ANSWER_SECONDS = 5.0  # to answer it then
 _AGAIN_SECONDS = 5.0  # between questions to nobody
 
@@ -50,17 +50,20 @@ class Admission:
         unreachable: what it raises when nobody answers.
         home: ``$ROTA_HOME``.
         held_up: told each time that the reason to wait is another one.
-        clock, sleep: monotonic seconds, and waiting for some.
+        clock, sleep: monotonic seconds, and waiting for some, which may raise what ends it all; called with 0 after a question
+            that was held open.
+        held_seconds: how long who is asked may keep the question of somebody who waits.
     """
 
     def __init__(
         self, policy: Mapping[str, Any], question: Mapping[str, Any], asked: Asked, unreachable: type[Exception], home: str,
         held_up: Callable[[Permission], object], clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep, held_seconds: float = HELD_SECONDS,
     ) -> None:  # fmt: skip
         self._gates = gates.of(policy)
         self._question, self._asked, self._unreachable, self._home = question, asked, unreachable, home
         self._held_up, self._clock, self._sleep = held_up, clock, sleep
+        self._held_seconds = held_seconds
         self._ticket: str | None = None
         self._tz = (policy.get("schedule") or {}).get("tz")
         self._began = clock()
@@ -75,15 +78,19 @@ class Admission:
             if found.reason != told:
                 told = found.reason
                 self._held_up(found)
-            if wait_seconds > 0:
-                self._sleep(wait_seconds)
+            self._sleep(wait_seconds)
+
+    def once(self) -> Permission:
+        """What holds now, without waiting."""
+        return self._look()[0]
 
     def _look(self) -> tuple[Permission, float]:
         """(what holds now, how long to wait before it is asked again)."""
         waited = self._clock() - self._began
         here = [self._here(gate, waited) for gate in self._gates if gate.kind in gates.ON_HOST]
         own = gates.together(here)
-        held_seconds = min(HELD_SECONDS, own.look_again_seconds or HELD_SECONDS) if own.answer in (gates.GO, gates.WAIT) else 0.0
+        most = self._held_seconds
+        held_seconds = min(most, own.look_again_seconds or most) if own.answer in (gates.GO, gates.WAIT) else 0.0
         try:
             answer = self._asked.ask(self._with(here, held_seconds), held_seconds + _ANSWER_SECONDS)
             return self._answered(answer, here, waited)
@@ -104,7 +111,9 @@ class Admission:
             answer["answer"], answer.get("reason") or "", answer.get("kind"), began_ago, tuple(answer.get("leases") or ()), here
         )
         again = answer.get("look_again_seconds")
-        was_held = began_ago - waited > 1.0  # who answered has waited for us: asked again at once, it keeps our place
+        was_held = (
+            began_ago - waited > 0.5 * self._held_seconds
+        )  # who answered has waited for us: asked again at once, it keeps our place
         return found, 0.0 if was_held else min(_AGAIN_SECONDS, 1.0 if again is None else again)
 
     def _blind(self, here: Sequence[gates.Answer], waited: float, why: str) -> tuple[Permission, float]:

@@ -23,8 +23,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from rota.exec.gates import Gates
     from rota.exec.options import Options
     from rota.exec.tail import Tail
+    from rota.rules.retry import Retry
+
+    Ended = tuple[int, str, Any]  # exit status, name of the signal that ended it or empty, resource use
 
 _REFUSED = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOEXEC, errno.ETXTBSY)
 
@@ -37,8 +41,9 @@ def execute(options: Options) -> NoReturn:
         child.become(options.command, environment)
     signals = child.Signals()
     try:
-        observed = Observed(options)
-        started = observed.start(environment, signals)
+        observed = _observed(options, signals)
+        code = observed.begin()
+        started = code if code is not None else observed.start(environment, signals)
     except Exception as error:
         note("exec", error)
         child.become(options.command, environment, signals)
@@ -48,14 +53,48 @@ def execute(options: Options) -> NoReturn:
     os._exit(code)
 
 
+def _observed(options: Options, signals: child.Signals) -> Observed:
+    """The run of the command; one of several attempts, when its policy or the command line says so."""
+    named_by, workflow = _name(options)
+    path = "%s/policy/%s.json" % (_config.home(), _propagate.quoted(workflow))
+    has_policy = os.path.exists(path)
+    retry = _retry(options, path) if options.attempts or has_policy else None
+    if retry is None:
+        observed = Observed(options, named_by, workflow)
+    else:
+        from rota.exec.attempts import Retried
+
+        observed = Retried(options, named_by, workflow, retry, signals)
+    if has_policy:
+        observed.gates = _gates(observed, path, signals)
+    return observed
+
+
+@guarded
+def _gates(observed: Observed, path: str, signals: child.Signals) -> Gates | None:
+    from rota.exec.gates import gates_of
+
+    return gates_of(observed.run, path, signals, observed.owner.carrier.push)
+
+
+@guarded
+def _retry(options: Options, path: str) -> Retry | None:
+    from rota.exec.attempts import retry_of
+
+    return retry_of(options, path)
+
+
 class Observed:
     """The run of one command."""
 
-    def __init__(self, options: Options) -> None:
-        self.named_by, workflow = _name(options)
+    marked_attempt = 0  # of a command that may be tried again
+    gates: Gates | None = None  # of its policy
+
+    def __init__(self, options: Options, named_by: str, workflow: str, kind: type[Run] = Run) -> None:
+        self.named_by = named_by
         self.command = options.command
         self.owner = process(workflow)
-        self.run = Run(self.owner, workflow, "process")
+        self.run = kind(self.owner, workflow, "process")
         self.run.source = "exec"
         self.declares = any((options.schedule, options.tz, options.grace, options.max_duration))
         self.run.declared = {
@@ -68,45 +107,78 @@ class Observed:
             names.TAGS: options.tags or None,
         }
         self.run.script = _script(options.command)
+        self.tail = kept_tail(options.tail) if options.tail else None
+
+    def begin(self) -> int | None:
+        """Say that the run begins, once it may; the exit status when it may not."""
+        if self.gates is not None:
+            code = self.gates.exit_code()
+            if code is not None:
+                self.owner.end()
+                return code
         self.run.start()
-        self.tail = _tail(options.tail) if options.tail else None
+        return None
 
     def start(self, environment: child.Environment, signals: child.Signals) -> child.Child | int:
         """Start the command; the exit status when it cannot be run. Raises what is no fault of its own: it may run without us."""
         run = self.run
-        marker = part.marker(self.owner.spool.stem, part.BY_EXEC if self.declares else self.named_by)
-        context = _propagate.context(run.trace_id, run.span_id, run.run_id, run.workflow, marker)
+        context = _propagate.context(run.trace_id, run.span_id, run.run_id, run.workflow, self.marker())
         linked = {**environment, **{os.fsencode(key): os.fsencode(value) for key, value in context.items()}}
         try:
-            started = child.start(self.command, linked, signals, self.tail.redirections if self.tail else [])
+            started = self.spawn(linked, signals)
         except OSError as error:
             if error.errno in _REFUSED:
                 return self._refused(error)
             self.leave("ended", reason="unobserved")
             raise
-        _let_go(kept=(1, 2) if self.tail else ())
+        self.let_go()
         if self.tail:
             self.tail.begin()
         return started
 
+    def marker(self) -> str:
+        """What tells the command's own rota that it is part of this run."""
+        return part.marker(self.owner.spool.stem, part.BY_EXEC if self.declares else self.named_by, self.marked_attempt)
+
+    def spawn(self, environment: child.Environment, signals: child.Signals) -> child.Child:
+        """Start the command. Raises OSError."""
+        return child.start(self.command, environment, signals, self.tail.redirections if self.tail else [])
+
+    def let_go(self) -> None:
+        """Once the command has what we were given: close it."""
+        _let_go(kept=(1, 2) if self.tail else ())
+
     def follow(self, started: child.Child, environment: child.Environment) -> int:
         """Await the command's end and tell it; its exit status."""
-        wait_status, usage = started.wait(guarded(self.owner.carrier.push))
+        ended = self.await_end(started, environment)
+        self.tell(ended)
+        return ended[0]
+
+    def await_end(self, started: child.Child, environment: child.Environment, limit_seconds: float | None = None) -> Ended:
+        """Await the command's end."""
+        wait_status, usage = started.wait(guarded(self.owner.carrier.push), limit_seconds)
         number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else 0
-        exit_code = 128 + number if number else os.WEXITSTATUS(wait_status)
         if self.tail:
             _finish_tail(self.tail, environment)
-        self._tell(exit_code, number, usage)
-        return exit_code
+        return 128 + number if number else os.WEXITSTATUS(wait_status), statuses.signal_name(number), usage
 
     @guarded
-    def _tell(self, exit_code: int, number: int, usage: Any) -> None:
-        name = statuses.signal_name(number)
-        state, reason = statuses.outcome(exit_code, name)
-        self.run.record({**_resources(usage), names.PROCESS_SIGNAL: name or None})
+    def tell(self, ended: Ended) -> None:
+        """Tell the command's end as the run's."""
+        self.leave(*self.told(ended))
+
+    def told(self, ended: Ended) -> tuple[str, int, str, dict[str, object] | None]:
+        """(state, exit status, reason, error) of an end, once its facts are on the run."""
+        exit_code, signal_name, usage = ended
+        state, reason = self.outcome(exit_code, signal_name)
+        self.run.record({**_resources(usage), names.PROCESS_SIGNAL: signal_name or None})
         if self.tail:
             guarded(self.tail.say)(self.run)
-        self.leave(state, exit_code, reason, self._error(reason) if exit_code else None)
+        return state, exit_code, reason, self._error(reason) if exit_code else None
+
+    def outcome(self, exit_code: int, signal_name: str) -> tuple[str, str]:
+        """(state, reason)."""
+        return statuses.outcome(exit_code, signal_name)
 
     def _error(self, reason: str) -> dict[str, object] | None:
         """What is shown as the error, when the output is kept and the command has not told a better one itself."""
@@ -128,6 +200,8 @@ class Observed:
         """Say the run's last state, and see it out."""
         if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
             self.run.record({names.NAME_SOURCE: self.named_by})
+        if self.gates is not None:
+            self.gates.release()
         self.run.finish(state, exit_code, reason, error)
         self.owner.end()
 
@@ -173,7 +247,8 @@ def _resources(usage: Any) -> dict[str, object]:
 
 
 @guarded
-def _tail(limit: int) -> Tail:
+def kept_tail(limit: int) -> Tail:
+    """What keeps the end of the output."""
     from rota.exec.tail import Tail
 
     return Tail(limit)

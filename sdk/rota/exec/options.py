@@ -13,10 +13,13 @@ OPTIONS = (  # flag, what it takes, what it is for
     ("--grace", "DURATION", "how late it may start"),
     ("--max-duration", "DURATION", "how long it may take"),
     ("--tag", "TAG", "a tag of the run; may be repeated"),
+    ("--attempts", "N", "try so often, when its policy says nothing of retries"),
+    ("--wait", "DURATION", "how long to wait before the next attempt; 30s when left out"),
     ("--tail", "BYTES", "keep the last bytes of its output, at most 1M; the command then writes into pipes"),
 )
 SHELL_OPTION = ("-c", "LINE", "a line for /bin/sh instead of a command; must come last, what follows are its $0, $1, …")
 MAX_TAIL = 1 << 20
+MOST_ATTEMPTS = 1000  # as in rota.rules.retry
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -35,15 +38,21 @@ class Options:
         self.max_duration: str | None = None
         self.tags: list[str] = []
         self.tail = 0
+        self.attempts = 0
+        self.wait: str | None = None
         self.line: str | None = None
         self.command: list[str] = []
 
     def put(self, flag: str, text: str) -> None:
-        """Take one option. Raises WrongUsage for a flag that there is not, and for a tail that is no number of bytes."""
+        """Take one option. Raises WrongUsage for a flag that there is not, and for a value that cannot be read."""
         if flag == "--tag":
             self.tags.append(text)
         elif flag == "--tail":
             self.tail = size(text)
+        elif flag == "--attempts":
+            self.attempts = count(text)
+        elif flag == "--wait":
+            self.wait = duration(text)
         elif flag in [known[0] for known in OPTIONS]:
             setattr(self, flag[2:].replace("-", "_"), text)
         else:
@@ -81,6 +90,24 @@ def size(text: str) -> int:
     if not (digits.isascii() and digits.isdigit()) or unit is None:
         raise WrongUsage("--tail %r is no number of bytes: write it like 4096, 64k, 1M" % text)
     return min(int(digits[:12]) * unit, MAX_TAIL)
+
+
+def count(text: str) -> int:
+    """A number of attempts. Raises WrongUsage."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_ATTEMPTS):
+        raise WrongUsage("--attempts %r is no number from 1 to %d" % (text, MOST_ATTEMPTS))
+    return int(text)
+
+
+def duration(text: str) -> str:
+    """The same text. Raises WrongUsage when it is none."""
+    from rota.rules.durations import seconds
+
+    try:
+        seconds(text)
+    except ValueError as error:
+        raise WrongUsage("--wait %s" % error) from None
+    return text
 
 
 def remark(line: str) -> dict[str, str]:

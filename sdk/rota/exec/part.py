@@ -19,9 +19,11 @@ TOLD_ERROR, DECLARED = 0o100, 0o010  # marks for exec: the mode bits of its spoo
 BY_EXEC = "exec"  # in the marker: exec declares the schedule itself
 
 
-def marker(stem: str, by: str) -> str:
-    """What exec puts into ``BAGGAGE``: its spool's stem, and who named the workflow (``given``, ``script``), or ``BY_EXEC``."""
-    return "%s;by=%s" % (stem, by)
+def marker(stem: str, by: str, attempt: int = 0) -> str:
+    """What exec puts into ``BAGGAGE``: its spool's stem, who named the workflow (``given``, ``script``), or ``BY_EXEC``, and,
+    when it may try again, the number of the attempt.
+    """
+    return "%s;by=%s;attempt=%d" % (stem, by, attempt) if attempt else "%s;by=%s" % (stem, by)
 
 
 class Part(Run):
@@ -29,6 +31,7 @@ class Part(Run):
 
     exec_spool = ""  # exec's spool file
     by = ""
+    told_path = ""  # where exec looks for the error, when it may try again
 
     def declare(self, pairs: dict[str, object]) -> None:
         """One run declares once: what exec was told comes before what the code says, and exec names no source when we do."""
@@ -56,13 +59,18 @@ class Part(Run):
                 "running", {**error, names.ERROR_TYPE: error.get(names.EXCEPTION_TYPE), **self.facts}, self.owner.clock.now_ns()
             )
             mark(self.exec_spool, TOLD_ERROR)
+            if self.told_path:
+                from rota.exec import told
+
+                told.tell(self.told_path, error)
         elif self.facts:
             self.say("running", self.facts, self.owner.clock.now_ns())
 
 
 def part_of(owner: Process, name: str | None, exec_marker: str) -> Part | None:
     """The run of the ``rota exec`` with that marker, for a script that calls ``watch(name)``; None: it is another run."""
-    stem, _, by = exec_marker.partition(";by=")
+    stem, *more = exec_marker.split(";")
+    said = dict(field.partition("=")[::2] for field in more)
     run_id, workflow = _propagate.inherited_run()
     exec_pid = stem.partition("-")[0]
     if not run_id or not exec_pid.isdigit() or (name and name != workflow):
@@ -72,7 +80,9 @@ def part_of(owner: Process, name: str | None, exec_marker: str) -> Part | None:
     part = Part.joined(owner, run_id, workflow, *_propagate.inherited())
     assert isinstance(part, Part)
     part.kind, part.parent_run_id = "part", ""
-    part.exec_spool, part.by = spool_file(owner.home, stem), by
+    part.exec_spool, part.by = spool_file(owner.home, stem), said.get("by", "")
+    if said.get("attempt", "").isdigit():
+        part.attempt, part.told_path = int(said["attempt"]), told_file(owner.home, stem)
     return part
 
 
@@ -97,11 +107,24 @@ def spool_file(home: str, stem: str) -> str:
     return "%s/spool/live/%s.logs.jsonl" % (home, stem)
 
 
+def told_file(home: str, stem: str) -> str:
+    """Where a part tells that exec the error that ended an attempt. In no folder that a shipper looks into."""
+    return "%s/spool/told/%s" % (home, stem)
+
+
 def mark(path: str, bit: int) -> None:
     """Tell exec what was told. Its spool file's mode is the one thing that both can reach and nobody else reads."""
     try:
         os.chmod(path, os.stat(path).st_mode & 0o777 | bit)
     except OSError:  # another home, or another user's: then exec says its own
+        pass
+
+
+def unmark(path: str, bit: int) -> None:
+    """Forget what was told: another attempt begins."""
+    try:
+        os.chmod(path, os.stat(path).st_mode & 0o777 & ~bit)
+    except OSError:
         pass
 
 

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
-    from typing import Any, Sequence
+    from typing import Any, Callable, Iterable, Sequence
 
 FILES = {  # what is imported: our file for it, which is also its name in ROTA_INSTRUMENT
     "botocore.client": "botocore",
@@ -51,6 +51,7 @@ STUBS: dict[int, tuple[Any, Any]] = {}  # by id: what waits for a first call, an
 _CAN_HIDE = sys.version_info >= (3, 11)  # since then a bare `raise` takes the exception's own traceback
 
 _wanted: dict[str, str] = {}
+_awaited: dict[str, Callable[[ModuleType], object]] = {}  # by name: who is told once that module is imported
 _finding: set[tuple[int, str]] = set()  # (thread, module) whose spec the other finders are being asked for
 
 
@@ -64,8 +65,15 @@ def start() -> None:
         sys.meta_path.insert(0, _FINDER)
     for name in _wanted:
         module = sys.modules.get(name)
-        if module is not None and not _is_being_imported(module):
+        if module is not None and not is_being_imported(module):
             _prepare(name, module)
+
+
+def await_modules(modules: Iterable[str], then: Callable[[ModuleType], object]) -> None:
+    """Have ``then(module)`` called once one of these modules is imported, before anybody has its names. It never raises."""
+    _awaited.update(dict.fromkeys(modules, then))
+    if _awaited and _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
 
 
 def _prepare(name: str, module: ModuleType) -> None:
@@ -131,7 +139,7 @@ def _install(name: str, module: ModuleType) -> None:
         note("instrument " + name, error)
 
 
-def _is_being_imported(module: ModuleType) -> bool:
+def is_being_imported(module: ModuleType) -> bool:
     """Half a module, whose ``import`` runs in another thread or further up the stack: it is left alone."""
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
@@ -140,7 +148,7 @@ class _Finder:
     """Answers for the libraries of the table only: with the spec that the other finders give."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in _wanted:
+        if name not in _wanted and name not in _awaited:
             return None
         mark = (get_ident(), name)
         if mark in _finding:  # another finder of this kind asks all finders in its turn
@@ -186,8 +194,10 @@ def _follow(loader: Any, name: str) -> None:
             except BaseException as error:
                 hide(error)
                 raise
-            if is_it:
+            if is_it and name in _wanted:
                 _prepare(name, module)
+            if is_it and name in _awaited:
+                _awaited[name](module)
 
         own["exec_module"] = exec_module
     except Exception as error:  # a loader that cannot be told: the library goes unseen

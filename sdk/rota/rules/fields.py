@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-LATER = ("params", "trigger", "execute", "expect.rows", "expect.duration_band", "tasks.*.cache")
+LATER = ("params", "trigger", "execute", "rules", "expect.rows", "expect.duration_band", "tasks.*.cache", "tasks.*.timeout")
 KINDS = ("script", "service", "external", "manual")
 WHEN = ("cron", "every", "on_calendar", "after")  # a schedule has one of them
 UPSTREAM_STATES = ("succeeded", "failed", "ended", "any")
@@ -157,23 +157,16 @@ _OF_TASKS = (
     Field("tasks.*.on_unreachable", "unreachable", "What is said when nobody answers; go when left out."),
     Field("tasks.*.denied_value", "anything", "What a denied call returns; without it, it raises GateDenied."),
     Field("tasks.*.skipped_value", "anything", "What a skipped call returns; None when left out."),
-    Field("tasks.*.timeout", "length", "How long one call may take before it counts as failed."),
     *_retry("tasks.*.retry", "A function"),
 )
-_OF_RULES = (
-    Field("rules", "list", "What is done about a run as its facts arrive."),
-    Field("rules[].when", "text", "An expression: `task('extract').rows == 0`, `run.seconds > 3600`."),
-    Field("rules[].do", "action", "`deny('load_*')`, `cancel`, `alert('no rows')`."),
-)
-FIELDS = (*_OF_WHOLE, *_retry("retry", "A run"), *_OF_GATES, *_OF_TASKS, *_OF_RULES)
+FIELDS = (*_OF_WHOLE, *_retry("retry", "A run"), *_OF_GATES, *_OF_TASKS)
 
 # Keys that must be there, by the mapping that they are of, and how one is written.
-REQUIRED = {"schedule.after": ("workflow",), "alert.escalate[]": ("after", "to"), "gates[]": ("kind",), "rules[]": ("when", "do")}
+REQUIRED = {"schedule.after": ("workflow",), "alert.escalate[]": ("after", "to"), "gates[]": ("kind",)}
 EXAMPLES = {
     "schedule": 'schedule: {cron: "0 2 * * *"}',
     "alert.escalate": "[{after: 30m, to: oncall}]",
     "gates": "[{kind: concurrency, limit: 1}]",
     "tasks": '"load_*": {permit: true}',
-    "rules": "[{when: \"task('extract').rows == 0\", do: \"deny('load_*')\"}]",
     "retry": "{attempts: 3, wait: 30s}",
 }

@@ -196,7 +196,7 @@ def _breaker(gate: Gate, facts: Mapping[str, Any], now_ns: int) -> _Said:
     if len(failed) < gate.terms["failures"]:
         return GO, "%d of %d failures in a row" % (len(failed), gate.terms["failures"]), None
     left_seconds = cool_down - (now_ns - failed[0]) / _SECOND
-    said = "%d failures in a row" % len(failed)
+    said = "%d failure%s in a row" % (len(failed), "s" * (len(failed) > 1))
     answer = WAIT if gate.terms.get("wait_at_most") else gate.otherwise
     if left_seconds > 0:
         return answer, "%s: the breaker is open for another %s" % (said, words(left_seconds)), left_seconds

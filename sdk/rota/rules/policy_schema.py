@@ -38,7 +38,6 @@ _OF_KIND: dict[str, list[dict[str, Any]]] = {
     "size": [{"type": "string", "pattern": r"^\s*%s\s*[kKmMgGtT]?[iI]?[bB]\s*$" % _NUMBER}],
     "expected": [{"type": ["string", "number", "boolean"]}],
     "unreachable": [{"type": "string", "pattern": r"^(go|skip|deny|wait\((?=.*[1-9])%s\))$" % _SPELLED}],
-    "action": [{"type": "string", "pattern": "^\\s*%s\\s*$" % values.ACTION.pattern}],
     "anything": [{}],
 }
 

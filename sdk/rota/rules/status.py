@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_CANCELLING = ("SIGTERM", "SIGINT")
+CANCELLING = ("SIGTERM", "SIGINT")
 
 
 def outcome(exit_code: int, signal_name: str) -> tuple[str, str]:
@@ -13,8 +13,16 @@ def outcome(exit_code: int, signal_name: str) -> tuple[str, str]:
         signal_name: ``SIGKILL``, when a signal ended the process; else empty.
     """
     if signal_name:
-        return "cancelled" if signal_name in _CANCELLING else "crashed", signal_name.lower()
+        return "cancelled" if signal_name in CANCELLING else "crashed", signal_name.lower()
     return "failed" if exit_code else "succeeded", "exit"
+
+
+def state_of(reason: str | None) -> str:
+    """How an attempt ended that was tried again, as the reason tells: ``failed`` but for signals and timeouts."""
+    said = reason or ""
+    if said.endswith("timeout"):
+        return "timed_out"
+    return outcome(1, said.upper() if said.startswith("sig") else "")[0]
 
 
 def signal_name(number: int) -> str:

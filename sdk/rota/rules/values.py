@@ -17,7 +17,6 @@ LARGEST_FACTOR = 1000
 HIGHEST_PRIORITY = 100
 SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b\s*", re.IGNORECASE)
 UNREACHABLE = re.compile(r"go|skip|deny|wait\(\s*([^()]+?)\s*\)")
-ACTION = re.compile(r"""(cancel)|(deny|alert)\(\s*(?:'([^'"]+)'|"([^'"]+)")\s*\)""")
 _EXIT = re.compile(r"exit:[0-9]{1,3}(-[0-9]{1,3})?")
 _SIGNAL = re.compile(r"signal:(SIG)?[A-Z][A-Z0-9+]*")
 _ERROR = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -133,11 +132,6 @@ def _unreachable(_kind: str, value: object) -> str:
     return _duration("length", found[1]) if found[1] else ""
 
 
-def _action(_kind: str, value: object) -> str:
-    is_known = isinstance(value, str) and ACTION.fullmatch(value.strip())
-    return "" if is_known else "is none of cancel, deny('PATTERN'), alert('TEXT')"
-
-
 def _anything(_kind: str, _value: object) -> str:
     return ""
 
@@ -151,6 +145,6 @@ CHECKS: dict[str, Callable[[str, object], str]] = {
     "text": _text, "duration": _duration, "length": _duration, "count": _count, "count or false": _count, "texts": _texts,
     "windows": _windows, "failures": _failures, "factor": _number(1, LARGEST_FACTOR), "fraction": _number(0, 1),
     "amount": _number(0, LARGEST_FACTOR, is_open=True), "whole": _whole, "flag": _flag, "size": _size, "expected": _expected,
-    "unreachable": _unreachable, "action": _action, "anything": _anything,
+    "unreachable": _unreachable, "anything": _anything,
 }  # fmt: skip
 LISTS = ("texts", "windows", "failures")  # of texts, where one may stand alone

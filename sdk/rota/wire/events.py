@@ -103,10 +103,14 @@ def scope(version: str, pairs: Mapping[str, object]) -> str:
     return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, attributes(pairs))
 
 
-def log_record(at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: Mapping[str, object]) -> str:
-    """An event: a ``LogRecord`` with a name."""
-    return '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s","attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
-        at_ns, at_ns, event_name, attributes(pairs), trace_id, span_id,
+def log_record(
+    at_ns: int, event_name: str, trace_id: str, span_id: str, pairs: Mapping[str, object], body: str = ""
+) -> str:  # fmt: skip
+    """An event: a ``LogRecord`` with a name and, when there is one, a text."""
+    said = ',"body":{"stringValue":%s}' % text(short(body)) if body else ""
+    times = '"timeUnixNano":"%d","observedTimeUnixNano":"%d"' % (at_ns, at_ns)
+    return '{%s,"eventName":"%s"%s,"attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
+        times, event_name, said, attributes(pairs), trace_id, span_id,
     )  # fmt: skip
 
 
@@ -146,6 +150,11 @@ def span(
         '{"traceId":"%s","spanId":"%s","parentSpanId":"%s","name":%s,"kind":%d,"startTimeUnixNano":"%d","endTimeUnixNano":"%d"'
         ',"attributes":[%s]%s}' % (trace_id, span_id, parent_span_id, name, kind, started_ns, ended_ns, inner_attributes, tail)
     )
+
+
+def link(trace_id: str, span_id: str) -> str:
+    """The member of a span that links it to another one: to the attempt before."""
+    return ',"links":[{"traceId":"%s","spanId":"%s"}]' % (trace_id, span_id)
 
 
 def failed_tail(at_ns: int, message: str, exception: Mapping[str, object]) -> str:

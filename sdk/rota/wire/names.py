@@ -28,7 +28,8 @@ EVENT_ID = "rota.event.id"
 STATE = "rota.run.state"
 REASON = "rota.state.reason"
 RAW_STATE = "rota.state.raw"
-ATTEMPT = "rota.attempt"
+ATTEMPT = "rota.attempt"  # of a run, or of a task; 1 when left out
+RETRY_WAIT = "rota.retry.wait_seconds"  # until the next attempt begins
 SLOT = "rota.slot"  # nominal time of the slot, Unix time in ns
 SOURCE = "rota.source"
 TAGS = "rota.tags"
@@ -65,6 +66,14 @@ TASK_STATE = "rota.task.state"
 TASK_PARENT_ID = "rota.task.parent.id"  # on the start event: the span id of what the task runs in
 TASK_RESULT = "cicd.pipeline.task.run.result"
 TEST_STATUS = "test.case.result.status"  # of a task that is a test
+
+# What permission a run's tasks asked for.
+LEASE_TOKENS = "rota.lease.tokens"  # what the run was granted: "workflow etl=17", a number that only grows
+LEASE_LOST = "rota.lease.lost"  # why it could not be believed any more while the run went on
+PERMISSION_RAN = "rota.permission.ran"  # how many functions ran as tasks, by name
+PERMISSION_ASKED = "rota.permission.asked"  # how many of them asked
+PERMISSION_UNMATCHED = "rota.permission.unmatched"  # patterns of the policy that matched no function: a rename, perhaps
+PERMISSION_UNREACHED = "rota.permission.unreached"  # functions that match and could not be made to ask
 
 # Where and what.
 SERVICE_NAME = "service.name"

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from collectors import until
-from execs import environment, run_exec, start_exec, words
-from otlp_receiver import Receiver, receiver
-
-
-@contextlib.contextmanager
-def agent(home: Path, there: Receiver) -> Iterator[dict[str, str]]:
-    """An agent that ships to that receiver; gives the environment of a job on its host."""
-    env = {**environment(home, ROTA_ENDPOINT=there.url), "ROTA_AGENT": str(home.parent / "agent.sock")}
-    with subprocess.Popen([sys.executable, "-m", "rota", "agent"], env=env, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        try:
-            assert b"ready" in process.stderr.readline()
-            yield env
-        finally:
-            process.terminate()
-            process.wait(60)
+from execs import agent, environment, run_exec, start_exec, words
+from otlp_receiver import receiver
 
 
 def test_the_agent_carries_it(home: Path) -> None:

@@ -212,7 +212,7 @@ def test_the_public_names_are_these(python: str) -> None:
     done = subprocess.run(
         [python, "-c", code], env={**os.environ, "PYTHONPATH": str(SDK)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "current record run task traceparent watch\n"
+    assert done.stdout == "GateDenied current record run task traceparent watch\n"
 
 
 def test_a_long_life_is_spooled_in_bounded_files(run: Run) -> None:

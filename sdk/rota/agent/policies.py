@@ -1,0 +1,163 @@
+"""Keeps ``$ROTA_HOME/policy/`` of every home that an agent serves as the collector has it: a third thread, which only asks.
+
+The documents of those workflows whose policy asks something of a host, one file each, written beside and renamed; and the
+number under which the collector knows that set, in ``.version``. A workflow that asks no more has no file any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any, Callable, Iterable
+
+from rota import _config
+from rota._spool import FOREIGN_MARK, REFUSED_SECONDS, is_stale
+from rota.agent.backoff import Backoff
+from rota.agent.once import leave_mark
+from rota.agent.raw import opener
+from rota.agent.target import target
+from rota.control.document import path_of
+from rota.wire.names import COLLECTOR_HEADER
+
+ASK_SECONDS = 3.0  # between two looks
+FOREIGN_SECONDS = 60.0  # ... where it is no collector of ours that answers
+_TIMEOUT_SECONDS = 10.0
+_MOST_BYTES = 32 << 20
+
+
+class Keeping(threading.Thread):
+    """Asks until stopped.
+
+    Args:
+        spools: paths of those that are served; the agent may add some. A home is the directory above.
+        report: takes one line of text for people.
+        ask_seconds: how often to look.
+    """
+
+    def __init__(
+        self, spools: Iterable[str], report: Callable[[str], None], ask_seconds: float = ASK_SECONDS
+    ) -> None:  # fmt: skip
+        super().__init__(name="rota-agent-policies", daemon=True)
+        self._spools, self._report, self._ask_seconds = spools, report, ask_seconds
+        self._stopping, self._backoff = threading.Event(), Backoff()
+        self._way: Way | None = None
+
+    def run(self) -> None:
+        """Look again and again; less often while nobody answers."""
+        while not self._stopping.wait(self.look()):
+            pass
+
+    def stop(self) -> None:
+        """End soon: a request under way is not waited for."""
+        self._stopping.set()
+
+    def look(self) -> float:
+        """One look for each home; how long to wait before the next, in seconds. Never raises."""
+        try:
+            self._way = self._way or Way()
+            for spool in list(self._spools):
+                if not sync(os.path.dirname(spool), self._way):
+                    self._way = None
+                    return FOREIGN_SECONDS
+        except Exception as error:
+            self._way = None  # a certificate may have been renewed
+            if not self._backoff.failures:
+                self._report("policies are not renewed: %s" % error)
+            return max(self._ask_seconds, self._backoff.next_seconds())
+        self._backoff.reset()
+        return self._ask_seconds
+
+
+class Way:
+    """How the collector is reached, as the environment says when this is made: with TLS it costs some 40 ms to find out."""
+
+    def __init__(self) -> None:
+        self.url = _config.endpoint() + "/api/v1/policies/asking"
+        self.goal = target("logs")._replace(url=self.url)  # with the certificates that everything else goes with
+        self.opener = opener(self.goal)
+
+
+def sync(home: str, way: Way) -> bool:
+    """Bring one home up to date; False when who answers is no rota collector, or one that knows no policies.
+
+    Raises:
+        OSError, ValueError: nobody answers, what came is not understood, or the disk does not take it.
+    """
+    found = _fetch(way, version_of(home)) if way.goal.protocol != "grpc" else None
+    if found is None:
+        return False
+    if found["items"] is not None:
+        write(home, int(found["version"]), found["items"])
+    return True
+
+
+def renew(home: str, say: Callable[[str], None]) -> None:
+    """For a host without a resident agent: bring its policies up to date, once. Who could not tell them is not asked again for an
+    hour. Never raises.
+    """
+    spool = os.path.join(home, "spool")
+    try:
+        if is_stale(spool + FOREIGN_MARK, REFUSED_SECONDS) and not sync(home, Way()):
+            leave_mark(spool, FOREIGN_MARK)
+    except Exception as error:
+        say("policies are not renewed: %s" % error)
+
+
+def version_of(home: str) -> int:
+    """The number of the set that this home has; 0 without one."""
+    try:
+        with open(os.path.join(home, "policy", ".version"), encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return 0
+
+
+def write(home: str, version: int, items: dict[str, dict[str, Any]]) -> None:
+    """Make the home's set this one: the documents first, the number last. Raises OSError."""
+    folder = os.path.join(home, "policy")
+    if not items and not os.path.isdir(folder):
+        return
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    wanted = {path_of(home, workflow): document for workflow, document in items.items()}
+    for path, document in wanted.items():
+        _put(path, json.dumps(document))
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.endswith(".json") and path not in wanted:
+            os.unlink(path)
+    _put(os.path.join(folder, ".version"), str(version))
+
+
+def _put(path: str, text: str) -> None:
+    """Whole, or not at all; untouched when it says so already, since a new file would be read again by everybody."""
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+        if file.read() == text:
+            return
+    beside = "%s.%d.new" % (path, os.getpid())
+    with open(beside, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(beside, path)
+
+
+def _fetch(way: Way, known: int) -> dict[str, Any] | None:
+    url = "%s?known=%d" % (way.url, known)
+    try:
+        with way.opener.open(urllib.request.Request(url, headers=_config.headers()), timeout=_TIMEOUT_SECONDS) as answer:
+            if COLLECTOR_HEADER not in answer.headers:
+                return None
+            found = json.loads(answer.read(_MOST_BYTES))
+    except urllib.error.HTTPError as error:
+        with error:
+            if COLLECTOR_HEADER not in error.headers or error.code == 404:
+                return None
+            raise
+    if isinstance(found, dict) and isinstance(found.get("items"), (dict, type(None))):
+        return found
+    raise ValueError("%s answered what is no set of policies: %.80r" % (url, found))

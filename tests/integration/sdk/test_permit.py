@@ -1,0 +1,397 @@
+"""A task asks before it runs: what answers do to it, who answers, and what is told of that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from permissions import DENY, GO, SKIP, agent_socket, collector, write_policy
+from scripts import EXTREMES, PYTHONS, Outcome, run_script
+
+Run = Callable[..., Outcome]
+PERMIT = {"permit": True}
+BY = "rota.source"
+
+
+def decisions(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """(task, answer, who gave it), in order."""
+    return told(outcome.events)
+
+
+def told(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """The same, of events."""
+    found = [e for e in events if e["event"] == "rota.gate.decision"]
+    return [(e["cicd.pipeline.task.name"], e["rota.gate.answer"], e[BY]) for e in found]
+
+
+def results(outcome: Outcome) -> dict[str, str | None]:
+    """By task: its result, None when it simply ran."""
+    return {s["name"]: s["attributes"].get("cicd.pipeline.task.run.result") for s in outcome.spans if s["kind"] == 1}
+
+
+EVERY_KIND = """
+    import asyncio
+    import rota
+    rota.watch()
+    ran = []
+    def plain(): ran.append("plain"); return 1
+    async def coroutine(): ran.append("coroutine"); return 1
+    def generator(): ran.append("generator"); yield 1
+    async def stream(): ran.append("stream"); yield 1
+    class Loader:
+        def method(self): ran.append("method"); return 1
+        @classmethod
+        def of(cls): ran.append("of"); return 1
+        @staticmethod
+        def static(): ran.append("static"); return 1
+    async def collected(): return [item async for item in stream()]
+    def outcome(call):
+        try:
+            return call()
+        except rota.GateDenied as denied:
+            return "%s: %s" % (denied.task, denied.reason)
+    for call in (plain, Loader().method, Loader.of, Loader.static, lambda: list(generator()), lambda: asyncio.run(coroutine()),
+                 lambda: asyncio.run(collected())):
+        print(outcome(call))
+    print(ran)
+"""
+KINDS = ["plain", "Loader.method", "Loader.of", "Loader.static", "generator", "coroutine", "stream"]
+POLICY = {"collected": {}, "outcome": {}, "*": PERMIT}
+
+
+def test_what_is_permitted_runs(run: Run, home: Path) -> None:
+    """Every kind of function asks the agent before its body runs, and returns what it returns."""
+    write_policy(home, "job", POLICY)
+    with agent_socket() as agent:
+        outcome = run(EVERY_KIND, environment={"ROTA_AGENT": agent.address})
+    assert outcome.stdout.decode().split("\n")[:7] == ["1", "1", "1", "1", "[1]", "1", "[1]"], outcome.stderr.decode()
+    assert agent.tasks == KINDS
+    assert set(results(outcome).values()) == {None}
+    assert decisions(outcome) == [(name, "go", "agent") for name in KINDS]
+
+
+def test_what_is_denied_raises_and_does_not_run(run: Run, home: Path) -> None:
+    """`rota.GateDenied` tells the task and the reason; the task's span has the result skip, and no error."""
+    write_policy(home, "job", POLICY)
+    with agent_socket(lambda _: DENY) as agent:
+        outcome = run(EVERY_KIND, environment={"ROTA_AGENT": agent.address})
+    assert outcome.stdout.decode().split("\n") == [*(f"{name}: no rows" for name in KINDS), "[]", ""], outcome.stderr.decode()
+    assert {name: result for name, result in results(outcome).items() if name in KINDS} == dict.fromkeys(KINDS, "skip")
+    assert [span["name"] for span in outcome.spans if "status" in span] == ["collected"]
+
+
+@pytest.mark.parametrize(("answer", "more", "returned"), [
+    (SKIP, {}, "None"),
+    (SKIP, {"skipped_value": 7}, "7"),
+    (DENY, {"denied_value": None}, "None"),
+    (DENY, {"denied_value": {"rows": 0}}, "{'rows': 0}"),
+])  # fmt: skip
+@pytest.mark.parametrize("python", [PYTHONS[version] for version in EXTREMES], ids=EXTREMES)
+def test_a_call_that_is_not_made_returns_what_the_policy_says(run, home, python, answer, more, returned) -> None:  # type: ignore[no-untyped-def]
+    """A skipped call returns `skipped_value`, None when left out; a denied one `denied_value` where that is declared."""
+    write_policy(home, "job", {"load": {**PERMIT, **more}})
+    with agent_socket(lambda _: answer) as agent:
+        source = "import rota\nrota.watch()\ndef load(): raise SystemExit('ran')\nprint(load())\n"
+        outcome = run(source, environment={"ROTA_AGENT": agent.address})
+    assert outcome.stdout.decode() == returned + "\n"
+    assert results(outcome) == {"load": "skip"}
+
+
+def test_an_uncaught_denial_ends_the_script_as_any_exception_does(run: Run, home: Path) -> None:
+    """The run failed, with GateDenied; so did the task around it; the denied one did not fail."""
+    write_policy(home, "job", {"outer": {}, "load": PERMIT})
+    with agent_socket(lambda _: DENY) as agent:
+        source = "import rota\nrota.watch()\ndef load(): pass\ndef outer(): load()\nouter()\n"
+        outcome = run(source, environment={"ROTA_AGENT": agent.address})
+    assert outcome.code == 1
+    assert b"rota.errors.GateDenied: load may not run: no rows (deny). `rota policy show job` shows" in outcome.stderr
+    assert outcome.last["error.type"] == "rota.errors.GateDenied"
+    assert [(s["name"], "status" in s) for s in outcome.spans] == [("load", False), ("outer", True), ("job", True)]
+
+
+def test_a_question_says_who_asks(run: Run, home: Path) -> None:
+    """Workflow, run, attempt, task, host, and where the host's policies are; no ticket the first time, and no wait."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket() as agent:
+        source = "import rota\nrun = rota.watch()\ndef load(): pass\nload()\nprint(run.run_id)\n"
+        outcome = run(source, environment={"ROTA_AGENT": agent.address})
+    (question,) = agent.questions
+    assert question.pop("host")
+    assert question.pop("run_id") == outcome.stdout.decode().strip()
+    assert question == {
+        "permit": 1, "home": str(home), "workflow": "job", "attempt": 1, "task": "load",
+        "slot_at": None, "priority": 0, "ticket": None, "wait_seconds": 0, "local": [], "facts": {},
+    }  # fmt: skip
+
+
+def test_facts_of_tasks_that_ended_go_with_the_question_when_there_are_rules(run: Run, home: Path) -> None:
+    """What `extract` recorded is known when `load` asks, as it leaves the host with its span: without secrets."""
+    write_policy(
+        home, "job", {"extract": {}, "load": PERMIT}, rules=[{"when": "task('extract').rows == 0", "do": "deny('load')"}]
+    )
+    with agent_socket() as agent:
+        run("""
+            import rota
+            rota.watch()
+            def extract(): rota.record(rows=0, password='x', odd=object())
+            def load(): pass
+            extract()
+            load()
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert [question["facts"] for question in agent.questions] == [
+        {"tasks": {"extract": {"rows": 0, "password": "[redacted]", "odd": "<builtins.object>"}}}
+    ]
+
+
+def test_who_waits_keeps_its_ticket_until_there_is_an_answer(run: Run, home: Path) -> None:
+    """`wait` is asked again with the ticket; only a changed answer is told again; the coroutine's loop goes on meanwhile."""
+    write_policy(home, "job", {"load": PERMIT, "slow": PERMIT})
+    asked: dict[str, int] = {}
+
+    def answer(question: dict[str, Any]) -> dict[str, Any]:
+        asked[question["task"]] = asked.get(question["task"], 0) + 1
+        if asked[question["task"]] == 3:
+            return GO
+        return {"answer": "wait", "reason": "full", "by": "agent", "ticket": "t-" + question["task"], "look_again_seconds": 0.05}
+
+    with agent_socket(answer) as agent:
+        outcome = run("""
+            import asyncio
+            import rota
+            rota.watch()
+            def load(): return 1
+            async def slow(): return 2
+            assert load() == 1
+            async def main():
+                turns, other = 0, asyncio.ensure_future(slow())
+                while not other.done():
+                    turns += 1
+                    await asyncio.sleep(0.001)
+                assert await other == 2 and turns > 10, turns
+            asyncio.run(main())
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    tickets = [(question["ticket"], question["wait_seconds"]) for question in agent.questions]
+    assert tickets == [(None, 0), ("t-load", 20), ("t-load", 20), (None, 0), ("t-slow", 20), ("t-slow", 20)]
+    assert decisions(outcome) == [(task, said, "agent") for task in ("load", "slow") for said in ("wait", "go")]
+
+
+@pytest.mark.parametrize(("chosen", "ran"), [("go", True), ("skip", False), ("deny", False), ("wait(1ms)", False)])
+def test_when_nobody_answers_the_policy_has_said_what_then(run: Run, home: Path, chosen: str, ran: bool) -> None:
+    """`on_unreachable` decides; the blind decision is an event of the run."""
+    write_policy(home, "job", {"load": {**PERMIT, "on_unreachable": chosen, "denied_value": None}})
+    outcome = run("import rota\nrota.watch()\ndef load(): print('ran')\nload()\n")
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert outcome.stdout == (b"ran\n" if ran else b"")
+    answers = {"wait(1ms)": ["wait", "deny"]}.get(chosen, [chosen])
+    assert decisions(outcome) == [("load", answer, "sdk") for answer in answers]
+
+
+def test_without_an_agent_the_collector_is_asked(run: Run, home: Path) -> None:
+    """Over one kept connection, each question with a key of its own; what its gates say it has written down itself."""
+    write_policy(home, "job", {"load": PERMIT, "slow": PERMIT})
+    with collector(lambda question: {"answer": "go", "kind": "rule" if question["task"] == "slow" else None}) as server:
+        outcome = run("""
+            import asyncio
+            import rota
+            rota.watch()
+            def load(): return 1
+            async def slow(): return 2
+            assert [load(), load(), asyncio.run(slow())] == [1, 1, 2]
+        """, environment={"ROTA_ENDPOINT": server.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert server.tasks == ["load", "load", "slow"]
+    assert len(set(server.keys)) == 3
+    assert "home" not in server.questions[0]
+    assert told(server.events) == [("load", "go", "collector")]
+
+
+@pytest.mark.parametrize(
+    "said", [{"answer": "perhaps"}, {"answer": None, "reason": "the collector is away"}, {}, {"reason": "x"}]
+)
+def test_an_answer_that_is_none_is_as_if_nobody_answered(home: Path, said: dict[str, Any]) -> None:
+    """Only go, wait, skip and deny count."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket(lambda _: said) as agent:
+        source = "import rota\nrota.watch()\ndef load(): print('ran')\nload()\n"
+        outcome = run_script(source, home, environment={"ROTA_AGENT": agent.address})
+    assert (outcome.stdout, decisions(outcome)) == (b"ran\n", [("load", "go", "sdk")])
+
+
+def test_an_agent_that_says_nothing_is_waited_for_once(home: Path) -> None:
+    """A thousand calls do not wait a thousand times for nobody."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket(lambda _: None) as agent:
+        source = "import rota\nrota.watch()\ndef load(): pass\nfor _ in range(1000): load()\n"
+        outcome = run_script(source, home, environment={"ROTA_AGENT": agent.address})
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert agent.tasks == ["load"]
+    assert decisions(outcome) == [("load", "go", "sdk")]
+
+
+def test_an_agent_that_says_nothing_holds_a_coroutine_no_longer_than_others(run: Run, home: Path) -> None:
+    """It is as if nobody answered, and the loop has gone on meanwhile."""
+    write_policy(home, "job", {"slow": PERMIT})
+    with agent_socket(lambda _: None) as agent:
+        outcome = run("""
+            import asyncio
+            import rota
+            rota.watch()
+            async def slow(): return 1
+            async def main():
+                other = asyncio.ensure_future(slow())
+                await asyncio.sleep(0)
+                assert not other.done()
+                assert await other == await slow() == 1
+            asyncio.run(main())
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert (agent.tasks, decisions(outcome)) == (["slow"], [("slow", "go", "sdk")])
+
+
+def test_threads_and_forked_children_ask_for_themselves(run: Run, home: Path) -> None:
+    """Each thread has a connection while it asks, and a child makes its own: no answer goes to another."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket(lambda question: {**GO, "reason": question["task"]}) as agent:
+        outcome = run("""
+            import os, threading
+            import rota
+            rota.watch()
+            def load(n): return n
+            got = []
+            threads = [threading.Thread(target=lambda n=n: got.extend(load(n) for _ in range(50))) for n in range(4)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            assert sorted(got) == sorted(list(range(4)) * 50)
+            child = os.fork()
+            if child == 0:
+                os._exit(load(7))
+            assert load(1) == 1 and os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 7
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert agent.tasks == ["load"] * 202
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_functions_ask_in_worker_processes_too(run: Run, home: Path, method: str) -> None:
+    """A pool of multiprocessing finds the function by its name, and a denial comes back to who waits for the result."""
+    write_policy(home, "job", {"load": PERMIT, "refused": PERMIT})
+    with agent_socket(lambda question: DENY if question["task"] == "refused" else GO) as agent:
+        outcome = run("""
+            import multiprocessing
+            import rota
+            rota.watch()
+            def load(n): return n + 1
+            def refused(n): return n
+            if __name__ == "__main__":
+                with multiprocessing.get_context("%s").Pool(1) as pool:
+                    assert pool.map(load, [1, 2]) == [2, 3]
+                    try:
+                        pool.map(refused, [1])
+                    except rota.GateDenied as denied:
+                        print(denied.reason)
+        """ % method, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert (outcome.code, outcome.stdout) == (0, b"no rows\n"), outcome.stderr.decode()
+    assert sorted(agent.tasks) == ["load", "load", "refused"]
+
+
+def test_a_program_that_closes_all_descriptors_asks_over_a_new_connection(run: Run, home: Path) -> None:
+    """The number may be a file of its own by then: nothing of ours is written there."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket() as agent:
+        outcome = run("""
+            import os
+            import rota
+            rota.watch()
+            def load(): return 1
+            load()
+            os.closerange(3, 64)
+            mine = [open(str(n), "w+") for n in range(8)]
+            assert load() == 1
+            for file in mine:
+                assert os.fstat(file.fileno()).st_size == 0
+        """, environment={"ROTA_AGENT": agent.address}, )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert agent.tasks == ["load", "load"]
+
+
+def test_connections_are_closed_before_anybody_warns_of_them(run: Run, home: Path) -> None:
+    """A script in development mode prints nothing of ours, whoever answered."""
+    write_policy(home, "job", {"load": PERMIT})
+    source = "import rota\nrota.watch()\ndef load(): pass\nload()\n"
+    with agent_socket() as agent:
+        asked_agent = run(source, flags=("-X", "dev"), environment={"ROTA_AGENT": agent.address})
+    with collector() as server:
+        asked_collector = run(source, flags=("-X", "dev"), environment={"ROTA_ENDPOINT": server.address})
+    assert asked_agent.stderr + asked_collector.stderr == b""
+    assert agent.tasks == server.tasks == ["load"]
+
+
+def test_tasks_of_another_run_do_not_ask(run: Run, home: Path) -> None:
+    """The policy is of the workflow that the process is a run of; what `rota.run` begins inside is another one."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket() as agent:
+        outcome = run("""
+            import rota
+            rota.watch()
+            def load(): return 1
+            with rota.run("inner"):
+                load()
+                with rota.task("load"): pass
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert agent.tasks == []
+    assert outcome.last["rota.permission.ran"] == 0
+
+
+def test_a_block_asks_too(run: Run, home: Path) -> None:
+    """`with rota.task(…)` and `async with`: it cannot be left out, so that a skip raises as a denial does."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket(lambda _: SKIP) as agent:
+        outcome = run("""
+            import asyncio
+            import rota
+            rota.watch()
+            async def slow():
+                async with rota.task("load"): print("ran")
+            for block in (lambda: rota.task("load").__enter__(), lambda: asyncio.run(slow())):
+                try:
+                    block()
+                except rota.GateDenied as denied:
+                    assert denied.answer == "skip"
+                else:
+                    raise SystemExit("it was let in")
+            with rota.task("free"): pass
+            assert rota.current() is rota.watch()
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.code == 0, outcome.stderr.decode()
+    assert agent.tasks == ["load", "load"]
+    assert [(s["name"], s["attributes"].get("cicd.pipeline.task.run.result")) for s in outcome.spans if s["kind"] == 1] == [
+        ("load", "skip"), ("load", "skip"), ("free", None),
+    ]  # fmt: skip
+
+
+def test_a_denial_travels_out_of_a_worker_process(home: Path) -> None:
+    """It can be pickled: a pool hands it to whoever waits for the result."""
+    import pickle
+
+    from rota.errors import GateDenied
+
+    denied = GateDenied("load", "job", "deny", "no rows")
+    again = pickle.loads(pickle.dumps(denied))
+    assert (str(again), again.task, again.answer, again.reason) == (str(denied), "load", "deny", "no rows")
+
+
+@pytest.mark.parametrize("gates", [[], [{"gate": 0, "answer": "deny"}]], ids=["alone", "with gates"])
+def test_a_decision_tells_the_facts_that_it_rested_on(home: Path, gates: list[dict[str, Any]]) -> None:
+    """The event's text is JSON: what each gate said, or of which facts the answer was given."""
+    write_policy(home, "job", {"load": PERMIT})
+    with agent_socket(lambda _: {**DENY, "gates": gates}) as agent:
+        source = "import rota\nrota.watch()\ndef load(): pass\nload()\n"
+        outcome = run_script(source, home, environment={"ROTA_AGENT": agent.address})
+    (told,) = [e for e in outcome.events if e["event"] == "rota.gate.decision"]
+    alone = {"gate": None, "kind": None, "answer": "deny", "reason": "no rows", "facts": {"tasks": {}}}
+    assert json.loads(told["body"]) == (gates or [alone])
+    assert told["rota.state.reason"] == "no rows"
