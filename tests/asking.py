@@ -38,6 +38,9 @@ class Telemetry:
     def run_tasks(self, run_id):
         return self.tasks.get(run_id, [])
 
+    def run_attempts(self, run_id):
+        return []
+
     def run_spans(self, run_id):
         return []
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import termios
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +20,7 @@ from otlp_receiver import Receiver
 from scripts import SDK, Outcome, read_back
 
 ROTA_SH = SDK / "rota-sh"
+WITHOUT_SENDERS = "import _signal, sys; del _signal.sigtimedwait; from rota.cli import main; main(['exec', *sys.argv[1:]])"
 COUNTED = "n=$(cat {0} 2>/dev/null || echo 0); n=$((n+1)); echo $n >{0}; "
 
 
@@ -86,6 +90,11 @@ def told(outcome: Outcome) -> list[tuple[str, int]]:
     return [(event["rota.run.state"], event["rota.attempt"]) for event in mine]
 
 
+def waits(outcome: Outcome) -> list[dict[str, Any]]:
+    """The run events by which attempts end that are followed by another one."""
+    return [event for event in outcome.events if event.get("rota.run.state") == "retry_wait"]
+
+
 @contextlib.contextmanager
 def agent(home: Path, there: Receiver) -> Iterator[dict[str, str]]:
     """An agent that ships to that receiver; gives the environment of a job on its host."""
@@ -98,3 +107,36 @@ def agent(home: Path, there: Receiver) -> Iterator[dict[str, str]]:
         finally:
             process.terminate()
             process.wait(60)
+
+
+class Terminal:
+    """An interactive shell with job control on a terminal of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            env = environment(home, PS1="$ ", HISTFILE="", INPUTRC="/dev/null", TERM="dumb")
+            os.execve("/bin/bash", ["bash", "--norc", "--noprofile", "-i"], env)
+        self.screen = ""
+        settings = termios.tcgetattr(self.master)
+        settings[3] &= ~termios.ECHO
+        termios.tcsetattr(self.master, termios.TCSANOW, settings)
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def shows(self, text: str) -> Callable[[], bool]:
+        def look() -> bool:
+            os.set_blocking(self.master, False)
+            try:
+                self.screen += os.read(self.master, 100_000).decode(errors="replace")
+            except (BlockingIOError, OSError):
+                pass
+            return text in self.screen
+
+        return look
+
+    def close(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.close(self.master)
+        os.waitpid(self.pid, 0)

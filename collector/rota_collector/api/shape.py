@@ -69,13 +69,13 @@ def run_detail(run: Run, attempts: list[Attempt], tasks: list[dict[str, Any]]) -
 
 
 def has_attempts(run: Run) -> bool:
-    """Whether there is more to tell of its attempts than the run itself tells."""
-    return run.attempt > 1 or run.state == "retry_wait"
+    """Whether there may be more to tell of its attempts than the run itself tells: it may have ended between two of them."""
+    return run.attempt > 1 or run.state in ("retry_wait", "crashed", "cancelled", "timed_out")
 
 
 def attempt_items(run: Run, told: list[Attempt]) -> list[dict[str, Any]]:
     """The attempts of a run. Of one attempt, the run itself tells all."""
-    if not has_attempts(run):
+    if not has_attempts(run) or not told:
         item = run_item(run)
         return [{key: item[key] for key in ("attempt", "state", "reason", *_OF_ATTEMPTS)}]
     return [_attempt_item(each, is_last=each is told[-1]) for each in told]

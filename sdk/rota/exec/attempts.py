@@ -58,6 +58,7 @@ class RetriedRun(Run):
         }
         pairs[names.ERROR_TYPE] = (error or {}).get(names.EXCEPTION_TYPE)
         self.say("retry_wait", pairs, ended_ns)
+        self.facts = {}
 
     def begin_attempt(self) -> None:
         """Say that the next attempt runs."""
@@ -65,13 +66,18 @@ class RetriedRun(Run):
         self.attempt += 1
         self.span_id = self.owner.ids.span_id()
         self.started_ns = self.owner.clock.now_ns()
-        self.facts = {}
         self.say("running", {}, self.started_ns)
 
     def cancel(self, exit_code: int, signal_name: str) -> None:
         """Say that there will be no other attempt, because of a signal."""
-        more = {names.REASON: signal_name.lower(), names.PROCESS_EXIT_CODE: exit_code, names.PROCESS_SIGNAL: signal_name}
-        self.say("cancelled", more, self.owner.clock.now_ns())
+        pairs = {
+            names.REASON: signal_name.lower(),
+            names.PROCESS_EXIT_CODE: exit_code,
+            names.PROCESS_SIGNAL: signal_name,
+            names.RUN_STARTED: self.started_ns,
+            **self.facts,
+        }
+        self.say("cancelled", pairs, self.owner.clock.now_ns())
         self.is_over = True
 
 
@@ -160,6 +166,8 @@ class Retried(Observed):
 
     @guarded
     def _cancel(self, number: int) -> None:
+        self.release()
+        self.declare_name()
         self.run.cancel(128 + number, statuses.signal_name(number))
         self.owner.end()
 

@@ -193,15 +193,23 @@ class Observed:
         self.leave("failed", code, "exit", {names.EXCEPTION_TYPE: type(error).__name__, names.EXCEPTION_MESSAGE: text})
         return code
 
+    def declare_name(self) -> None:
+        """Tell with the last state who named the workflow, unless somebody has declared more."""
+        if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
+            self.run.record({names.NAME_SOURCE: self.named_by})
+
+    def release(self) -> None:
+        """Give back what the gates granted."""
+        if self.gates is not None:
+            self.gates.release()
+
     @guarded
     def leave(
         self, state: str, exit_code: int | None = None, reason: str | None = None, error: dict[str, object] | None = None
     ) -> None:
         """Say the run's last state, and see it out."""
-        if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
-            self.run.record({names.NAME_SOURCE: self.named_by})
-        if self.gates is not None:
-            self.gates.release()
+        self.declare_name()
+        self.release()
         self.run.finish(state, exit_code, reason, error)
         self.owner.end()
 

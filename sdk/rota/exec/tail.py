@@ -54,6 +54,8 @@ class Stream:
             note("tail", error)
             while self._copy():
                 pass
+            return
+        os.close(self.source)  # another attempt may follow, whose pipes are others
 
     def text(self) -> str:
         """What was kept, without secrets, and how much went before it."""
@@ -143,6 +145,7 @@ class Tail:
         os.close(self._stopper)
         for stream in self._streams:
             stream.finish(environment)
+        os.close(self._stop)
 
     def say(self, run: Run) -> None:
         """Append what was kept, one ``rota.output`` record a stream."""

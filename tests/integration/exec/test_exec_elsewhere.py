@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from collectors import until
-from execs import environment, run_exec, words
+from execs import WITHOUT_SENDERS, environment, run_exec, words
 from scripts import Outcome, read_back
 
-WITHOUT_SENDERS = "import _signal, sys; del _signal.sigtimedwait; from rota.cli import main; main(['exec', *sys.argv[1:]])"
 TRAPS = 'trap "echo got; exit 7" TERM; echo ready; while :; do sleep 0.02; done'
 
 

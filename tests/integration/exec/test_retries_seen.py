@@ -75,15 +75,21 @@ def test_told_to_nobody(home: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux: no pidfd, no witness")
-def test_the_agent_and_all_attempts(home: Path, tmp_path: Path) -> None:
-    """With an agent every attempt arrives, each word once, and the agent adds none of its own."""
-    ask(home, {"attempts": 3, "wait": "10ms"})
+@pytest.mark.parametrize(
+    ("line", "code", "last"),
+    [("exit $n", 3, "failed"), ("kill -KILL $$", 137, "crashed"), ("trap 'exit 0' TERM; sleep 60 & wait", 124, "timed_out")],
+    ids=["exit", "killed", "timeout"],
+)
+def test_the_agent_and_all_attempts(home: Path, tmp_path: Path, line: str, code: int, last: str) -> None:
+    """With an agent every attempt arrives, each word once; the agent, which saw the same exit status, adds none."""
+    ask(home, {"attempts": 3, "wait": "10ms", "attempt_timeout": "300ms"})
     with receiver() as there, agent(home, there) as env:
-        assert run_exec("--name", "etl", *counting(tmp_path, "exit $n"), home=home, env=env).code == 3
+        command = counting(tmp_path, line)
+        assert run_exec("--name", "etl", *command, home=home, env=env, start_new_session=True).code == code
         until(lambda: not list((home / "spool" / "live").glob("*.jsonl")), "the spool to be empty")
-        until(lambda: len(there.states()) == 6, "every word")
+        until(lambda: len(there.states()) >= 6, "every word")
     assert [(state["rota.run.state"], state["rota.attempt"]) for state in there.states()] == [
-        ("running", 1), ("retry_wait", 1), ("running", 2), ("retry_wait", 2), ("running", 3), ("failed", 3),
+        ("running", 1), ("retry_wait", 1), ("running", 2), ("retry_wait", 2), ("running", 3), (last, 3),
     ]  # fmt: skip
 
 
@@ -176,7 +182,7 @@ def test_a_run_that_waits(collector: CollectorProcess, home: Path) -> None:
     subprocess.run([sys.executable, "-m", "rota", "agent", "--once"], env=env, check=True, timeout=60)
     until(lambda: [run["state"] for run in collector.all_runs()] == ["crashed"], "the end")
     found = collector.item(f"/runs/{run['id']}")
-    assert (found["reason"], [each["state"] for each in found["attempts"]]) == ("vanished", ["crashed"])
+    assert (found["reason"], [each["state"] for each in found["attempts"]]) == ("vanished", ["failed"])
 
 
 def test_rota_show(collector: CollectorProcess, home: Path, tmp_path: Path) -> None:

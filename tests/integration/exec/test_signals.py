@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import pty
 import shlex
 import signal
 import subprocess
 import sys
-import termios
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from collectors import until
-from execs import ended, environment, start_exec, words
+from execs import Terminal, ended, start_exec, words
 from scripts import Outcome, read_back
 
 COUNT = """
@@ -130,39 +127,6 @@ def test_a_killed_rota_exec(home: Path, tmp_path: Path) -> None:
     until(lambda: not Path(f"/proc/{child}").exists(), "the command to end by itself")
     outcome = read_back(Outcome(0, b"", b"", home))
     assert outcome.states() == ["running"]
-
-
-class Terminal:
-    """An interactive shell with job control on a terminal of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            env = environment(home, PS1="$ ", HISTFILE="", INPUTRC="/dev/null", TERM="dumb")
-            os.execve("/bin/bash", ["bash", "--norc", "--noprofile", "-i"], env)
-        self.screen = ""
-        settings = termios.tcgetattr(self.master)
-        settings[3] &= ~termios.ECHO
-        termios.tcsetattr(self.master, termios.TCSANOW, settings)
-
-    def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def shows(self, text: str) -> Callable[[], bool]:
-        def look() -> bool:
-            os.set_blocking(self.master, False)
-            try:
-                self.screen += os.read(self.master, 100_000).decode(errors="replace")
-            except (BlockingIOError, OSError):
-                pass
-            return text in self.screen
-
-        return look
-
-    def close(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.close(self.master)
-        os.waitpid(self.pid, 0)
 
 
 def children(pid: int) -> list[int]:

@@ -140,7 +140,7 @@ def test_facts_of_tasks_that_ended_go_with_the_question_when_there_are_rules(run
             extract()
             load()
         """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
-    assert [question["facts"] for question in agent.questions] == [
+    assert [question["facts"] for question in agent.questions if question["task"]] == [
         {"tasks": {"extract": {"rows": 0, "password": "[redacted]", "odd": "<builtins.object>"}}}
     ]
 
@@ -344,6 +344,30 @@ def test_tasks_of_another_run_do_not_ask(run: Run, home: Path) -> None:
     assert outcome.code == 0, outcome.stderr.decode()
     assert agent.tasks == []
     assert outcome.last["rota.permission.ran"] == 0
+
+
+def test_a_function_that_nobody_touched_is_tried_again_and_asks_each_time(run: Run, home: Path) -> None:
+    """The third attempt is denied: that is no failure, and not tried again."""
+    write_policy(home, "job", {"load": {**PERMIT, "retry": {"attempts": 5, "wait": "1ms"}}})
+    asked: list[int] = []
+
+    def answer(_: dict[str, Any]) -> dict[str, Any]:
+        asked.append(1)
+        return DENY if len(asked) == 3 else GO
+
+    with agent_socket(answer) as agent:
+        outcome = run("""
+            import rota
+            rota.watch()
+            def load(): raise ValueError("x")
+            try:
+                load()
+            except rota.GateDenied as denied:
+                print(denied.reason)
+        """, environment={"ROTA_AGENT": agent.address})  # fmt: skip
+    assert outcome.stdout == b"no rows\n", outcome.stderr.decode()
+    spans = [span for span in outcome.spans if span["kind"] == 1]
+    assert [("status" in span, span["attributes"].get("rota.attempt")) for span in spans] == [(True, 1), (True, 2), (False, 3)]
 
 
 def test_a_block_asks_too(run: Run, home: Path) -> None:

@@ -317,3 +317,45 @@ except KeyboardInterrupt:
     assert outcome.stdout == b"interrupted\n"
     (span,) = spans_of(outcome, "load")
     assert span["attributes"]["rota.attempt"] == 1
+
+
+def test_functions_that_nobody_touched(home: Path, run: Run) -> None:
+    """A plain function of the script that a pattern names is tried again, whether it comes before `watch()` or after it."""
+    ask_of_tasks(home, {"load_*": {"retry": {"attempts": 3, "wait": 0}}})
+    outcome = run("""
+import rota
+calls = []
+def load_early():
+    calls.append("early")
+    raise ValueError
+rota.watch("etl")
+def load_late():
+    calls.append("late")
+    raise ValueError
+for function in (load_early, load_late):
+    try:
+        function()
+    except ValueError:
+        pass
+print(*calls)
+""")
+    assert outcome.stdout == b"early early early late late late\n"
+    assert [span["attributes"]["rota.attempt"] for span in spans_of(outcome, "load_late")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("answer", "times"), [("go", 3), ("deny", 0)])
+def test_permission_and_retries(home: Path, run: Run, answer: str, times: int) -> None:
+    """Each attempt asks for permission; a denial is no failure, and is not tried again."""
+    ask_of_tasks(home, {"load": {"permit": True, "on_unreachable": answer, "retry": {"attempts": 3, "wait": 0}}})
+    outcome = run(HEAD + """
+@rota.task
+def load():
+    calls.append(1)
+    raise ValueError
+try:
+    load()
+except (ValueError, rota.GateDenied):
+    print(len(calls))
+""")  # fmt: skip
+    assert outcome.stdout == b"%d\n" % times
+    assert len(spans_of(outcome, "load")) == max(times, 1)

@@ -68,7 +68,9 @@ def test_a_run_has_the_fields_that_others_rely_on(stores, ask):
         "trace_id": RUN.replace("-", ""), "parent_run_id": None, "tags": ["nightly"],
     }  # fmt: skip
     detail = ask("GET", f"/api/v1/runs/{RUN}").json()
-    assert detail == {**item, "error_stack": "where", "tasks": [TASK]}
+    attempt = {key: item[key] for key in ("attempt", "state", "reason", "exit_code", "error_type", "error_message")}
+    attempt |= {key: item[key] for key in ("started_at", "ended_at", "duration_seconds")}
+    assert detail == {**item, "error_stack": "where", "attempts": [attempt], "tasks": [TASK]}
 
 
 def test_a_task_that_never_ended_in_a_run_that_did_is_not_running(stores, ask, monkeypatch):
