@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from rota_collector.api.parameters import Acting
+from rota_collector.api.parameters import Acting, Time
 
 MOST_WAIT_SECONDS = 30.0
 Name = Annotated[str, Field(min_length=1, max_length=500)]
@@ -30,13 +30,17 @@ class Question(BaseModel):
 
     workflow: Name
     run_id: Name
-    attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    attempt: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     task: Name | None = Field(default=None, description="null: the run itself asks")
     host: Name | None = None
-    slot_at: AwareDatetime | None = Field(default=None, description="nominal time of the slot that it fills")
-    priority: Annotated[int, Field(ge=0, le=100, description="where its policy has none; a higher one comes first")] = 0
+    slot_at: Time | None = Field(default=None, description="nominal time of the slot that it fills")
+    priority: Annotated[
+        int, Field(ge=0, le=100, strict=True, description="where its policy has none; a higher one comes first")
+    ] = 0
     ticket: Name | None = Field(default=None, description="of the answer before, to keep the place in the line")
-    wait_seconds: Annotated[float, Field(ge=0, le=MOST_WAIT_SECONDS, description="how long to hold the question open")] = 0.0
+    wait_seconds: Annotated[
+        float, Field(ge=0, le=MOST_WAIT_SECONDS, strict=True, description="how long to hold the question open")
+    ] = 0.0
     local: Annotated[list[Local], Field(max_length=1000)] = []
     facts: dict[str, Any] = Field(default={}, description="of the run so far")
 
@@ -68,7 +72,7 @@ class Token(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    token: Annotated[int, Field(ge=0, lt=2**63)]
+    token: Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
 class Lease(Granted):
@@ -95,7 +99,7 @@ class Pool(BaseModel):
 class PoolLimit(Acting):
     """How much there is of a pool; null: what the policies say."""
 
-    limit: Annotated[int | None, Field(ge=1, le=1_000_000)]
+    limit: Annotated[int | None, Field(ge=1, le=1_000_000, strict=True)]
 
 
 class Asking(BaseModel):

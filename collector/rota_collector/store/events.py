@@ -97,7 +97,7 @@ def of_decision(question: Question, ticket: str, decision: Decision, answers: Se
         names.GATE_KIND: decision.kind,
     }
     pairs.update((key, value) for key, value in more.items() if value is not None)
-    return events.log_event(at_ns, names.DECISION_EVENT, _told(answers), pairs)
+    return events.log_record(at_ns, names.DECISION_EVENT, _NO_TRACE, _NO_SPAN, pairs, _told(answers))
 
 
 def _told(answers: Sequence[Answer]) -> str:

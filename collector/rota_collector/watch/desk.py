@@ -184,7 +184,7 @@ class Desk:
     def _know_terms(self, waiter: Waiter, terms: judging.Terms) -> None:
         if terms.priority != waiter.terms.priority:
             self._room.lines.leave(waiter)  # its place is another one
-        waiter.terms = terms
+        waiter.know(terms)
         if terms.longest_seconds is not None:
             self._room.looks.set(f"ticket {waiter.ticket}", waiter.asked_ns + round(terms.longest_seconds * 1e9))
 

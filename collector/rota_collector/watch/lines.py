@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rota.rules.gates import Decision
 from rota_collector.domain.admission import Claim, Place, Question
 from rota_collector.store.questions import Permission
-from rota_collector.watch.judging import NO_TERMS
+from rota_collector.watch.judging import NO_TERMS, Terms
 
 
 class Ask(NamedTuple):
@@ -30,11 +30,12 @@ class Waiter:
     """One question that has no final answer. It is held while a request for it is open; in between it keeps its place."""
 
     def __init__(self, ask: Ask, asked_ns: int, answered: str) -> None:
-        self.ask, self.asked_ns, self.terms = ask, asked_ns, NO_TERMS
+        self.ask, self.asked_ns = ask, asked_ns
         self.answered = answered  # the last answer that was written down; empty: none was
         self.decision: Decision | None = None  # of the last look
         self.scopes: tuple[str, ...] = ()  # in whose lines it stands
         self.stuck_ns: int | None = None
+        self.know(NO_TERMS)
 
     @property
     def ticket(self) -> str:
@@ -61,10 +62,10 @@ class Waiter:
         """As the line sees it."""
         return Claim(self.ticket, self.scopes, self.terms.priority, self.asked_ns, self.stuck_ns)
 
-    @property
-    def place(self) -> Place:
-        """Where it stands."""
-        return self.claim.place
+    def know(self, terms: Terms) -> None:
+        """This is what the policy asks of it now; ``place`` is where it stands by that."""
+        self.terms = terms
+        self.place: Place = self.claim.place
 
 
 class Lines:

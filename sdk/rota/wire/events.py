@@ -114,17 +114,6 @@ def log_record(
     )  # fmt: skip
 
 
-def log_event(at_ns: int, event_name: str, body: str, pairs: Mapping[str, object]) -> str:
-    """An event with a text, of no span."""
-    return '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s","body":{"stringValue":%s},"attributes":[%s]}' % (
-        at_ns,
-        at_ns,
-        event_name,
-        text(short(body)),
-        attributes(pairs),
-    )
-
-
 def severity(level: int) -> int:
     """OpenTelemetry's SeverityNumber of one of ``logging``'s levels: 9 for INFO (20), 13 for WARNING (30)."""
     return 1 + 4 * min(5, max(0, level // 10))

@@ -84,7 +84,7 @@ def test_times_are_taken_as_iso_8601_writes_them(api, text):
 def test_a_duration_is_a_number_wherever_a_body_has_one(api):
     """A text or a truth is none."""
     found = list(places(api("GET", "/api/v1/openapi.json").json(), "body", "number"))
-    assert {each.name for each in found} == {"seconds", "overlap_seconds"}
+    assert {each.name for each in found} == {"seconds", "overlap_seconds", "wait_seconds"}
     for place in found:
         assert [asked(api, place, value).status_code for value in ("60", True)] == [422, 422], place
     assert api("POST", "/api/v1/maintenance", json={"seconds": 60}).status_code == 200

@@ -115,7 +115,7 @@ def test_nonsense_by_the_same_name_hides_nothing(store: Telemetry) -> None:
     """Anybody may send a record of that name; what is no number in it is NULL, and the other rows are there."""
     tell(store, ours.of_slot("w", "", Slot(T0, T0, T0, 1, "missed", None, None, None, 1), T0))
     pairs = {names.WORKFLOW: "x", names.SLOT: "soon", names.POLICY_VERSION: 2**62, names.INCIDENT_ID: "no uuid"}
-    no_json = events.log_event(T0, names.DECISION_EVENT, "go!", {names.GATE_NUMBER: "one"})
+    no_json = events.log_record(T0, names.DECISION_EVENT, "", "", {names.GATE_NUMBER: "one"}, "go!")
     tell(store, no_json, *(events.log_record(T0, name, "", "", pairs) for name in (names.SLOT_EVENT, names.INCIDENT_EVENT)))
     found = rows(store, "SELECT workflow, due_at, policy_version FROM slot_events ORDER BY workflow")
     assert [(row["workflow"], row["due_at"], row["policy_version"]) for row in found] == [("w", AT, 1), ("x", None, None)]

@@ -55,6 +55,8 @@ TABLE = """
     named  read    GET /incidents/{incident_id}
     named  read    GET /incidents/{incident_id}/history
     listed read    GET /maintenance
+    named  read    GET /advice/{name}
+    named  read    POST /policies/test
     listed read    GET /leases
     listed read    GET /approvals
     named  read    GET /approvals/{approval_id}
@@ -130,6 +132,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /pools/{name}": {"json": {"limit": 3}},
     "POST /maintenance": {"json": {"workflow": "b.*", "seconds": 9}},
     "PUT /workflows/{name}/policy": {"json": {"expect": {"failures": 2}}},
+    "POST /policies/test": {"json": {"workflow": "b.one"}},
     "POST /policies": {"json": {"workflow": "b.one"}},
     "POST /sql": {"json": {"query": "SELECT 1"}},
     "POST /export": {"json": {"format": "none"}},  # so that whoever may ask is told at once what is wrong with it
