@@ -164,8 +164,8 @@ TOGETHER = [  # each value is good: what no schema can say
     ({"gates": [{"kind": "window", "only": ["Mon", "Foo"]}]}, ["gates[0].only:", "Foo in 'Foo'", "Mon..Fri 08:00-18:00"]),
     ({"gates": [{"kind": "window", "only": "2026-02-30"}]}, ["2026-02-30 in '2026-02-30' is no date"]),
     ({"gates": [{"kind": "window", "only": "2026-12-26..2026-12-24"}]}, ["ends before it begins"]),
-    ({"retry": {"on": ["message:("]}}, ["retry.on:", "no regular expression"]),
-    ({"retry": {"on": ["exit code 5"]}}, ["retry.on:", "'exit code 5'", "signal:KILL"]),
+    ({"retry": {"on": ["message:("]}}, ["retry.on:", "'message:('", "missing )"]),
+    ({"retry": {"on": ["exit code 5"]}}, ["retry.on:", "'exit code 5'", "signal:NAME"]),
 ]
 
 

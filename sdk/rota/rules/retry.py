@@ -166,14 +166,14 @@ def _conditions(given: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
         raise ValueError("retry.%s: %r is no list of texts" % (key, value))  # noqa: TRY004
     for condition in many:
         try:
-            _check(condition)
+            check(condition)
         except (ValueError, re.error) as error:
             raise ValueError("retry.%s: %r: %s" % (key, condition, error)) from None
     return tuple(many)
 
 
-def _check(condition: object) -> None:
-    """Raises ValueError and re.error for what is no condition."""
+def check(condition: object) -> None:
+    """Raises ValueError and re.error for what is no condition of `on` and `not_on`."""
     if not isinstance(condition, str):
         raise ValueError("it is no text")  # noqa: TRY004  one error for all that is wrong in a document
     kind, colon, text = condition.partition(":")

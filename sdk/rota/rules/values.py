@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rota.rules import windows
+from rota.rules import retry, windows
 from rota.rules.durations import seconds
 
 TYPE_CHECKING = False
@@ -17,9 +17,6 @@ LARGEST_FACTOR = 1000
 HIGHEST_PRIORITY = 100
 SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(i?)b\s*", re.IGNORECASE)
 UNREACHABLE = re.compile(r"go|skip|deny|wait\(\s*([^()]+?)\s*\)")
-_EXIT = re.compile(r"exit:[0-9]{1,3}(-[0-9]{1,3})?")
-_SIGNAL = re.compile(r"signal:(SIG)?[A-Z][A-Z0-9+]*")
-_ERROR = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def size_bytes(text: str) -> int:
@@ -87,14 +84,11 @@ def _failures(_kind: str, value: object) -> str:
 
 
 def _failure(text: str) -> str:
-    if text.startswith("message:"):
-        try:
-            re.compile(text[8:])
-        except re.error as error:
-            return "has no regular expression in %r: %s" % (text, error)
-        return ""
-    is_known = text == "timeout" or any(each.fullmatch(text) for each in (_EXIT, _SIGNAL, _ERROR))
-    return "" if is_known else "has %r: write an exception's name, exit:75, signal:KILL, timeout or message:REGEX" % text
+    try:
+        retry.check(text)
+    except (ValueError, re.error) as error:
+        return "has %r: %s" % (text, error)
+    return ""
 
 
 def _number(lowest: float, highest: float, is_open: bool = False) -> Callable[[str, object], str]:
