@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from rota_collector.clock import ManualClock
 from rota_collector.domain.admission import Need, Question
@@ -66,7 +66,7 @@ class Histories(RuleBasedStateMachine):
         return f"ticket {number}"
 
     @rule(target=leases, ticket=tickets, wanted=st.dictionaries(st.sampled_from(list(LIMITS)), st.integers(1, 6), min_size=1))
-    def acquire(self, ticket: str, wanted: dict[str, int]) -> tuple[Lease, ...]:
+    def acquire(self, ticket: str, wanted: dict[str, int]) -> MultipleResults[Lease]:
         fits = all(self.taken(scope) + weight <= LIMITS[scope] for scope, weight in wanted.items())
         before = self.live_of(ticket)
         needs = [Need(scope, LIMITS[scope], weight, TTL * S) for scope, weight in wanted.items()]
@@ -74,35 +74,37 @@ class Histories(RuleBasedStateMachine):
         if before:
             assert {each.id for each in found or ()} == set(before), "a ticket that holds gets the same again"
             self.note(found or [])
-            return ()
+            return multiple()
         assert (found is not None) == fits, "all of it when it fits, else nothing"
         for lease in found or ():
             assert lease.token > self.tokens[lease.scope], "a token is greater than every one before it"
             self.tokens[lease.scope] = lease.token
         self.note(found or [])
-        return tuple(found or ())
+        return multiple(*(found or ()))
 
     def note(self, found: list[Lease]) -> None:
         for each in found:
             assert each.expires_ns == self.clock.now_ns() + TTL * S
             self.held[each.id] = Held(each.scope, each.weight, each.token, each.ticket, each.expires_ns)
 
-    @rule(granted=leases, stale=st.booleans())
-    def renew(self, granted: tuple[Lease, ...], stale: bool) -> None:
-        for lease in granted:
-            is_live = lease.id in self.held and self.held[lease.id].is_live(self.clock.now_ns())
-            found = self.store.renew(lease.id, lease.token - stale)
-            assert (found is not None) == (is_live and not stale), "only the token of a live lease renews it"
-            self.note([found] if found else [])
+    @rule(lease=leases, stale=st.booleans(), after=st.sampled_from([0, 30, TTL]))
+    def renew(self, lease: Lease, stale: bool, after: int) -> None:
+        """At once, or after a while: also at the very moment at which it expires."""
+        self.clock.advance(after)
+        is_live = lease.id in self.held and self.held[lease.id].is_live(self.clock.now_ns())
+        found = self.store.renew(lease.id, lease.token - stale)
+        assert (found is not None) == (is_live and not stale), "only the token of a live lease renews it"
+        self.note([found] if found else [])
 
-    @rule(granted=leases, stale=st.booleans())
-    def release(self, granted: tuple[Lease, ...], stale: bool) -> None:
-        for lease in granted:
-            is_live = lease.id in self.held and self.held[lease.id].is_live(self.clock.now_ns())
-            found = self.store.release(lease.id, lease.token - stale)
-            assert (found is not None) == (is_live and not stale), "only the token of a live lease releases it"
-            if found:
-                del self.held[lease.id]
+    @rule(lease=leases, stale=st.booleans(), after=st.sampled_from([0, TTL]))
+    def release(self, lease: Lease, stale: bool, after: int) -> None:
+        """Likewise."""
+        self.clock.advance(after)
+        is_live = lease.id in self.held and self.held[lease.id].is_live(self.clock.now_ns())
+        found = self.store.release(lease.id, lease.token - stale)
+        assert (found is not None) == (is_live and not stale), "only the token of a live lease releases it"
+        if found:
+            del self.held[lease.id]
 
     @rule(seconds=st.sampled_from([0, 1, 29, 59, 60, 61]))
     def wait(self, seconds: int) -> None:
