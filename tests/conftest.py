@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Who runs the tests may ignore these (`nohup make test`, a job in the background). A user's command does not begin its life so:
 # where we have a handler, a program that we start has the default. The tests themselves go on ignoring them.
-for _signal in (signal.SIGINT, signal.SIGHUP):
+for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, lambda *_: None)
 

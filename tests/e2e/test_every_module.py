@@ -68,6 +68,24 @@ def test_job(rota_runs):
         rota.record(rows=3)
     assert rota_runs.run("captured").facts == {"rows": 3}
 """
+POLICIES = {
+    "gated": {"gates": [{"kind": "concurrency", "limit": 1}, {"kind": "host", "disk_free": "1MB"}]},
+    "permitted": {
+        "gates": [{"kind": "rate", "limit": 9, "per": "1h"}],
+        "tasks": {"load_*": {"permit": True, "retry": {"wait": 0}}},
+    },
+}
+# A function that nobody marked, below the line that watches; it fails once.
+PERMITTED = """
+import rota
+rota.watch("permitted")
+failed = []
+def load_rows():
+    if not failed:
+        failed.append(1)
+        raise ValueError("row 7")
+load_rows()
+"""
 # A call into each library that is watched, beside opentelemetry.
 CALLING = """
 import logging, smtplib, sqlite3, subprocess, sys, urllib.request, warnings
@@ -204,6 +222,7 @@ def test_two_lines_become_a_row_by_every_way(up: Up, tmp_path: Path, request: py
     user.types("collector", status=1)  # there is one already
     user.types("collector", "--help")
     assert "collector" in user.types("collector", "install", "--print", "--user")
+    obeys(user, up)
     user.types("export", "--to", str(tmp_path / "exported"))
     assert "policy" in user.types("audit")
     user.types("collector", "backup", str(tmp_path / "backup"))
@@ -237,6 +256,27 @@ def expects(user: User, up: Up, tmp_path: Path) -> None:
     assert user.sees("pinged")["state"] == "succeeded"
     assert user.types("exec", "--tail", "100", "--name", "prefixed", "--", "echo", "as ever") == "as ever\n"
     assert user.sees("prefixed")["source"] == "exec"
+
+
+def obeys(user: User, up: Up) -> None:
+    """Policy takes hold: retries, gates, a person's word, permission for functions, and levels up and down."""
+    assert "observe" in user.types("advise", "inner")
+    user.types("promote", "inner", "--to", "retry")
+    user.types("demote", "inner", "--to", "observe")
+    assert "attempts" in user.types("policy", "diff", "inner", "--from", "1", "--to", "2")
+    user.types("exec", "--attempts", "2", "--wait", "0s", "--name", "tried", "--", "false", status=1)
+    assert user.sees("tried")["attempt"] == 2
+    for name, policy in POLICIES.items():
+        assert httpx.put(f"{up.url}/api/v1/workflows/{name}/policy", json=policy, trust_env=False).status_code == 200
+    home = Path(up.environment["ROTA_HOME"]) / "policy"
+    until(lambda: all((home / f"{name}.json").exists() for name in POLICIES), "the agent to bring the policies")
+    assert user.types("gate", "check", "gated").startswith("go")
+    assert user.types("exec", "--name", "gated", "--", "echo", "held") == "held\n"
+    user.runs(PERMITTED)
+    assert user.sees("permitted")["state"] == "succeeded"
+    alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
+    user.runs(PERMITTED, **alone)
+    assert user.types("approve") == "nothing waits for approval\n"
 
 
 def looks(up: Up, page: Page, run: str) -> None:

@@ -116,7 +116,10 @@ def test_every_answer_validates_against_the_document(told):
     """Of every path of the OpenAPI document that is read with GET."""
     document = told.item("/openapi.json")
     (incident, *_) = until(lambda: told.item("/incidents")["items"], "an incident of the run that failed")
+    told.put("/api/v1/workflows/asking/policy", {"gates": [{"kind": "approval"}]})
+    told.post("/api/v1/permission", {"workflow": "asking", "run_id": otlp.run_id(7), "attempt": 1, "wait_seconds": 0})
     parts = {
+        "{approval_id}": told.item("/approvals")["items"][0]["id"],
         "{run_id}": otlp.run_id(1),
         "{name}": "etl.nightly",
         "{incident_id}": incident["id"],
@@ -135,6 +138,7 @@ def test_every_answer_validates_against_the_document(told):
         jsonschema.validate(answer.json(), {**schema, "components": document["components"]})
         checked += 1
     assert checked >= 15
+    told.put("/api/v1/workflows/asking/policy", {})
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/runs", "/nonsense", "/v1/nonsense"])

