@@ -302,13 +302,13 @@ def test_a_program_that_closes_all_descriptors_asks_over_a_new_connection(run: R
     write_policy(home, "job", {"load": PERMIT})
     with agent_socket() as agent:
         outcome = run("""
-            import os
+            import os, tempfile
             import rota
             rota.watch()
             def load(): return 1
             load()
             os.closerange(3, 64)
-            mine = [open(str(n), "w+") for n in range(8)]
+            mine = [tempfile.TemporaryFile() for n in range(8)]
             assert load() == 1
             for file in mine:
                 assert os.fstat(file.fileno()).st_size == 0
