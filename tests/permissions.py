@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from otlp_receiver import records
-from scripts import plain
+from scripts import Outcome, plain
 
 from rota.wire.names import COLLECTOR_HEADER, POLICY_HEADER
 
@@ -23,6 +23,7 @@ Answer = dict[str, Any]
 GO = {"answer": "go", "reason": "of course", "by": "agent"}
 DENY = {"answer": "deny", "reason": "no rows", "by": "agent"}
 SKIP = {"answer": "skip", "reason": "not today"}
+PERMIT = {"permit": True}  # of a task, in a policy
 
 
 def write_policy(home: Path, workflow: str, tasks: dict[str, Any], **more: Any) -> Path:
@@ -164,3 +165,19 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Silence."""
+
+
+def decisions(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """(task, answer, who gave it), in order."""
+    return told(outcome.events)
+
+
+def told(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """The same, of events."""
+    found = [e for e in events if e["event"] == "rota.gate.decision"]
+    return [(e["cicd.pipeline.task.name"], e["rota.gate.answer"], e["rota.source"]) for e in found]
+
+
+def results(outcome: Outcome) -> dict[str, str | None]:
+    """By task: its result, None when it simply ran."""
+    return {s["name"]: s["attributes"].get("cicd.pipeline.task.run.result") for s in outcome.spans if s["kind"] == 1}

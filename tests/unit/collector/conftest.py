@@ -9,6 +9,7 @@ from typing import Any
 import journals
 import pytest
 import telemetries
+from rooms import Rooms
 
 from rota_collector.clock import ManualClock
 from rota_collector.journal import Journal
@@ -49,3 +50,11 @@ def open_telemetry(tmp_path: Path) -> Iterator[telemetries.Opener]:
 def store(open_telemetry: telemetries.Opener) -> Telemetry:
     """A telemetry store, open and empty."""
     return open_telemetry()
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Iterator[Rooms]:
+    """A waiting room that takes its turns when it is told to."""
+    made = Rooms(tmp_path)
+    yield made
+    made.stores.control.close()
