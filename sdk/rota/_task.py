@@ -76,7 +76,7 @@ class Task:
         if spool.eager and not self.parent.is_task:
             spool.flush()
         if CONTROL is not None:
-            CONTROL.ended(self)
+            CONTROL.ended(self, error)
 
     @guarded
     def again(self, error: BaseException) -> Any:

@@ -14,6 +14,8 @@ from typing import Any, Callable
 
 from rota.control.client import Client, Unreachable
 from rota.control.document import path_of, read
+from rota.rules import inflight
+from rota.rules.expression import holds
 from rota.rules.tasks import Terms, entry_of
 
 LONGEST_QUESTION = 256 * 1024  # bytes
@@ -166,13 +168,28 @@ def decide(document: Document | None, question: dict[str, Any]) -> dict[str, Any
         return _go("no policy asks anything of it")
     task = question.get("task")
     if task is None:
-        return None if document.get("gates") or document.get("rules") else _go("there is no gate")
-    if document.get("rules"):
-        return None
+        return None if document.get("gates") else _go("there is no gate")
+    rules = inflight.denying(inflight.of(document), task)
+    rule, is_sure = _first_that_holds(rules, question)
+    if rule is not None:
+        return {"answer": "deny", "reason": rule.reason, "gate": rule.number, "kind": inflight.KIND, "by": "agent"}
+    if not is_sure:
+        return None  # the collector knows what other processes of the run have told
     entry = entry_of(document.get("tasks") or {}, task)
     if entry is None or not Terms.of(entry).permit:
-        return _go("no pattern asks for it")
+        return _go("no rule denies it" if rules else "no pattern asks for it")
     return _go("permitted by policy version %s" % document.get("version"))
+
+
+def _first_that_holds(rules: list[inflight.Rule], question: dict[str, Any]) -> tuple[inflight.Rule | None, bool]:
+    if not rules:
+        return None, True
+    told = (question.get("facts") or {}).get("tasks") or {}
+    facts = inflight.Facts.of(question["workflow"], question.get("host"), question.get("attempt") or 1, told)
+    try:
+        return inflight.first_that_holds(rules, facts, holds)
+    except ImportError:  # an agent without the library: the collector has it
+        return None, False
 
 
 def _go(reason: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _STATES = {gates.SKIP: "skipped", gates.DENY: "cancelled"}
 
 def asks(document: Mapping[str, Any] | None) -> bool:
     """Whether a policy, as the host keeps it, wants its runs to ask before they begin."""
-    return bool(document) and bool(document.get("gates") or document.get("rules"))  # type: ignore[union-attr]
+    return bool(document) and bool(document.get("gates"))  # type: ignore[union-attr]
 
 
 class Interrupted(BaseException):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from fnmatch import fnmatchcase
 
 from rota._current import CURRENT
 from rota._guard import guarded, note
@@ -16,6 +17,7 @@ from rota.control.around import asking
 from rota.control.client import Question, Unreachable, running_loop
 from rota.control.coverage import Coverage
 from rota.errors import GateDenied
+from rota.rules import inflight
 from rota.rules.tasks import ANSWERS, Terms, entry_of, unreachable
 from rota.wire import events, names
 
@@ -59,8 +61,10 @@ class Control:
         self, run: Run, document: Mapping[str, Any], client: Client, sleep: Callable[[float], None] = time.sleep
     ) -> None:  # fmt: skip
         self.run, self._client, self._sleep = run, client, sleep
-        self.tasks: Mapping[str, Any] = document.get("tasks") or {}
-        self.coverage = Coverage(self.tasks)
+        self._tasks: Mapping[str, Any] = document.get("tasks") or {}
+        self._denied = inflight.denied(document)
+        self.patterns = list(dict.fromkeys([*self._tasks, *self._denied, *inflight.named(document)]))
+        self.coverage = Coverage(self.patterns)
         self._host = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
         self._keeps_facts = bool(document.get("rules"))
         self._facts: dict[str, dict[str, Any]] = {}
@@ -81,14 +85,21 @@ class Control:
                 cell = wrapper.__closure__[wrapper.__code__.co_freevars.index("function")]
                 cell.cell_contents = self._asking(cell.cell_contents, label, terms)
 
-    def ended(self, task: Task) -> None:
-        """A task is over: its facts are what later questions tell."""
+    def ended(self, task: Task, error: BaseException | None) -> None:
+        """A task is over: its facts are what later questions tell, and leave at once where a rule may wait for them."""
         if not self._is_ours(task):
             return
         name = task.label.text
         self.coverage.ran(name)
-        if self._keeps_facts and (name in self._facts or len(self._facts) < MOST_FACTS):
-            self._facts[name] = _as_told(task.facts or {})
+        if not self._keeps_facts:
+            return
+        if name in self._facts or len(self._facts) < MOST_FACTS:
+            seconds = (time.monotonic_ns() - task.started_ns) / 1e9
+            before = self._facts.pop(name, None)  # the order is that of their ends
+            self._facts[name] = inflight.task_facts(before, _as_told(task.facts or {}), _state(task, error), seconds)
+        if not task.parent.is_task:
+            task.run.owner.spool.flush()
+            task.run.owner.carrier.push()
 
     def admit_block(self, task: Task | None) -> None:
         """Ask for a ``with`` block. It cannot be skipped: a skip raises as a denial does."""
@@ -217,7 +228,8 @@ class Control:
     def _tell(self, task: Task, answer: Mapping[str, Any]) -> None:
         """Write an answer down, unless the collector has: that of its gates and rules, each of which is of a kind."""
         key = task.label.text, str(answer["answer"])
-        if answer.get("kind") or key in self._told:
+        is_told = answer.get("kind") and answer.get("by") not in ("agent", "sdk")
+        if is_told or key in self._told:
             return
         if len(self._told) < MOST_TOLD:
             self._told -= {(key[0], other) for other in ANSWERS}
@@ -226,10 +238,11 @@ class Control:
         pairs = {
             names.EVENT_ID: _event_id(run, task, answer), names.RUN_ID: run.run_id, names.WORKFLOW: run.workflow,
             names.ATTEMPT: run.attempt, names.TASK_NAME: key[0], names.GATE_ANSWER: key[1], names.REASON: answer.get("reason"),
-            names.GATE_TICKET: answer.get("ticket"), names.SOURCE: answer.get("by") or "collector",
-            names.HOST_NAME: self._host,
+            names.GATE_KIND: answer.get("kind"), names.GATE_NUMBER: answer.get("gate"), names.GATE_TICKET: answer.get("ticket"),
+            names.SOURCE: answer.get("by") or "collector", names.HOST_NAME: self._host,
         }  # fmt: skip
-        said = {"gate": None, "kind": None, "answer": key[1], "reason": answer.get("reason"), "facts": {"tasks": self._facts}}
+        said = {"gate": answer.get("gate"), "kind": answer.get("kind"), "answer": key[1], "reason": answer.get("reason")}
+        said["facts"] = {"tasks": self._facts}
         body = json.dumps(answer.get("gates") or [said], default=str)
         record = events.log_record(at_ns, names.DECISION_EVENT, run.trace_id, task.span_id, pairs, body)
         run.owner.write_event(run.scope, record)
@@ -239,7 +252,8 @@ class Control:
         return task is not None and task.is_task and task.run is self.run
 
     def _terms(self, name: str) -> Terms:
-        return Terms.of(entry_of(self.tasks, name) or {})
+        terms = Terms.of(entry_of(self._tasks, name) or {})
+        return terms._replace(permit=True) if any(fnmatchcase(name, each) for each in self._denied) else terms
 
 
 def _settled(course: Course, do: Callable[..., Any]) -> dict[str, Any]:
@@ -265,6 +279,14 @@ def _as_told(facts: dict[str, object]) -> dict[str, Any]:
     from rota._captured import plain
 
     return {pair["key"]: plain(pair["value"]) for pair in json.loads("[%s]" % events.attributes(facts))}
+
+
+def _state(task: Task, error: BaseException | None) -> str:
+    if task.facts and task.facts.get(names.TASK_RESULT) == "skip":
+        return "skipped"
+    if error is None or isinstance(error, (GeneratorExit, SystemExit)):
+        return "succeeded"
+    return "cancelled" if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "CancelledError" else "failed"
 
 
 def _pause(answer: Mapping[str, Any], took_seconds: float) -> float:

@@ -30,7 +30,7 @@ def start(run: Run, path: str, caller: FrameType) -> None:
         caller: the frame that called ``watch``.
     """
     document = read(path)
-    if not document or not isinstance(document.get("tasks"), dict) or not document["tasks"] or _task.CONTROL is not None:
+    if not document or not (document.get("tasks") or document.get("rules")) or _task.CONTROL is not None:
         return
     client = Client(run.owner.home)
     atexit.register(guarded(client.close))
@@ -38,7 +38,7 @@ def start(run: Run, path: str, caller: FrameType) -> None:
     for reference, label in _task.EARLY:
         control.adopt(reference(), label)
     _task.EARLY.clear()
-    functions = Functions(control.tasks, control.coverage)
+    functions = Functions(control.patterns, control.coverage)
     guarded(functions.cover_script)(_body(caller))
     guarded(functions.cover_modules)()
     _tell_at_end(run, control)

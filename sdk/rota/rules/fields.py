@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-LATER = ("params", "trigger", "execute", "rules", "expect.rows", "expect.duration_band", "tasks.*.cache", "tasks.*.timeout")
+LATER = ("params", "trigger", "execute", "expect.rows", "expect.duration_band", "tasks.*.cache", "tasks.*.timeout")
 KINDS = ("script", "service", "external", "manual")
 WHEN = ("cron", "every", "on_calendar", "after")  # a schedule has one of them
 UPSTREAM_STATES = ("succeeded", "failed", "ended", "any")
@@ -159,14 +159,24 @@ _OF_TASKS = (
     Field("tasks.*.skipped_value", "anything", "What a skipped call returns; None when left out."),
     *_retry("tasks.*.retry", "A function"),
 )
-FIELDS = (*_OF_WHOLE, *_retry("retry", "A run"), *_OF_GATES, *_OF_TASKS)
+_OF_RULES = (
+    Field("rules", "list", "What is done in a run that is under way, as its facts arrive."),
+    Field(
+        "rules[].when", "condition",
+        "What must be so: `task('extract').rows == 0`, `task('load_*').failures > 3`, "
+        "`task('extract').rows < 0.5 * last('extract').rows`.",
+    ),
+    Field("rules[].do", "action", "What then is done: `deny('load_*')`, `cancel()`, `alert('no rows')`."),
+)  # fmt: skip
+FIELDS = (*_OF_WHOLE, *_retry("retry", "A run"), *_OF_GATES, *_OF_TASKS, *_OF_RULES)
 
 # Keys that must be there, by the mapping that they are of, and how one is written.
-REQUIRED = {"schedule.after": ("workflow",), "alert.escalate[]": ("after", "to"), "gates[]": ("kind",)}
+REQUIRED = {"schedule.after": ("workflow",), "alert.escalate[]": ("after", "to"), "gates[]": ("kind",), "rules[]": ("when", "do")}
 EXAMPLES = {
     "schedule": 'schedule: {cron: "0 2 * * *"}',
     "alert.escalate": "[{after: 30m, to: oncall}]",
     "gates": "[{kind: concurrency, limit: 1}]",
     "tasks": '"load_*": {permit: true}',
     "retry": "{attempts: 3, wait: 30s}",
+    "rules": """[{when: "task('extract').rows == 0", do: "deny('load_*')"}]""",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rota.rules import values
+from rota.rules import inflight, values
 from rota.rules.declared import Declared
 from rota.rules.durations import seconds
 from rota.rules.fields import EVERY_GATE, EXAMPLES, FIELDS, GATE_KEYS, LATER, REQUIRED, WHEN
@@ -165,6 +165,8 @@ def _contradictions(document: Mapping[str, Any], wrong: set[str]) -> list[str]:
     if document.get("gates") and not any(part.startswith("gates") for part in wrong):
         for number, gate in enumerate(document["gates"]):
             found += _in_gate("gates[%d]" % number, gate, document.get("workflow"))
+    if len(document.get("rules") or ()) > inflight.MOST:
+        found.append("rules: there are %d; no more than %d are evaluated" % (len(document["rules"]), inflight.MOST))
     return found
 
 

@@ -6,7 +6,7 @@ below ``max_duration``, that no workflow comes after itself.
 
 from __future__ import annotations
 
-from rota.rules import values
+from rota.rules import expression, values
 from rota.rules.fields import FIELDS, GATE_KEYS, REQUIRED, WHEN, Field, Keys
 
 TYPE_CHECKING = False
@@ -39,6 +39,8 @@ _OF_KIND: dict[str, list[dict[str, Any]]] = {
     "expected": [{"type": ["string", "number", "boolean"]}],
     "unreachable": [{"type": "string", "pattern": r"^(go|skip|deny|wait\((?=.*[1-9])%s\))$" % _SPELLED}],
     "anything": [{}],
+    "condition": [{"type": "string", "pattern": r"\S", "maxLength": expression.LONGEST}],
+    "action": [{"type": "string", "pattern": r"^\s*(deny|cancel|alert)\s*(\(.*\))?\s*$"}],
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rota.rules import retry, windows
+from rota.rules import inflight, retry, windows
 from rota.rules.durations import seconds
 
 TYPE_CHECKING = False
@@ -126,6 +126,26 @@ def _unreachable(_kind: str, value: object) -> str:
     return _duration("length", found[1]) if found[1] else ""
 
 
+def _condition(_kind: str, value: object) -> str:
+    from rota.rules import expression  # costs 5 ms, and few policies have rules
+
+    return _said_by(expression.check, value)
+
+
+def _action(_kind: str, value: object) -> str:
+    return _said_by(inflight.action, value)
+
+
+def _said_by(check: Callable[[str], object], value: object) -> str:
+    if not isinstance(value, str):
+        return "is no text: put it in quotes"
+    try:
+        check(value)
+    except ValueError as error:
+        return "cannot be used: %s" % error
+    return ""
+
+
 def _anything(_kind: str, _value: object) -> str:
     return ""
 
@@ -139,6 +159,6 @@ CHECKS: dict[str, Callable[[str, object], str]] = {
     "text": _text, "duration": _duration, "length": _duration, "count": _count, "count or false": _count, "texts": _texts,
     "windows": _windows, "failures": _failures, "factor": _number(1, LARGEST_FACTOR), "fraction": _number(0, 1),
     "amount": _number(0, LARGEST_FACTOR, is_open=True), "whole": _whole, "flag": _flag, "size": _size, "expected": _expected,
-    "unreachable": _unreachable, "anything": _anything,
+    "unreachable": _unreachable, "anything": _anything, "condition": _condition, "action": _action,
 }  # fmt: skip
 LISTS = ("texts", "windows", "failures")  # of texts, where one may stand alone
