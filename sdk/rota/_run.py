@@ -56,14 +56,14 @@ class Run:
         self.facts: dict[str, object] = {}
         self.declared: dict[str, object] = {}
         self.script: tuple[str | None, Any] | None = None  # of a run that is a process: its path, and its status at the start
-        self._render()
+        self.render()
 
     @classmethod
     def joined(cls, owner: Process, run_id: str, workflow: str, trace_id: str, span_id: str) -> Run:
         """The run of the parent process, seen from a child that does part of its work."""
         run = cls(owner, workflow, "process")
         run.run_id, run.trace_id, run.span_id = run_id, trace_id, span_id
-        run._render()
+        run.render()
         return run
 
     def declare(self, pairs: dict[str, object]) -> None:
@@ -125,10 +125,11 @@ class Run:
         """Keep facts for the end of the run."""
         add_facts(self.facts, facts)
 
-    def _render(self) -> None:
+    def render(self) -> None:
         """What its tasks repeat, rendered once."""
         self.span_head = '{"traceId":"%s","spanId":"' % self.trace_id
-        self.scope = events.scope(__version__, {names.RUN_ID: self.run_id, names.WORKFLOW: self.workflow})
+        attempt = {names.ATTEMPT: self.attempt} if self.attempt > 1 else {}
+        self.scope = events.scope(__version__, {names.RUN_ID: self.run_id, names.WORKFLOW: self.workflow, **attempt})
 
     def _add_span(self, state: str, exit_code: int | None, error: dict[str, object], ended_ns: int) -> None:
         pairs = {

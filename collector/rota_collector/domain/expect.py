@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rota.rules.fold import TERMINAL
 from rota_collector.domain.slots import Limits, Schedule
 
-KINDS = ("missed", "failed", "too_long", "too_short", "silent")
+KINDS = ("missed", "failed", "too_long", "too_short", "silent", "rule")
 BAD = ("failed", "timed_out", "crashed", "upstream_failed")
 OVERDUE = "max_duration"  # the reason of an end that is concluded from a run's age alone
 
@@ -37,6 +37,8 @@ class RunFact(NamedTuple):
     error: str | None = None  # what went wrong, for people
     attempt: int = 1
     has_start: bool = True  # False: nobody said when it started, and ``started_ns`` is when it was first heard of
+    alerted: str | None = None  # why a rule wanted people to know of it
+    alerted_ns: int = 0
 
     @property
     def is_open(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is wrong with an instance: five questions to what is known of its slots and runs. Pure.
+"""What is wrong with an instance: six questions to what is known of its slots and runs. Pure.
 
 Each answers with a Problem, with (kind, why it is over), or with None: the incident, if there is one, stays as it is.
 """
@@ -179,3 +179,15 @@ def last_sign(case: Case, run: RunFact) -> int:
     if heard_ns + (case.expectation.silence_ns or 0) > case.now_ns:
         return heard_ns
     return max(heard_ns, case.sign_of_life(run.run_id))
+
+
+def ruled(case: Case) -> Found:
+    """A rule of the policy wanted people to know of a run, and no later one succeeded without it."""
+    alerted = [run for run in case.runs if run.alerted is not None and run.alerted_ns > case.memory.forgiven_ns]
+    good = _successes(case)
+    if good and not any(run.alerted for run in good) and all(run.started_ns < good[-1].started_ns for run in alerted):
+        return "rule", "a run succeeded, and no rule objected"
+    if not alerted:
+        return None
+    last = alerted[-1]
+    return Problem("rule", last.alerted_ns, str(last.alerted), last.alerted_ns, last.run_id, None, last.error)

@@ -66,6 +66,7 @@ def review(
         problems.too_long(case),
         problems.too_short(case),
         problems.silent(case),
+        problems.ruled(case),
     ]
     return Review(
         [slot for slot in judged if before.get(slot.due_ns) != slot],

@@ -27,6 +27,7 @@ class Asking:
         self._number = 0
         self._asks: dict[str, Document] = {}  # what a host needs
         self._whole: dict[str, Document] = {}
+        self.ruled: frozenset[str] = frozenset()  # workflows with rules on the run in flight
         self._pools: dict[str, dict[str, int]] = {}  # name → workflow → the limit that its policy gives
         self.changed: list[Callable[[str], None]] = []
 
@@ -54,16 +55,21 @@ class Asking:
             self._asks = {}
             for name, (version, document) in policies.items():
                 self._keep(name, version, document)
+            self._note_rules()
 
     def note(self, workflow: str, version: int, document: str) -> None:
         """The policy of a workflow is another one."""
         with self._turn:
             is_news = self._drop(workflow)
             is_news = self._keep(workflow, version, document) or is_news
+            self._note_rules()
         if not is_news:
             return
         for tell in self.changed:
             tell(workflow)
+
+    def _note_rules(self) -> None:
+        self.ruled = frozenset(name for name, asks in self._asks.items() if asks.get("rules"))
 
     def _keep(self, workflow: str, version: int, document: str) -> bool:
         """Remember a policy, if it asks anything."""

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, inspect, select, u
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
-from rota_collector.decode.to_rows import Heartbeat
+from rota_collector.decode.to_rows import Heartbeat, TaskEnd
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
 from rota_collector.store import audit, columns, counts, expectations_schema, migrations, rollups, run_lists, soundness
@@ -60,8 +60,10 @@ class _Change(NamedTuple):
 class Observer(Protocol):
     """Who has to know in the same transaction that runs changed."""
 
-    def note(self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run]) -> Any:
-        """Write what follows from it."""
+    def note(
+        self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], ends: Sequence[TaskEnd]
+    ) -> Any:  # fmt: skip
+        """Write what follows from it, and from what tasks told."""
 
     def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
         """Write that agents were there."""
@@ -96,18 +98,22 @@ class Control:
         with self.engine.begin() as connection:
             return int(connection.execute(select(cursor.c.offset)).scalar_one())
 
-    def apply(self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat] = ()) -> None:
-        """Fold ``events`` into their runs, note ``beats``, and move the cursor to ``next_offset`` (never back), in one
-        transaction.
+    def apply(
+        self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat] = (), ends: Sequence[TaskEnd] = ()
+    ) -> None:  # fmt: skip
+        """Fold ``events`` into their runs, note ``beats`` and ``ends`` of tasks, and move the cursor to ``next_offset`` (never
+        back), in one transaction.
         """
         try:
-            self._apply(events, next_offset, beats)
+            self._apply(events, next_offset, beats, ends)
         except (OverflowError, UnicodeEncodeError):  # somewhere in it; what is wrong is found only when it is needed
-            self._apply([_storable(event) for event in events], next_offset, beats)
+            self._apply([_storable(event) for event in events], next_offset, beats, ends)
 
-    def _apply(self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat]) -> None:
+    def _apply(
+        self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat], ends: Sequence[TaskEnd]
+    ) -> None:  # fmt: skip
         try:
-            noted = self._write(events, next_offset, beats)
+            noted = self._write(events, next_offset, beats, ends)
         except Exception:
             if self.observer is not None:
                 self.observer.reload()
@@ -115,7 +121,9 @@ class Control:
         if self.observer is not None:
             self.observer.learn(noted)
 
-    def _write(self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat]) -> Any:
+    def _write(
+        self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat], ends: Sequence[TaskEnd]
+    ) -> Any:  # fmt: skip
         noted = None
         with self._writer.begin() as connection:
             changes = list(_fold_into(connection, events))
@@ -125,7 +133,7 @@ class Control:
                 _count(connection, changes)
                 rollups.renew(connection, {run.workflow for change in changes for run in change if run is not None})
             if self.observer is not None:
-                noted = self.observer.note(connection, events, [change.new for change in changes])
+                noted = self.observer.note(connection, events, [change.new for change in changes], ends)
                 self.observer.hear(connection, beats)
             connection.execute(_advance, {"next": next_offset})
         return noted

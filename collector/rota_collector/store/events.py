@@ -6,8 +6,10 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 
+from rota.rules import inflight
 from rota.rules.fold import Run
 from rota.rules.gates import Answer, Decision
+from rota.rules.inflight import Facts, Rule
 from rota.wire import events, names
 from rota_collector import __version__
 from rota_collector.domain.admission import Question
@@ -98,6 +100,42 @@ def of_decision(question: Question, ticket: str, decision: Decision, answers: Se
     }
     pairs.update((key, value) for key, value in more.items() if value is not None)
     return events.log_record(at_ns, names.DECISION_EVENT, _NO_TRACE, _NO_SPAN, pairs, _told(answers))
+
+
+def of_act(run: Run, rule: Rule, facts: Facts, at_ns: int) -> str:
+    """What a rule did to a run in flight, with the facts of the tasks that it looks at. Once for each rule and run."""
+    pairs: dict[str, object] = {
+        names.EVENT_ID: f"rule/{run.run_id}/{rule.when}/{rule.action.name}/{rule.action.text}",
+        names.WORKFLOW: run.workflow,
+        names.RUN_ID: run.run_id,
+        names.ATTEMPT: run.attempt,
+        names.GATE_ANSWER: rule.action.name,
+        names.GATE_NUMBER: rule.number,
+        names.GATE_KIND: inflight.KIND,
+        names.REASON: rule.reason,
+        names.SOURCE: SOURCE,
+    }
+    if run.host is not None:
+        pairs[names.HOST_NAME] = run.host
+    said = Answer(rule.number, inflight.KIND, rule.action.name, rule.reason, {"tasks": inflight.looked_at(rule, facts)})
+    return events.log_record(at_ns, names.DECISION_EVENT, _NO_TRACE, _NO_SPAN, pairs, _told([said]))
+
+
+def of_cancel(run: Run, by: str, reason: str, at_ns: int) -> str:
+    """A run is to end. How it does, it says itself."""
+    pairs: dict[str, object] = {
+        names.EVENT_ID: f"cancel/{run.run_id}/{run.attempt}",
+        names.WORKFLOW: run.workflow,
+        names.HOST_NAME: run.host,
+        names.RUN_ID: run.run_id,
+        names.STATE: "cancelling",
+        names.REASON: reason,
+        names.ATTEMPT: run.attempt,
+        names.SOURCE: SOURCE,
+        names.RUN_STARTED: run.started_ns,
+        names.USER_NAME: by,
+    }
+    return events.log_record(at_ns, names.RUN_STATE_EVENT, _NO_TRACE, _NO_SPAN, pairs)
 
 
 def _told(answers: Sequence[Answer]) -> str:

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import Clock
-from rota_collector.decode.to_rows import Heartbeat
+from rota_collector.decode.to_rows import Heartbeat, TaskEnd
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
-from rota_collector.store import agents, quiet, watches
+from rota_collector.store import agents, inflight, quiet, watches
 from rota_collector.store import events as own
+from rota_collector.store.cancels import Cancels
 from rota_collector.store.control_queries import listed_ns
 from rota_collector.store.expectations_schema import metadata, outgoing
 from rota_collector.store.expectations_schema import watches as watches_table
@@ -42,6 +43,7 @@ class Noted(NamedTuple):
     instances: list[Instance]
     is_due: bool  # whether there is something to judge
     ended: frozenset[str] = frozenset()  # workflows of which runs ended
+    cancel: int = 0  # number of the last cancel that a rule made
 
 
 class Expectations:
@@ -58,6 +60,7 @@ class Expectations:
         self.incidents = Incidents(engine)
         self.slots = Slots(engine)
         self.quiet = QuietTimes(engine)
+        self.cancels = Cancels(engine)
         self.reload()
 
     def reload(self) -> None:
@@ -80,16 +83,19 @@ class Expectations:
 
     # -- while runs change --------------------------------------------------------------------------------------------
 
-    def note(self, connection: Connection, events: Sequence[RunEvent], changed: Iterable[Run]) -> Noted:
-        """Mark what must be judged anew because these runs changed, and keep what their code declares."""
+    def note(
+        self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], ends: Sequence[TaskEnd] = ()
+    ) -> Noted:  # fmt: skip
+        """Mark what must be judged anew because these runs changed, keep what their code declares, and have rules act."""
         now_ns = self._clock.now_ns()
+        acted = inflight.note(connection, self.policies.asking, ends, changed, now_ns)
         declared = self.policies.note(connection, events, now_ns)
         documents = {row["workflow"]: row["document"] for row in declared}
         marks: dict[Instance, tuple[int, str]] = {}
         begun: dict[Instance, tuple[int, str]] = {}
         succeeded: set[str] = set()
         ended: set[str] = set()
-        for run in changed:
+        for run in [*changed, *acted.alerted]:
             instance, document = self._instance(run, documents)
             started_ns = listed_ns(run)
             if instance in self._known or instance in marks:
@@ -107,7 +113,7 @@ class Expectations:
         watches.mark_workflows(connection, sorted(succeeded))
         watches.hear(connection, events)
         self._wait_for_late_news(connection, events, now_ns)
-        return Noted(declared, list(begun), bool(marks or succeeded or declared), frozenset(ended))
+        return Noted(declared, list(begun), bool(marks or succeeded or declared), frozenset(ended), acted.cancel)
 
     def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
         """Keep that agents were there: a sign of life of their hosts too."""
@@ -139,6 +145,7 @@ class Expectations:
         self.policies.learn(noted.policies)
         self._known.update(noted.instances)
         self._known.update((row["workflow"], "") for row in noted.policies)
+        self.cancels.told(noted.cancel)
         if noted.is_due:
             self.changed()
         if noted.ended:

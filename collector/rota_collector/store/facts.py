@@ -17,11 +17,12 @@ from sqlalchemy import Connection
 from rota.rules.durations import seconds
 from rota.rules.fold import TERMINAL
 from rota.rules.gates import Gate, scope_of
+from rota.rules.inflight import Facts as RunFacts
 from rota.rules.sharing import shares
 from rota_collector.domain.admission import Question
 from rota_collector.domain.expect import BAD
 from rota_collector.domain.failure import is_one_of
-from rota_collector.store import approvals, quiet
+from rota_collector.store import approvals, inflight, quiet
 from rota_collector.store.asking import Asking
 from rota_collector.store.dialect import read, read_one
 from rota_collector.store.leases import Ledger
@@ -69,6 +70,14 @@ class Gathering:
     def of(self, gate: Gate, question: Question) -> Facts:
         """What ``rota.rules.gates.decide`` needs for a gate. Raises Unshared; KeyError when it is looked at elsewhere."""
         return self._kinds[gate.kind](gate, question)
+
+    def of_run(self, question: Question) -> RunFacts:
+        """What is known of the run that asks: what its tasks told, here or to its host."""
+        told = question.facts.get("tasks")
+        return inflight.facts_of(
+            self._connection, question.workflow, question.run_id, question.attempt, question.host,
+            {name: each for name, each in told.items() if isinstance(each, dict)} if isinstance(told, dict) else {},
+        )  # fmt: skip
 
     def pause(self, question: Question) -> Facts:
         """Whether somebody paused the workflow."""

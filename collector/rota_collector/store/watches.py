@@ -17,7 +17,7 @@ from rota_collector.domain.outcomes import NOTED
 from rota_collector.domain.review import Review
 from rota_collector.domain.slots import Slot
 from rota_collector.store import events as own
-from rota_collector.store import rollups
+from rota_collector.store import inflight, rollups
 from rota_collector.store.control_schema import runs
 from rota_collector.store.dialect import do_nothing, driver_sql, least, upsert
 from rota_collector.store.expectations_schema import hosts, policies, slots, watches
@@ -211,6 +211,8 @@ def _runs(connection: Connection, row: Any, since_ns: int) -> list[RunFact]:
     queries += [(_open_runs, where)] if row.dirty_ns is not None or row.open_runs else []
     for query, parameters in queries:
         found.update((each.run_id, _fact(each)) for each in connection.execute(query, parameters))
+    for run_id, said in inflight.alerts_of(connection, list(found)).items():
+        found[run_id] = found[run_id]._replace(alerted=said.reason, alerted_ns=said.at_ns)
     return sorted(found.values(), key=lambda run: (run.started_ns, run.run_id))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rota.rules import gates
+from rota.rules import gates, inflight
 from rota.rules.durations import seconds
+from rota.rules.expression import holds
 from rota.rules.gates import DENY, GO, WAIT, Answer, Decision, Gate
+from rota.rules.inflight import Rule
 from rota.rules.lease import TTL_SECONDS
 from rota_collector.domain.admission import Need, Question
 from rota_collector.store.facts import STARTS, TRIAL, Gathering, Unshared, upstream_of
@@ -25,6 +27,7 @@ class Terms(NamedTuple):
     priority: int
     upstream: frozenset[str]  # workflows whose ends may change an answer
     longest_seconds: float | None  # after that long some gate is waited for no more
+    denying: tuple[Rule, ...] = ()  # rules that may deny the task that asks
 
 
 NO_TERMS = Terms((), (), 0, frozenset(), None)
@@ -32,7 +35,10 @@ NO_TERMS = Terms((), (), 0, frozenset(), None)
 
 def terms(policy: Mapping[str, Any], question: Question) -> Terms:
     """What a policy asks of who asks. The policy's priority comes before the asker's word."""
-    found = gates.of(policy) if question.task is None else []
+    if question.task is not None:
+        denying = tuple(inflight.denying(inflight.of(policy), question.task))
+        return NO_TERMS._replace(priority=policy.get("priority") or question.priority, denying=denying)
+    found = gates.of(policy)
     names = {name for gate in found for name in upstream_of(gate)}
     if any(gate.kind == "breaker" for gate in found):
         names.add(question.workflow)
@@ -47,11 +53,21 @@ def terms(policy: Mapping[str, Any], question: Question) -> Terms:
 
 
 def others(facts: Gathering, asked: Terms, question: Question, now_ns: int, waited_seconds: float) -> list[Answer]:
-    """What all gates say but those of capacity."""
+    """What all gates say but those of capacity; of a task, what a rule that denies it says."""
     if question.task is not None:
-        return []
+        return [answer for answer in [_denial(facts, asked, question)] if answer is not None]
     said = [_answer(facts, gate, question, now_ns, waited_seconds) for gate in asked.others]
     return [gates.paused(facts.pause(question)), *said]
+
+
+def _denial(facts: Gathering, asked: Terms, question: Question) -> Answer | None:
+    if not asked.denying:
+        return None
+    known = facts.of_run(question)
+    rule, _ = inflight.first_that_holds(asked.denying, known, holds)
+    if rule is None:
+        return None
+    return Answer(rule.number, inflight.KIND, DENY, rule.reason, {"tasks": inflight.looked_at(rule, known)})
 
 
 def capacity(facts: Gathering, asked: Terms, question: Question, now_ns: int, waited_seconds: float) -> list[Answer]:

@@ -83,6 +83,7 @@ def part_of(owner: Process, name: str | None, exec_marker: str) -> Part | None:
     part.exec_spool, part.by = spool_file(owner.home, stem), said.get("by", "")
     if said.get("attempt", "").isdigit():
         part.attempt, part.told_path = int(said["attempt"]), told_file(owner.home, stem)
+        part.render()
     return part
 
 

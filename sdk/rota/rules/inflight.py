@@ -99,8 +99,17 @@ def denied(policy: Mapping[str, Any]) -> list[str]:
 
 def named(policy: Mapping[str, Any]) -> list[str]:
     """The tasks, by name or pattern, whose facts the rules look at."""
-    found = (_NAMED.findall(rule["when"]) for rule in policy.get("rules") or ())
-    return list(dict.fromkeys(single or double for names in found for single, double in names))
+    return list(dict.fromkeys(name for rule in policy.get("rules") or () for name in _named(rule["when"])))
+
+
+def looked_at(rule: Rule, facts: Facts) -> dict[str, Mapping[str, Any]]:
+    """The facts that a rule looks at."""
+    patterns = _named(rule.when)
+    return {name: task for name, task in facts.tasks.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def _named(when: str) -> list[str]:
+    return [single or double for single, double in _NAMED.findall(when)]
 
 
 def denying(rules: Iterable[Rule], task: str) -> list[Rule]:

@@ -13,6 +13,12 @@ from rota.agent.permit import Line, Permit, decide
 from rota.control.client import Unreachable
 
 QUESTION = {"workflow": "etl", "task": "load_orders", "wait_seconds": 0}
+NO_ROWS = {"when": "task('extract').rows == 0", "do": "deny('load_*')"}
+
+
+def extracted(**told):
+    """The facts that a question brings along once ``extract`` has told these."""
+    return {"facts": {"tasks": {"extract": told}}}
 
 
 def document(**more):
@@ -29,12 +35,17 @@ def document(**more):
         (document(), {**QUESTION, "task": None}, "go"),
         (document(gates=[{"kind": "concurrency", "limit": 1}]), QUESTION, "go"),
         (document(gates=[{"kind": "concurrency", "limit": 1}]), {**QUESTION, "task": None}, None),
-        (document(rules=[{"when": "run.seconds > 3600", "do": "cancel"}]), QUESTION, None),
-        (document(rules=[{"when": "run.seconds > 3600", "do": "cancel"}]), {**QUESTION, "task": None}, None),
+        (document(rules=[NO_ROWS]), {**QUESTION, "task": None}, "go"),
+        (document(rules=[NO_ROWS]), {**QUESTION, "task": "extract"}, "go"),
+        (document(rules=[NO_ROWS]), QUESTION, None),
+        (document(rules=[NO_ROWS]), {**QUESTION, **extracted(rows=0)}, "deny"),
+        (document(rules=[NO_ROWS]), {**QUESTION, **extracted(rows=5)}, "go"),
+        (document(rules=[{"when": "task('x').rows == 0", "do": "deny('*')"}, NO_ROWS]), {**QUESTION, **extracted(rows=0)}, "deny"),
+        (document(rules=[{"when": "task('x').rows == 0", "do": "cancel"}]), QUESTION, "go"),
     ],
 )
 def test_only_what_needs_more_than_the_policy_travels(found, question, answer):
-    """Gates are the run's, and answered by the collector, as rules are; a task that no rule can speak of is answered here."""
+    """Gates are the run's, and answered by the collector, as is a rule whose facts this host does not have."""
     decided = decide(found, question)
     assert (decided["answer"] if decided else None) == answer
 
