@@ -27,6 +27,8 @@ from rota_collector.receive.tally import Counted, Tally
 from rota_collector.store.keys import Keys
 from rota_collector.store.lookups import Lookups
 
+_HELD_OPEN = ("/api/v1/permission", "/api/v1/cancels")  # requests that wait for their answer, thousands of them
+
 
 class Front:
     """The receivers, ready once the keeper is, whose API is at the socket ``keeper``. Raises ConfigError.
@@ -71,7 +73,7 @@ class Front:
             return self._telemetry
         if path.startswith("/ping/"):
             return self._pings
-        if path == "/api/v1/permission":
+        if path in _HELD_OPEN:
             return self._questions
         return next((app for pattern, app in self._doors.items() if pattern.fullmatch(path)), self._api)
 

@@ -14,6 +14,7 @@ from rota_collector.api import (
     approvals,
     audit,
     badges,
+    cancels,
     channels,
     counts,
     envelope,
@@ -45,7 +46,7 @@ __all__ = ["Progress", "Stores", "Tails", "create"]
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
 _ROUTERS = (
-    policies, advice, quiet, counts, badges, workflows, run_parts, run_story, runs, searches, slots, incidents, channels, keys,
+    policies, advice, quiet, counts, badges, workflows, run_parts, run_story, cancels, runs, searches, slots, incidents, channels, keys,
     audit, sql, export, tail, leases, approvals,
 )  # fmt: skip
 
@@ -65,7 +66,8 @@ def create(stores: Stores, version: str) -> App:
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
     app.include_router(badges.pictures(stores))  # their address is their key
     app.include_router(metrics.router(stores, version), dependencies=[access.read])
-    app.include_router(access.declared(permission.router(stores)), dependencies=[access.known])  # first, as it is asked most
+    for for_hosts in (permission.router, cancels.for_hosts):  # first, as they are asked most
+        app.include_router(access.declared(for_hosts(stores)), dependencies=[access.known])
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])
     app.include_router(access.router(stores), dependencies=[access.known])

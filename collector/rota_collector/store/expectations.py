@@ -113,7 +113,8 @@ class Expectations:
         watches.mark_workflows(connection, sorted(succeeded))
         watches.hear(connection, events)
         self._wait_for_late_news(connection, events, now_ns)
-        return Noted(declared, list(begun), bool(marks or succeeded or declared), frozenset(ended), acted.cancel)
+        is_due = bool(marks or succeeded or declared or acted.cancel)
+        return Noted(declared, list(begun), is_due, frozenset(ended), acted.cancel)
 
     def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
         """Keep that agents were there: a sign of life of their hosts too."""

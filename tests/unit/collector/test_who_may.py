@@ -61,6 +61,7 @@ TABLE = """
     listed read    GET /approvals
     named  read    GET /approvals/{approval_id}
     listed ingest  GET /policies/asking
+    listed ingest  POST /cancels
     told   ingest  POST /permission
     own    ingest  POST /leases/{lease_id}/renew
     own    ingest  POST /leases/{lease_id}/release
@@ -74,6 +75,7 @@ TABLE = """
     own    operate POST /workflows/{name}/pause
     own    operate POST /workflows/{name}/resume
     own    operate POST /runs/{run_id}/outcome
+    own    operate POST /runs/{run_id}/cancel
     own    operate POST /incidents/{incident_id}/ack
     own    operate POST /incidents/{incident_id}/snooze
     own    operate POST /incidents/{incident_id}/close
@@ -117,7 +119,7 @@ class Asked(NamedTuple):
 
     def __call__(self, endpoint: str, key: str | None) -> Any:
         method, template = endpoint.split()
-        path = re.sub(r"\{(\w+)\}", lambda found: self.ids[found[1]], template)
+        path = re.sub(r"\{(\w+)\}", lambda found: OPEN_RUN if endpoint in OF_OPEN_RUNS else self.ids[found[1]], template)
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         return self.api(method, path if endpoint in OUTSIDE else "/api/v1" + path, headers=headers, **BODIES.get(endpoint, {}))
 
@@ -125,6 +127,8 @@ class Asked(NamedTuple):
 BODIES: dict[str, dict[str, Any]] = {
     "POST /runs/{run_id}/outcome": {"json": {"state": "failed"}},
     "POST /incidents/{incident_id}/snooze": {"json": {"seconds": 9}},
+    "POST /runs/{run_id}/cancel": {"json": {"reason": "a test"}},
+    "POST /cancels": {"json": {}},
     "POST /permission": {"json": {"workflow": "b.one", "run_id": "asking"}},
     "POST /leases/{lease_id}/renew": {"json": {"token": 1}},
     "POST /leases/{lease_id}/release": {"json": {"token": 1}},
@@ -140,7 +144,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "GET /spans": {"params": {"limit": 0}},
     "GET /tail": {"params": {"kinds": "none"}},
 }
-RUN = "01990000-0000-7000-8000-00000000000b"
+RUN, OPEN_RUN = "01990000-0000-7000-8000-00000000000b", "02990000-0000-7000-8000-00000000000c"
+OF_OPEN_RUNS = {"POST /runs/{run_id}/cancel"}
 ASKING = {"gates": [{"kind": "concurrency", "limit": 100}]}
 
 
@@ -178,8 +183,10 @@ def begun(folder: pytest.TempPathFactory) -> Iterator[Asked]:
 def furnished(stores: Stores) -> dict[str, str]:
     """A run, a policy, a slot, an incident with its alert, and a quiet time of ``b.one``; what their paths name."""
     begin = RunEvent("s", RUN, "b.one", "running", T0 - SECOND)
-    stores.control.apply([begin, RunEvent("e", RUN, "b.one", "failed", T0, started_ns=T0 - SECOND)], 1)
+    is_open = RunEvent("o", OPEN_RUN, "b.one", "running", T0 - SECOND)
+    stores.control.apply([is_open, begin, RunEvent("e", RUN, "b.one", "failed", T0, started_ns=T0 - SECOND)], 1)
     stores.expectations.policies.put({"b.one": {"schedule": {"every": "1h"}, **ASKING}}, author="ada", reason=None, now_ns=T0)
+    stores.expectations.cancels.order(OPEN_RUN, "ada", "a test", T0)
     scope = f"workflow of {uuid.uuid4()}"
     (lease,) = stores.leases.acquire(scope, Question("b.one", RUN), [Need(scope, 1, 1, 60 * SECOND)]) or ()
     with stores.expectations.transaction() as connection:
