@@ -27,7 +27,7 @@ from rota_collector.receive.tally import Counted, Tally
 from rota_collector.store.keys import Keys
 from rota_collector.store.lookups import Lookups
 
-_HELD_OPEN = ("/api/v1/permission", "/api/v1/cancels")  # requests that wait for their answer, thousands of them
+_HELD_OPEN = ("/api/v1/permission", "/api/v1/news")  # requests that wait for their answer, thousands of them
 
 
 class Front:

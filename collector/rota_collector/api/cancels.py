@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -10,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from rota_collector.api import access, shape
 from rota_collector.api.access import Owning, Reads
+from rota_collector.api.bell import Bell
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import Acting
 from rota_collector.api.permission_models import MOST_WAIT_SECONDS, Name
@@ -17,7 +19,7 @@ from rota_collector.api.runs import find
 from rota_collector.api.stores import Stores
 from rota_collector.store.cancels import MOST, Cancel
 
-_POLL_SECONDS = 0.1  # of a number in memory
+_LOOK_SECONDS = 1.0  # between two looks whether the collector stops
 
 
 class Cancelled(BaseModel):
@@ -38,24 +40,28 @@ class Why(Acting):
     reason: Annotated[str, Field(max_length=1000)] = ""
 
 
-class Awaiting(BaseModel):
-    """Whose cancels a host waits for."""
+class Listening(BaseModel):
+    """What a host knows, and what it wants to hear of."""
 
     model_config = ConfigDict(extra="forbid")
 
     known: Annotated[int, Field(ge=0, strict=True, description="the `number` of the answer before")] = 0
-    host: Name | None = Field(default=None, description="only of this host's runs")
-    run_ids: Annotated[list[Name], Field(max_length=MOST, description="only of these runs; none: of all")] = []
+    policies: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        default=None, description="the `version` of its policies; null: it has none and wants none"
+    )
+    host: Name | None = Field(default=None, description="only cancels of this host's runs")
+    run_ids: Annotated[list[Name], Field(max_length=MOST, description="only those of these runs; none: of all")] = []
     wait_seconds: Annotated[
-        float, Field(ge=0, le=MOST_WAIT_SECONDS, strict=True, description="how long to hold the request open while there is none")
+        float, Field(ge=0, le=MOST_WAIT_SECONDS, strict=True, description="how long to hold the request open while there is no news")
     ] = 0.0
 
 
-class Awaited(BaseModel):
-    """The cancels of open runs after number ``known``."""
+class News(BaseModel):
+    """The cancels of open runs after number ``known``, and under which version the policies are now."""
 
     number: int = Field(description="to ask with the next time")
-    items: list[Cancelled]
+    policies: int = Field(description="`GET /api/v1/policies/asking` has them")
+    cancels: list[Cancelled]
 
 
 def router(stores: Stores) -> APIRouter:
@@ -81,22 +87,28 @@ def router(stores: Stores) -> APIRouter:
 
 
 def for_hosts(stores: Stores) -> APIRouter:
-    """``/api/v1/cancels``."""
-    router = APIRouter(prefix="/api/v1", tags=["permission"])
+    """``/api/v1/news``."""
+    router, bell = APIRouter(prefix="/api/v1", tags=["permission"]), Bell()
+    cancels, asking = stores.expectations.cancels, stores.expectations.policies.asking
+    cancels.changed.append(bell.ring)
+    asking.changed.append(lambda _workflow: bell.ring())
 
-    @router.post("/cancels", response_model=Awaited, dependencies=[access.ingest])
-    async def wait_for_cancels(body: Awaiting, reads: Reads) -> Response:
-        """The runs that a host is to end. Held open while there is none that it does not know."""
-        cancels, clock = stores.expectations.cancels, stores.clock
-        until, known, found = clock.monotonic() + body.wait_seconds, body.known, []
-        while True:
-            number = cancels.number
-            if number > known:
-                found = await asyncio.to_thread(cancels.after, known, body.host, body.run_ids, reads)
-                known = number
-            if found or clock.monotonic() >= until or stores.tails.stopping():
-                return answer({"number": known, "items": [_item(each) for each in found]})
-            await asyncio.sleep(_POLL_SECONDS)
+    @router.post("/news", response_model=News, dependencies=[access.ingest])
+    async def hear_news(body: Listening, reads: Reads) -> Response:
+        """What a host wants to hear at once: runs that it is to end, policies that changed. Held open while there is nothing."""
+        until, known, found = stores.clock.monotonic() + body.wait_seconds, body.known, []
+        with bell.heard() as rung:
+            while True:
+                rung.clear()
+                if cancels.number > known:
+                    newest = cancels.number
+                    found, known = await asyncio.to_thread(cancels.after, known, body.host, body.run_ids, reads), newest
+                left_seconds = until - stores.clock.monotonic()
+                is_news = bool(found) or body.policies not in (None, asking.number)
+                if is_news or left_seconds <= 0 or stores.tails.stopping():
+                    return answer({"number": known, "policies": asking.number, "cancels": [_item(each) for each in found]})
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(rung.wait(), min(left_seconds, _LOOK_SECONDS))
 
     return router
 

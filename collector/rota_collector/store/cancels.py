@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, func, select
@@ -60,6 +60,7 @@ class Cancels:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._writer = engine, engine.execution_options(writes=True)
+        self.changed: list[Callable[[], None]] = []  # called when there is another one
         with self._writer.begin() as connection:
             metadata.create_all(connection)
             self.number = int(connection.execute(_newest).scalar_one())
@@ -77,7 +78,10 @@ class Cancels:
 
     def told(self, number: int) -> None:
         """There is one of that number."""
-        self.number = max(self.number, number)
+        if number > self.number:
+            self.number = number
+            for tell in self.changed:
+                tell()
 
     def after(self, known: int, host: str | None = None, ids: Collection[str] = (), reach: Reach = EVERYTHING) -> list[Cancel]:
         """Those of open runs after number ``known``; of one host, or of these runs, where given."""

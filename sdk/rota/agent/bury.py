@@ -40,7 +40,7 @@ def bury_unwatched(spool: Spool, stem: str) -> bool:
 def _bury(spool: Spool, stem: str, ending: Ending | None, ended_at_ns: int, used: Mapping[str, object] | None = None) -> bool:
     parts = spool.parts(stem)
     at_ns = ended_at_ns or max([_written_ns(part) for part in parts], default=0)
-    lines = ends.end_lines(ends.read(_log_lines(spool, parts)), ending, at_ns, used)
+    lines = ends.end_lines(ends.read(log_lines(spool, parts)), ending, at_ns, used)
     return _settle(spool, parts, lines)
 
 
@@ -65,7 +65,8 @@ def _settle_one(spool: Spool, claim: Claim, lines: list[bytes]) -> None:
     claim.move_to(spool.left)
 
 
-def _log_lines(spool: Spool, parts: list[tuple[str, str]]) -> Iterator[bytes]:
+def log_lines(spool: Spool, parts: list[tuple[str, str]]) -> Iterator[bytes]:
+    """The spool lines of these files that tell states. The spool's mutex is held."""
     for directory, name in parts:
         if signal_of(name) == "logs":
             yield from spool.lines_held(directory, name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
 import time
 from typing import Callable
 
-from rota.agent import cgroup, witness
-from rota.agent.bury import bury, bury_unwatched
+from rota.agent import cgroup, ends, witness
+from rota.agent.bury import bury, bury_unwatched, log_lines
 from rota.agent.spool import Spool, stem_of
 from rota.wire import names
 
@@ -145,6 +146,17 @@ class Deaths:
                 self._on_buried()
         except OSError as error:
             self._say_unwritable(spool, error)
+
+    def end(self, run_id: str) -> bool:
+        """Ask the process whose run that is to end, with SIGTERM. False: none of ours is, or it has others beside that run."""
+        for watched in self.living():
+            with watched.spool.mutex:
+                told = ends.read(log_lines(watched.spool, watched.spool.parts(watched.stem))).get(run_id)
+            if told is not None and not (told.is_part or told.is_inner or told.end_state):
+                with contextlib.suppress(OSError):
+                    signal.pidfd_send_signal(watched.pidfd, signal.SIGTERM)
+                    return True
+        return False
 
     def close(self) -> None:
         """Forget all of them; they are found again after a restart."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import selectors
 import socket
 import time
+from collections import deque
 from typing import Callable, Sequence
 
 from rota import __version__
@@ -64,10 +66,11 @@ class Agent:
         self._heartbeat = Heartbeat()
         self._sampler, self._samples = Sampler(interval_seconds()), Samples(shipper, report)
         self._worker = Worker(Carrier(shipper, report), self._spools, self._samples, report)
-        self._keeping = Keeping(self._spools, report)
+        self._keeping = Keeping(self._spools, report, cancel=self._cancel)
         self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
         self._turn = Turn(self._own, RESIDENT) if home else None
         self._scan_at = self._groups_at = 0.0
+        self._cancels: deque[str] = deque()  # runs that are to end, as another thread heard
         self._is_stopping = False
 
     def run(self) -> None:
@@ -106,12 +109,21 @@ class Agent:
             **self._worker.status(),
         }
 
+    def _cancel(self, run_id: str, why: str) -> None:
+        """A run is to end. Safe from any thread."""
+        self._report("run %s is to end: %s" % (run_id, why))
+        self._cancels.append(run_id)
+        with contextlib.suppress(OSError):
+            self._waker.send(b"c")
+
     def _turn_once(self) -> None:
         for key, _ in self._selector.select(max(0.0, min(self._deaths.next_look_seconds, self._scan_at - time.monotonic()))):
             self._dispatch(key)
         self._deaths.settle()
         if time.monotonic() >= self._scan_at:
             self._scan()
+        while self._cancels:
+            self._deaths.end(self._cancels.popleft())
         if time.monotonic() >= self._groups_at:
             self._groups_at = time.monotonic() + _GROUPS_SECONDS
             self._deaths.look_at_groups()
@@ -129,6 +141,8 @@ class Agent:
             self._hear(key.data)
         elif key.fileobj is self._door:
             self._accept_all()
+        elif key.fileobj is self._wake:
+            self._wake.recv(64)
 
     def _accept_all(self) -> None:
         while True:

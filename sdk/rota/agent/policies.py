@@ -1,4 +1,4 @@
-"""Keeps ``$ROTA_HOME/policy/`` of every home that an agent serves as the collector has it: a third thread, which only asks.
+"""Keeps ``$ROTA_HOME/policy/`` of every home that an agent serves as the collector has it: a third thread, which asks and listens.
 
 The documents of those workflows whose policy asks something of a host, one file each, written beside and renamed; and the
 number under which the collector knows that set, in ``.version``. A workflow that asks no more has no file any more.
@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterable
 from rota import _config
 from rota._spool import FOREIGN_MARK, REFUSED_SECONDS, is_stale
 from rota.agent.backoff import Backoff
+from rota.agent.news import News
 from rota.agent.once import leave_mark
 from rota.agent.raw import opener
 from rota.agent.target import target
@@ -26,6 +27,7 @@ from rota.wire.names import COLLECTOR_HEADER
 
 ASK_SECONDS = 3.0  # between two looks
 FOREIGN_SECONDS = 60.0  # ... where it is no collector of ours that answers
+_LEAST_SECONDS = 0.1
 _TIMEOUT_SECONDS = 10.0
 _MOST_BYTES = 32 << 20
 
@@ -36,21 +38,38 @@ class Keeping(threading.Thread):
     Args:
         spools: paths of those that are served; the agent may add some. A home is the directory above.
         report: takes one line of text for people.
-        ask_seconds: how often to look.
+        ask_seconds: how often to look, where nobody tells when there is news.
+        cancel: called with (run id, why) of each run of this host that is to end.
     """
 
     def __init__(
-        self, spools: Iterable[str], report: Callable[[str], None], ask_seconds: float = ASK_SECONDS
+        self, spools: Iterable[str], report: Callable[[str], None], ask_seconds: float = ASK_SECONDS,
+        cancel: Callable[[str, str], None] = lambda _run_id, _why: None,
     ) -> None:  # fmt: skip
         super().__init__(name="rota-agent-policies", daemon=True)
         self._spools, self._report, self._ask_seconds = spools, report, ask_seconds
         self._stopping, self._backoff = threading.Event(), Backoff()
         self._way: Way | None = None
+        self._news: News | None = News(cancel)
 
     def run(self) -> None:
-        """Look again and again; less often while nobody answers."""
-        while not self._stopping.wait(self.look()):
-            pass
+        """Look again and again; less often while nobody answers, and at once when there is news."""
+        wait_seconds = self.look()
+        while not self._stopping.wait(_LEAST_SECONDS if self._hears() else wait_seconds):
+            wait_seconds = self.look()
+
+    def _hears(self) -> bool:
+        """Wait for news; False: nobody told any, or that there is none."""
+        homes = [os.path.dirname(spool) for spool in list(self._spools)]
+        if self._news is None or self._way is None or self._backoff.failures:
+            return False
+        try:
+            version = version_of(homes[0]) if homes else None
+            if not self._news.wait(self._way.goal._replace(url=self._way.news_url), version):
+                self._news = None
+        except Exception:
+            return False  # the next look reports it
+        return self._news is not None
 
     def stop(self) -> None:
         """End soon: a request under way is not waited for."""
@@ -78,6 +97,7 @@ class Way:
 
     def __init__(self) -> None:
         self.url = _config.endpoint() + "/api/v1/policies/asking"
+        self.news_url = _config.endpoint() + "/api/v1/news"
         self.goal = target("logs")._replace(url=self.url)  # with the certificates that everything else goes with
         self.opener = opener(self.goal)
 

@@ -166,12 +166,12 @@ def test_a_person_cancels_a_run_once(stores):
     for who in ("ada", "bob"):
         said = api("POST", f"/api/v1/runs/{RUN}/cancel", json={"by": who, "reason": "wrong day"}).json()
         assert (said["run_id"], said["by"], said["reason"]) == (RUN, "ada", "ada: wrong day")
-    known = api("POST", "/api/v1/cancels", json={"host": "h1"}).json()
-    assert [each["run_id"] for each in known["items"]] == [RUN]
-    assert api("POST", "/api/v1/cancels", json={"known": known["number"]}).json() == {"number": known["number"], "items": []}
-    assert api("POST", "/api/v1/cancels", json={"host": "h2"}).json()["items"] == []
+    known = api("POST", "/api/v1/news", json={"host": "h1"}).json()
+    assert [each["run_id"] for each in known["cancels"]] == [RUN]
+    assert api("POST", "/api/v1/news", json={"known": known["number"]}).json() == {**known, "cancels": []}
+    assert api("POST", "/api/v1/news", json={"host": "h2"}).json()["cancels"] == []
     told(stores, state="succeeded")
-    assert api("POST", "/api/v1/cancels", json={}).json()["items"] == []
+    assert api("POST", "/api/v1/news", json={}).json()["cancels"] == []
     refused = api("POST", f"/api/v1/runs/{RUN}/cancel", json={})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "run_over")
 

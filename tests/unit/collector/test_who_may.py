@@ -61,7 +61,7 @@ TABLE = """
     listed read    GET /approvals
     named  read    GET /approvals/{approval_id}
     listed ingest  GET /policies/asking
-    listed ingest  POST /cancels
+    listed ingest  POST /news
     told   ingest  POST /permission
     own    ingest  POST /leases/{lease_id}/renew
     own    ingest  POST /leases/{lease_id}/release
@@ -128,7 +128,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /runs/{run_id}/outcome": {"json": {"state": "failed"}},
     "POST /incidents/{incident_id}/snooze": {"json": {"seconds": 9}},
     "POST /runs/{run_id}/cancel": {"json": {"reason": "a test"}},
-    "POST /cancels": {"json": {}},
+    "POST /news": {"json": {}},
     "POST /permission": {"json": {"workflow": "b.one", "run_id": "asking"}},
     "POST /leases/{lease_id}/renew": {"json": {"token": 1}},
     "POST /leases/{lease_id}/release": {"json": {"token": 1}},
