@@ -42,8 +42,12 @@ class Gates:
 
 
 def gates_of(run: Run, path: str, signals: child.Signals, idle: Callable[[], None]) -> Gates | None:
-    """The gates in the policy at ``path``; None when it has none."""
+    """The gates in the policy at ``path``; None when it has none. Rules that may cancel the run are listened for from here on."""
     found = document.read(path)
+    if found is not None and found.get("rules"):
+        from rota.control.cancelled import listen
+
+        guarded(listen)(run, found)
     if found is None or not asks(found):
         return None
 
