@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, bindparam, delete, select, update
 
 from rota.rules.fold import TERMINAL
+from rota_collector.store import inflight
 from rota_collector.store.control_schema import run_tags, runs, workflows
 from rota_collector.store.expectations_schema import downtimes, incidents, slots, watches
 
@@ -47,7 +48,14 @@ def forget(engine: Engine, before_ns: int) -> int:
             + _forget_slots(connection, before_ns)
             + _forget_ids(connection, incidents, _incidents, before_ns)
             + _forget_ids(connection, downtimes, _downtimes, before_ns)
+            + inflight.forget_acts(connection, before_ns)
         )
+
+
+def forget_facts(engine: Engine, now_ns: int) -> None:
+    """Delete what tasks told to rules of runs that are long over."""
+    with engine.execution_options(writes=True).begin() as connection:
+        inflight.forget(connection, now_ns - inflight.KEPT_NS)
 
 
 def _forget_runs(connection: Connection, before_ns: int) -> int:

@@ -18,6 +18,7 @@ from rota_collector.store import control_queries as queries
 from rota_collector.store.asking import Asking
 from rota_collector.store.control_schema import runs
 from rota_collector.store.dialect import do_nothing, read, upsert
+from rota_collector.store.inflight_schema import cancels as cancels_table
 from rota_collector.store.inflight_schema import last_facts, rule_acts, task_ends, task_facts
 
 MOST_TASKS = 1000  # of a run, told apart
@@ -91,9 +92,15 @@ def alerts_of(connection: Connection, run_ids: Sequence[str]) -> dict[str, Alert
 
 
 def forget(connection: Connection, before_ns: int) -> None:
-    """Delete the facts of runs whose tasks ended, and the acts of rules that were, before it (Unix ns)."""
+    """Delete what tasks told that ended before it (Unix ns)."""
     connection.execute(delete(task_facts).where(task_facts.c.ended_ns < before_ns))
     connection.execute(delete(task_ends).where(task_ends.c.ended_ns < before_ns))
+
+
+def forget_acts(connection: Connection, before_ns: int) -> int:
+    """Delete what rules did, and the cancels, from before it (Unix ns); how many of them."""
+    found = [connection.execute(delete(table).where(table.c.at_ns < before_ns)) for table in (rule_acts, cancels_table)]
+    return sum(each.rowcount for each in found)
 
 
 def _keep(connection: Connection, end: TaskEnd) -> bool:

@@ -91,6 +91,7 @@ class Retention(threading.Thread):
         if self._keep.runs_ns is not None:
             while forgetting.forget(self._control, now_ns - self._keep.runs_ns) and not self._stopping.is_set():
                 self._stopping.wait(0.01)  # others want to write, too
+        forgetting.forget_facts(self._control, now_ns)
         self._forget_by_size(now_ns)
 
     def _forget_by_size(self, now_ns: int) -> None:
