@@ -73,6 +73,7 @@ POLICIES = {
     "permitted": {
         "gates": [{"kind": "rate", "limit": 9, "per": "1h"}],
         "tasks": {"load_*": {"permit": True, "retry": {"wait": 0}}},
+        "rules": [{"when": "task('load_rows').failures > 5", "do": do} for do in ("cancel()", "deny('load_*')")],
     },
 }
 # A function that nobody marked, below the line that watches; it fails once.
@@ -277,6 +278,7 @@ def obeys(user: User, up: Up) -> None:
     alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
     user.runs(PERMITTED, **alone)
     assert user.types("approve") == "nothing waits for approval\n"
+    user.types("cancel", "permitted", status=1)  # it is over
 
 
 def looks(up: Up, page: Page, run: str) -> None:

@@ -58,20 +58,19 @@ class Etl:
         """Its only run, once it is in one of these states."""
 
         def found() -> dict[str, Any] | None:
-            return next((run for run in self.collector.item("/runs", workflow="etl")["items"] if run["state"] in states), None)
+            runs = self.collector.item("/runs", workflow="etl")["items"]
+            return next((run for run in runs if run["state"] in states), None)
 
         item: dict[str, Any] = poll(found, f"it does not get {states}", self.folder / "agent.log")
         return item
 
     def decisions(self, run: dict[str, Any]) -> list[dict[str, Any]]:
         """What was decided of it."""
-        items: list[dict[str, Any]] = poll(
-            lambda: self.collector.item(f"/runs/{run['id']}/decisions")["items"], "no decision"
-        )
+        items: list[dict[str, Any]] = poll(lambda: self.collector.item(f"/runs/{run['id']}/decisions")["items"], "no decision")
         return items
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: " ".join(way))
+@pytest.fixture(params=WAYS, ids=" ".join)
 def etl(request, collector, tmp_path):
     """By an agent, or by itself; as it is, or under exec."""
     made = Etl(collector, tmp_path, *request.param)

@@ -104,7 +104,8 @@ def test_an_action_is_one_word_with_texts(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "deny", "deny()", "deny(load)", "cancel('a', 'b')", "deny('a' 'b')", "deny('a',)", "stop()", "alert('a'); cancel()"]
+    "text",
+    ["", "deny", "deny()", "deny(load)", "cancel('a', 'b')", "deny('a' 'b')", "deny('a',)", "stop()", "alert('a'); cancel()"],
 )
 def test_an_action_that_is_none_is_refused(text):
     """The message shows how one is written."""

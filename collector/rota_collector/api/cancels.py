@@ -52,7 +52,7 @@ class Listening(BaseModel):
     host: Name | None = Field(default=None, description="only cancels of this host's runs")
     run_ids: Annotated[list[Name], Field(max_length=MOST, description="only those of these runs; none: of all")] = []
     wait_seconds: Annotated[
-        float, Field(ge=0, le=MOST_WAIT_SECONDS, strict=True, description="how long to hold the request open while there is no news")
+        float, Field(ge=0, le=MOST_WAIT_SECONDS, strict=True, description="how long to hold it open while there is no news")
     ] = 0.0
 
 

@@ -68,15 +68,13 @@ def _end(span: Any, above: Mapping[str, Any], workflows: Collection[str]) -> Tas
     run_id = own.get(names.RUN_ID, above.get(names.RUN_ID)) or span.trace_id.hex()
     if not isinstance(task, str) or workflow not in workflows or not isinstance(run_id, str):
         return None
-    attempt = own.get(names.ATTEMPT, above.get(names.ATTEMPT, 1))
+    attempt = own.get(names.ATTEMPT, above.get(names.ATTEMPT))
+    attempt = attempt if isinstance(attempt, int) else 1
     ended_ns = min(span.end_time_unix_nano, LAST_NS)
     seconds = max(0, ended_ns - min(span.start_time_unix_nano, LAST_NS)) / 1e9
     is_failed = span.status.code == _ERROR
     state = "failed" if is_failed else _STATES.get(str(own.get(names.TASK_RESULT)), "succeeded")
-    identity = str(uuid_of(run_id))
-    return TaskEnd(
-        identity, str(workflow), attempt if isinstance(attempt, int) else 1, task, span.span_id.hex(), ended_ns, seconds, state, own
-    )
+    return TaskEnd(str(uuid_of(run_id)), str(workflow), attempt, task, span.span_id.hex(), ended_ns, seconds, state, own)
 
 
 def _values(attributes: Any) -> dict[str, Any]:

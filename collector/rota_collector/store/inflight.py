@@ -1,4 +1,4 @@
-"""Rules on runs in flight: what tasks told is kept beside the runs, and rules act in the transaction in which the facts arrive."""
+"""Rules on runs in flight: what tasks told is kept beside the runs, and rules act in the transaction in which facts arrive."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def note(
     return acted
 
 
-def facts_of(connection: Connection, workflow: str, run_id: str, attempt: int, host: str | None, told: Mapping[str, Any]) -> Facts:
+def facts_of(
+    connection: Connection, workflow: str, run_id: str, attempt: int, host: str | None, told: Mapping[str, Any]
+) -> Facts:  # fmt: skip
     """What is known of a run; ``told``: by task, what its host told just now, which is newer than what arrived before."""
     tasks = {**_tasks(connection, run_id, attempt), **told}
     found = read(connection, _last_of, (workflow,))

@@ -1,4 +1,4 @@
-"""The tables of rules on runs in flight: what tasks told, which rules have acted, which runs are to be cancelled. Times are Unix ns."""
+"""The tables of rules on runs in flight: what tasks told, which rules acted, which runs shall end. Times are Unix ns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps ``$ROTA_HOME/policy/`` of every home that an agent serves as the collector has it: a third thread, which asks and listens.
+"""Keeps ``$ROTA_HOME/policy/`` of every home that an agent serves as the collector has it: a third thread.
 
 The documents of those workflows whose policy asks something of a host, one file each, written beside and renamed; and the
 number under which the collector knows that set, in ``.version``. A workflow that asks no more has no file any more.

@@ -25,5 +25,5 @@ def run(args: Namespace) -> int:
     if args.json:
         _text.json_item(told)
     else:
-        print(_text.clean("%s: run %s is to end; `rota show %s` tells how it did" % (told["workflow"], told["run_id"], told["run_id"])))
+        print(_text.clean("%(workflow)s: run %(run_id)s is to end; `rota show %(run_id)s` tells how it did" % told))
     return 0

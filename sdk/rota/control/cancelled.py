@@ -1,6 +1,7 @@
 """Without an agent, a run under rules that may cancel it listens itself, in a thread: nobody else on its host would hear of it.
 
-What then ends the process is SIGTERM, as an agent would send it. Where that ends it at once, the run says first that it was cancelled.
+What then ends the process is SIGTERM, as an agent would send it. Where that ends it at once, the run says before that it
+was cancelled.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import os
 
 from rota import _task
 from rota._guard import guarded
-from rota.control.cancelled import listen, say_cancelled
 from rota.control.client import Client
 from rota.control.document import read
 from rota.control.functions import MAINS, Functions
@@ -43,7 +42,10 @@ def start(run: Run, path: str, caller: FrameType) -> None:
     guarded(functions.cover_script)(_body(caller))
     guarded(functions.cover_modules)()
     _tell_at_end(run, control)
-    guarded(listen)(run, document, guarded(say_cancelled))
+    if document.get("rules"):
+        from rota.control.cancelled import listen, say_cancelled
+
+        guarded(listen)(run, document, guarded(say_cancelled))
 
 
 def admit(run: Run, path: str) -> None:

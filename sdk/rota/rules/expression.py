@@ -1,8 +1,8 @@
 """The language of ``when``: ``task('extract').rows == 0 and run.attempt == 1``. Evaluated by simpleeval, a library that agent and
 collector have; what may stand in it is checked without.
 
-``task(NAME)`` is what the last call of a task told, ``last(NAME)`` the same of the last run that succeeded, ``run`` the run itself; a
-name may be a pattern. Between them: comparisons, ``and``, ``or``, ``not``, ``in``, arithmetic, ``abs``, ``min``, ``max``.
+``task(NAME)`` is what the last call of a task told, ``last(NAME)`` that of the last run that succeeded, ``run`` the run itself;
+a name may be a pattern. Between them: comparisons, ``and``, ``or``, ``not``, ``in``, arithmetic, ``abs``, ``min``, ``max``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _HOW = "write something like task('extract').rows == 0"
 _ALLOWED = tuple(
     getattr(ast, name)
     for name in (
-        "Expression", "BoolOp", "And", "Or", "UnaryOp", "Not", "USub", "BinOp", "Add", "Sub", "Mult", "Div", "Mod", "Compare", "Eq",
-        "NotEq", "Lt", "LtE", "Gt", "GtE", "In", "NotIn", "Is", "IsNot", "Call", "Attribute", "Subscript", "Index", "Constant",
-        "Name", "Load", "List", "Tuple",
+        "Expression", "BoolOp", "And", "Or", "UnaryOp", "Not", "USub", "BinOp", "Add", "Sub", "Mult", "Div", "Mod", "Compare",
+        "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "In", "NotIn", "Is", "IsNot", "Call", "Attribute", "Subscript", "Index",
+        "Constant", "Name", "Load", "List", "Tuple",
     )
     if hasattr(ast, name)
 )  # fmt: skip

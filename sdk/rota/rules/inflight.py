@@ -1,7 +1,7 @@
 """Rules on the run in flight: ``{"when": "task('extract').rows == 0", "do": "deny('load_*')"}``. Pure.
 
-A rule holds once the facts that its ``when`` names are there and say so; a fact that nobody has told yet makes it hold neither way.
-What is done then: ``deny`` the tasks that match, while the rule holds; ``cancel`` the run, or ``alert`` people, once a run.
+A rule holds once the facts that its ``when`` names are there and say so; what nobody has told yet makes it hold neither way. What
+is done then: ``deny`` the tasks that match, while the rule holds; ``cancel`` the run, or ``alert`` people, once a run.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Rule(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What is known of a run. ``tasks``: by name, in the order in which they ended last, as of ``task_facts``; ``run``: of itself;
+    """What is known of a run. ``tasks``: by name, in the order of their last ends, as of ``task_facts``; ``run``: of itself;
     ``last``: the tasks of the workflow's last run that succeeded.
     """
 
     tasks: Tasks
     run: Mapping[str, Any]
-    last: Tasks = {}
+    last: Tasks
 
     @classmethod
     def of(cls, workflow: str, host: str | None, attempt: int, tasks: Tasks, last: Tasks | None = None) -> Facts:
@@ -117,9 +117,7 @@ def denying(rules: Iterable[Rule], task: str) -> list[Rule]:
     return [rule for rule in rules if rule.action.name == DENY and fnmatchcase(task, rule.action.pattern)]
 
 
-def first_that_holds(
-    rules: Iterable[Rule], facts: Facts, holds: Callable[[str, Facts], bool | None]
-) -> tuple[Rule | None, bool]:
+def first_that_holds(rules: Iterable[Rule], facts: Facts, holds: Callable[[str, Facts], bool | None]) -> tuple[Rule | None, bool]:
     """(the first rule that holds, whether all are decided: where none holds, one whose facts are not known may hold elsewhere).
 
     ``holds``: as of ``rota.rules.expression``.

@@ -57,9 +57,7 @@ def records(stores):
 
 def acts(stores):
     """(answer, reason) of what rules did."""
-    return [
-        (values[names.GATE_ANSWER], values[names.REASON]) for name, values in records(stores) if name == names.DECISION_EVENT
-    ]
+    return [(values[names.GATE_ANSWER], values[names.REASON]) for name, values in records(stores) if name == names.DECISION_EVENT]
 
 
 def test_a_rule_acts_when_the_fact_arrives_and_once(stores):
@@ -191,9 +189,8 @@ def test_spans_are_read_for_the_workflows_with_rules_only(workflow):
     """As the SDK writes them: the run in the scope, the task and its facts in the span."""
     scope = events.scope("1", {names.RUN_ID: RUN, names.WORKFLOW: workflow, names.ATTEMPT: 2})
     pairs = {names.TASK_NAME: "extract", "rows": 7, "ratio": 0.5, "is_full": True, "names": ["a", "b"]}
-    span = events.span(
-        RUN.replace("-", ""), "00f067aa0ba902b7", "", '"extract"', events.KIND_INTERNAL, T0, T0 + SECOND, events.attributes(pairs), ""
-    )
+    ids, times = (RUN.replace("-", ""), "00f067aa0ba902b7", ""), (T0, T0 + SECOND)
+    span = events.span(*ids, '"extract"', events.KIND_INTERNAL, *times, events.attributes(pairs), "")
     line = events.spans_line(events.resource({names.SERVICE_NAME: "x"}), {scope: [span]}).encode("ascii")
     record = Record(0, len(line), Signal.TRACES_JSON, T0, line)
     (found,) = task_ends([record], {workflow})
