@@ -23,6 +23,7 @@ MEASUREMENTS = (
     "small_requests",
     "watching",
     "permission",
+    "rules",
     "ingest",
     "scale",
     "curve",

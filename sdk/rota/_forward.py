@@ -10,9 +10,12 @@ No step looks up a name, starts a thread, or waits outside the bounded moment at
 from __future__ import annotations
 
 import os
+from time import monotonic
 
 from rota import _config
 from rota._spool import FAILED_SECONDS, needs_shipper
+
+HURRY_SECONDS = 0.05
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +24,17 @@ if TYPE_CHECKING:
 
 
 class AgentCarrier:
-    """The agent has been told; it tails the spool and notices this process's end."""
+    """The agent at ``path`` has been told; it tails the spool and notices this process's end."""
+
+    def __init__(self, path: str, spool: Spool) -> None:
+        self._path, self._spool, self._told_at = path, spool, 0.0
+
+    def hurry(self) -> None:
+        """Have the agent look now, unless it just did: whoever says hello is looked at. It looks by itself within a second."""
+        now = monotonic()
+        if now - self._told_at > HURRY_SECONDS:
+            self._told_at = now
+            tell_agent(self._path, self._spool)
 
     def push(self) -> None:
         """Nothing to do: the agent follows the file."""
@@ -59,7 +72,7 @@ def choose(spool: Spool, home: str) -> AgentCarrier | HttpCarrier | DetachedCarr
     """Who carries this process's facts."""
     for path in _config.agent_sockets(home):
         if tell_agent(path, spool):
-            return AgentCarrier()
+            return AgentCarrier(path, spool)
     address = _config.plain_address(os.environ)
     if address is None:
         return DetachedCarrier(spool, may_start=True)

@@ -98,8 +98,9 @@ class Control:
             before = self._facts.pop(name, None)  # the order is that of their ends
             self._facts[name] = inflight.task_facts(before, _as_told(task.facts or {}), _state(task, error), seconds)
         if not task.parent.is_task:
-            task.run.owner.spool.flush()
-            task.run.owner.carrier.push()
+            owner = task.run.owner
+            owner.spool.flush()
+            getattr(owner.carrier, "hurry", owner.carrier.push)()
 
     def admit_block(self, task: Task | None) -> None:
         """Ask for a ``with`` block. It cannot be skipped: a skip raises as a denial does."""
