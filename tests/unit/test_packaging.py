@@ -97,17 +97,24 @@ def test_the_lock_covers_the_extras_the_tools_and_the_build_backend():
     assert names - {normal(line.partition("==")[0]) for line in LOCK.splitlines() if "==" in line} == set()
 
 
+LANGUAGE = SDK / "rules" / "expression.py"
+
+
 @pytest.mark.parametrize("package", ["wire", "rules"])
 def test_wire_and_rules_import_the_standard_library_only(package):
-    """What everybody imports depends on nothing but Python."""
+    """What everybody imports depends on nothing but Python; only who evaluates a rule loads the library of its language."""
     allowed = sys.stdlib_module_names | {"rota"}
-    assert {name for path in (SDK / package).rglob("*.py") for name in imported(path)} <= allowed
+    paths = [path for path in (SDK / package).rglob("*.py") if path != LANGUAGE]
+    assert {name for path in paths for name in imported(path)} <= allowed
+    assert imported(LANGUAGE) <= allowed | {"simpleeval"}
+    checked = "import sys; from rota.rules.expression import check; check('run.attempt == 1'); assert 'simpleeval' not in sys.modules"
+    subprocess.run([sys.executable, "-c", checked], check=True)
 
 
 def test_the_sdk_core_imports_the_standard_library_only():
     """A watched script needs no package but rota: only the bridge, the plugin, the agent and the command line import more."""
     more = ("agent", "cli", "otel.py", "_pytest.py", "_pytest_session.py")
-    core = [path for path in SDK.rglob("*.py") if path.relative_to(SDK).parts[0] not in more]
+    core = [path for path in SDK.rglob("*.py") if path.relative_to(SDK).parts[0] not in more and path != LANGUAGE]
     assert core
     foreign = {str(path.relative_to(SDK)): imported(path) - sys.stdlib_module_names - {"rota", "_collections"} for path in core}
     assert {path: names for path, names in foreign.items() if names} == {}
