@@ -17,7 +17,7 @@ from rota_collector.store import cancels, events, incidents
 from rota_collector.store import control_queries as queries
 from rota_collector.store.asking import Asking
 from rota_collector.store.control_schema import runs
-from rota_collector.store.dialect import do_nothing, read, upsert
+from rota_collector.store.dialect import do_nothing, driver_sql, read, upsert
 from rota_collector.store.inflight_schema import cancels as cancels_table
 from rota_collector.store.inflight_schema import last_facts, rule_acts, task_ends, task_facts
 
@@ -25,12 +25,11 @@ MOST_TASKS = 1000  # of a run, told apart
 MOST_ENDS = 20_000  # of a run: what is told after that many calls is looked at no more
 KEPT_NS = 86_400 * 10**9  # how long after its last task a run's facts are kept
 
-_new_end = do_nothing(task_ends)
-_put_facts, _put_last, _put_act = upsert(task_facts), upsert(last_facts), do_nothing(rule_acts)
+_new_end, _put_fact = driver_sql(do_nothing(task_ends)), driver_sql(upsert(task_facts))
+_put_last, _put_act = upsert(last_facts), do_nothing(rule_acts)
+_ends_of = "SELECT span_id FROM task_ends WHERE run_id = ?"
+_kept_of = "SELECT task, attempt, ended_ns, facts FROM task_facts WHERE run_id = ?"
 _facts_of = "SELECT task, facts FROM task_facts WHERE run_id = ? AND attempt = ? ORDER BY ended_ns, task"
-_known = select(task_facts).where(task_facts.c.run_id == bindparam("run"), task_facts.c.task == bindparam("name"))
-_count_tasks = "SELECT count(*) FROM task_facts WHERE run_id = ?"
-_count_ends = "SELECT count(*) FROM task_ends WHERE run_id = ?"
 _last_of = "SELECT facts FROM last_facts WHERE workflow = ?"
 _acts_of = "SELECT rule FROM rule_acts WHERE run_id = ?"
 _runs_of = select(*[runs.c[name] for name in Run._fields]).where(runs.c.run_id.in_(bindparam("ids", expanding=True)))
@@ -62,7 +61,10 @@ def note(
     ruled = asking.ruled
     if not ruled:
         return Acted([])
-    touched = {end.run_id for end in ends if _keep(connection, end)}
+    by_run: dict[str, list[TaskEnd]] = {}
+    for end in ends:
+        by_run.setdefault(end.run_id, []).append(end)
+    touched = {run_id for run_id, of_run in by_run.items() if _keep(connection, run_id, of_run)}
     known = {run.run_id: run for run in changed if run.workflow in ruled}
     missing = sorted(touched - set(known))
     found = [queries.to_run(row) for start in range(0, len(missing), 500)
@@ -105,26 +107,41 @@ def forget_acts(connection: Connection, before_ns: int) -> int:
     return sum(each.rowcount for each in found)
 
 
-def _keep(connection: Connection, end: TaskEnd) -> bool:
-    """Add what a call told to what is known of its task; False: it is there already, or there is no room."""
-    if read(connection, _count_ends, (end.run_id,))[0][0] >= MOST_ENDS:
+class _Fact(NamedTuple):
+    """What is kept of a task. ``ended_ns``: of its last call."""
+
+    attempt: int
+    ended_ns: int
+    facts: dict[str, Any]
+
+
+def _keep(connection: Connection, run_id: str, ends: Iterable[TaskEnd]) -> bool:
+    """Add what calls told to what is known of their tasks; False: it was there already, or there is no room."""
+    told = {span_id for (span_id,) in read(connection, _ends_of, (run_id,))}
+    new = {end.span_id: end for end in ends if end.span_id not in told}
+    some = [end for end, _ in zip(new.values(), range(MOST_ENDS - len(told)), strict=False)]
+    if not some:
         return False
-    where = {"run_id": end.run_id, "span_id": end.span_id, "ended_ns": end.ended_ns}
-    if not connection.execute(_new_end, where).rowcount:
-        return False
-    before = connection.execute(_known, {"run": end.run_id, "name": end.task}).first()
-    if before is None and read(connection, _count_tasks, (end.run_id,))[0][0] >= MOST_TASKS:
-        return False
-    if before is not None and before.attempt > end.attempt:
-        return False
-    same = json.loads(before.facts) if before is not None and before.attempt == end.attempt else None
-    facts = rules.task_facts(same, end.told, end.state, end.seconds)
-    ended_ns = end.ended_ns
-    if same is not None and before is not None and before.ended_ns > end.ended_ns:  # it comes late: only the counts are new
-        facts, ended_ns = {**same, "calls": facts["calls"], "failures": facts["failures"]}, before.ended_ns
-    row = {"run_id": end.run_id, "task": end.task, "attempt": end.attempt, "ended_ns": ended_ns, "facts": json.dumps(facts)}
-    connection.execute(_put_facts, row)
-    return True
+    rows = read(connection, _kept_of, (run_id,))
+    kept = {task: _Fact(attempt, ended_ns, json.loads(facts)) for task, attempt, ended_ns, facts in rows}
+    changed: dict[str, _Fact] = {}
+    for end in some:
+        before = changed.get(end.task) or kept.get(end.task)
+        if (before is None or before.attempt <= end.attempt) and (before is not None or len(kept) + len(changed) < MOST_TASKS):
+            changed[end.task] = _added(before, end)
+    connection.exec_driver_sql(_new_end.sql, [(run_id, end.span_id, end.ended_ns) for end in some])
+    told_now = [(run_id, task, each.attempt, each.ended_ns, json.dumps(each.facts)) for task, each in changed.items()]
+    if told_now:
+        connection.exec_driver_sql(_put_fact.sql, told_now)
+    return bool(told_now)
+
+
+def _added(before: _Fact | None, end: TaskEnd) -> _Fact:
+    same = before if before is not None and before.attempt == end.attempt else None
+    facts = rules.task_facts(same.facts if same else None, end.told, end.state, end.seconds)
+    if same is not None and same.ended_ns > end.ended_ns:  # it comes late: only the counts are new
+        return same._replace(facts={**same.facts, "calls": facts["calls"], "failures": facts["failures"]})
+    return _Fact(end.attempt, end.ended_ns, facts)
 
 
 def _tasks(connection: Connection, run_id: str, attempt: int) -> Tasks:

@@ -75,22 +75,18 @@ def _is_known(node: ast.expr) -> bool:
 
 
 def holds(when: str, facts: Facts) -> bool | None:
-    """Whether it does, by these facts; None: a fact is not known, or of a kind that cannot be compared so.
+    """Whether it does, by these facts; None: a fact is not known, or it cannot be told for any other reason.
 
     Unknown is what SQL makes of it: ``or`` with something true is true, ``and`` with something false is false.
 
     Raises:
         ImportError: simpleeval is not installed.
-        ValueError: it is no valid ``when``.
     """
-    tree = _read(when)
     names: dict[str, Any] = {"True": True, "False": False, "None": None, "run": _Told(facts.run, "run")}
     evaluator = _evaluator()(names, facts)
     try:
-        return bool(evaluator.eval(when, tree))
-    except Unknown:
-        return None
-    except (TypeError, ArithmeticError, _invalid()):
+        return bool(evaluator.eval(when, _read(when)))
+    except Exception:  # unknown, of a kind that cannot be compared so, no valid ``when``: whoever asks goes on
         return None
 
 
@@ -98,14 +94,6 @@ def holds(when: str, facts: Facts) -> bool | None:
 def _read(when: str) -> ast.AST:
     check(when)
     return ast.parse(when.strip()).body[0]
-
-
-@lru_cache(maxsize=1)
-def _invalid() -> type[Exception]:
-    from simpleeval import InvalidExpression
-
-    found: type[Exception] = InvalidExpression
-    return found
 
 
 @lru_cache(maxsize=1)
@@ -119,6 +107,7 @@ def _evaluator() -> Callable[[Mapping[str, Any], Facts], Any]:
                 "task": lambda name: _task(facts.tasks, name), "last": lambda name: _task(facts.last, name),
                 "abs": abs, "min": min, "max": max,
             }  # fmt: skip
+            self.operators = {**self.operators, ast.Mod: _remainder}
 
         def _eval_boolop(self, node: Any) -> bool:
             """By the tables of Kleene, as SQL has it."""
@@ -134,6 +123,11 @@ def _evaluator() -> Callable[[Mapping[str, Any], Facts], Any]:
             return not decides
 
     return Evaluator
+
+
+def _remainder(left: float, right: float) -> float:
+    """Of numbers: of a text, ``%`` is Python's formatting, which makes texts of any length."""
+    return (left + 0) % (right + 0)
 
 
 class _Told:

@@ -88,8 +88,16 @@ def action(text: str) -> Action:
 
 
 def of(policy: Mapping[str, Any]) -> list[Rule]:
-    """The rules of a valid document, in its order."""
-    return [Rule(number, rule["when"], action(rule["do"])) for number, rule in enumerate(policy.get("rules") or ())]
+    """The rules of a document, in its order. One that is not understood, as a later version may have it, is left out: the rest of
+    the policy holds.
+    """
+    found = []
+    for number, rule in enumerate(policy.get("rules") or ()):
+        try:
+            found.append(Rule(number, str(rule["when"]), action(rule["do"])))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return found
 
 
 def denied(policy: Mapping[str, Any]) -> list[str]:
@@ -99,7 +107,7 @@ def denied(policy: Mapping[str, Any]) -> list[str]:
 
 def named(policy: Mapping[str, Any]) -> list[str]:
     """The tasks, by name or pattern, whose facts the rules look at."""
-    return list(dict.fromkeys(name for rule in policy.get("rules") or () for name in _named(rule["when"])))
+    return list(dict.fromkeys(name for rule in of(policy) for name in _named(rule.when)))
 
 
 def looked_at(rule: Rule, facts: Facts) -> dict[str, Mapping[str, Any]]:
