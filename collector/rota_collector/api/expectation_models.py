@@ -61,7 +61,9 @@ class Incident(BaseModel):
     """An expectation that is broken, or was."""
 
     id: str
-    kind: str = Field(description="missed, failed, too_long, too_short, silent; of several workflows: host_silent, downtime")
+    kind: str = Field(
+        description="missed, failed, too_long, too_short, silent, rule; of several workflows: host_silent, downtime"
+    )
     state: Literal["open", "acknowledged", "snoozed", "closed"]
     workflow: str | None = Field(description="null: of several, see its members")
     host: str | None

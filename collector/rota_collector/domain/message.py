@@ -27,6 +27,7 @@ _WHAT = {
     "too_long": "takes too long",
     "too_short": "ended too soon",
     "silent": "is silent",
+    "rule": "is not as its rules want it",
     "host_silent": "is silent",
     "downtime": "what ran while rota was down is not known",
 }
@@ -39,7 +40,7 @@ class Notice(NamedTuple):
 
     incident_id: str
     transition: str  # opened | closed | retracted | reminder | escalated
-    kind: str  # missed | failed | too_long | too_short | silent | host_silent | downtime
+    kind: str  # missed | failed | too_long | too_short | silent | rule | host_silent | downtime
     workflow: str  # "" when it is not of one
     host: str  # likewise
     at_ns: int

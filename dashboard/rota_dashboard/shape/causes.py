@@ -12,12 +12,22 @@ from rota_dashboard.shape import words
 from rota_dashboard.shape.words import Item, letter
 
 # kind → the letter of its shape
-_MARKS = {"missed": "m", "failed": "f", "too_long": "t", "too_short": "l", "silent": "?", "host_silent": "m", "downtime": "?"}
+_MARKS = {
+    "missed": "m",
+    "failed": "f",
+    "too_long": "t",
+    "too_short": "l",
+    "silent": "?",
+    "host_silent": "m",
+    "downtime": "?",
+    "rule": "l",
+}
 _TITLES = {
     "failed": "Failed",
     "too_long": "Takes too long",
     "too_short": "Ended too soon",
     "silent": "Is silent",
+    "rule": "A rule objects",
     "host_silent": "The host is silent",
     "downtime": "Did not run, or was not heard of, while the collector was away",
 }

@@ -107,7 +107,7 @@ def _evaluator() -> Callable[[Mapping[str, Any], Facts], Any]:
                 "task": lambda name: _task(facts.tasks, name), "last": lambda name: _task(facts.last, name),
                 "abs": abs, "min": min, "max": max,
             }  # fmt: skip
-            self.operators = {**self.operators, ast.Mod: _remainder}
+            self.operators[ast.Mod] = _remainder
 
         def _eval_boolop(self, node: Any) -> bool:
             """By the tables of Kleene, as SQL has it."""

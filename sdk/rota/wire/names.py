@@ -55,7 +55,7 @@ INCIDENT_GROUP = "rota.incident.group"  # id of the incident that speaks for it:
 INCIDENT_BY = "rota.incident.by"  # the person who acted
 
 # A decision of gates; the run, its attempt and task are named as everywhere.
-GATE_ANSWER = "rota.gate.answer"  # go, wait, skip, deny
+GATE_ANSWER = "rota.gate.answer"  # go, wait, skip, deny; of a rule also cancel, alert
 GATE_NUMBER = "rota.gate.number"  # of the gate that decided, its place in the policy; absent where all say go
 GATE_KIND = "rota.gate.kind"
 GATE_TICKET = "rota.gate.ticket"  # of the question, which may have several answers one after the other

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from rota_collector.domain.expect import KINDS
 from rota_collector.domain.message import ERROR_LINES, TEXT_BYTES, TITLE_CHARS, Notice, compose, cut_bytes, tail
 
 SECOND = 10**9
@@ -40,6 +41,12 @@ def test_a_message_says_what_since_when_and_where_to_look():
         f"look at: http://127.0.0.1:8501/run?id={RUN}\n"
         f"alert {message.id}"
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_trouble_has_words(kind):
+    """Whatever a review may find, people can be told."""
+    assert one(FAILED._replace(kind=kind)).title.startswith("etl.nightly on web-1 ")
 
 
 def test_a_missed_slot_leads_to_its_workflow():
