@@ -307,4 +307,5 @@ def _usable(document: dict[str, Any], problems: list[str]) -> tuple[dict[str, An
 
 
 def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+    """In its own order: of the patterns of ``tasks`` the first that matches counts."""
+    return json.dumps(document, separators=(",", ":"))
