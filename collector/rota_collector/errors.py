@@ -26,6 +26,7 @@ CollectorError
  │    ├── InFlight           the same request is being answered
  │    ├── KeyReused          its idempotency key came with another request before
  │    └── ForeignTicket      its ticket, or its run, is of another question
+ ├── PolicyChanged           another version of a policy was stored meanwhile
  ├── KeyRefused              a key that cannot be made or revoked now
  │    ├── AdminFirst         with any other key, nobody could make or revoke keys
  │    └── LastAdmin          without it, nobody could revoke the keys that are left
@@ -151,6 +152,10 @@ class KeyReused(AdmissionError):
 
 class ForeignTicket(AdmissionError):
     """A ticket, or a run, that belongs to another question than this one."""
+
+
+class PolicyChanged(CollectorError):
+    """A policy of which another version was stored since the one that was edited. The message says by whom and when."""
 
 
 class KeyRefused(CollectorError):

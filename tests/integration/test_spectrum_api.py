@@ -155,3 +155,15 @@ def test_the_approvals_of_a_run_are_found_by_it(api):
     (found,) = api.item("/approvals", run="r2", state="asked")["items"]
     assert found["run_id"] == "r2"
     assert api.item("/approvals", run="r3")["items"] == []
+
+
+def test_two_who_edit_one_policy_hear_of_each_other(api):
+    """Whoever is second is told who was faster and when, and nothing of either is lost; without a version the last one wins."""
+    first = {"expect": {"failures": 2}}
+    api.change("PUT", "/workflows/w/policy", first, params={"if_version": 0, "author": "ada"})
+    refused = api.refusal("PUT", "/workflows/w/policy", json={"expect": {"failures": 3}}, params={"if_version": 0})
+    assert refused[:2] == (409, "changed")
+    assert "version 1 of the policy of 'w' was stored by ada at 2026-09-21 14:13:20 UTC" in refused[2]
+    assert api.item("/workflows/w/policy")["stored"] == first
+    assert api.change("PUT", "/workflows/w/policy", {"expect": {"failures": 3}}, params={"if_version": 1})["version"] == 2
+    assert api.change("PUT", "/workflows/w/policy", first)["version"] == 3

@@ -16,6 +16,7 @@ from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import taking
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read, unknown
+from rota_collector.errors import PolicyChanged
 from rota_collector.store.facts import upstream_of
 from rota_collector.store.policies import PolicyView
 
@@ -58,6 +59,10 @@ Author = Annotated[
 ]
 Reason = Annotated[str | None, Query(max_length=1000, description="why, for the record")]
 
+Version = Annotated[
+    int | None, Query(ge=0, description="store it only if this version is in force; else 409 says who was faster")
+]
+
 
 def router(stores: Stores) -> APIRouter:
     """``/api/v1/workflows/{name}/policy`` and its versions, ``/api/v1/policies``."""
@@ -87,13 +92,19 @@ def router(stores: Stores) -> APIRouter:
         openapi_extra=_BODY,
         dependencies=[access.admin],
     )
-    def put_policy(name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None) -> Response:
+    def put_policy(
+        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, if_version: Version = None
+    ) -> Response:  # fmt: skip
         """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
         asker.must_own(name)
         one = examine(_one_of(text, name), name, stores.clock.now_ns())
         _refuse([one])
         _must_be_shared(stores, asker, one)
-        (view,) = there.put({name: one.document}, author=asker.who(author), reason=reason, now_ns=stores.clock.now_ns())
+        by, now_ns = asker.who(author), stores.clock.now_ns()
+        try:
+            (view,) = there.put({name: one.document}, author=by, reason=reason, now_ns=now_ns, if_version=if_version)
+        except PolicyChanged as error:
+            raise ApiError(409, "changed", str(error), "compare with it, and send the number of that version") from error
         return answer(_item(stores, view))
 
     @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=TEXT_BODY, dependencies=[access.admin])

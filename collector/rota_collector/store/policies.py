@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
@@ -16,6 +17,7 @@ from rota_collector.domain import terms
 from rota_collector.domain.schedule import BadSchedule, parse
 from rota_collector.domain.schedule import problems as problems_of
 from rota_collector.domain.slots import LONGEST_GRACE_NS
+from rota_collector.errors import PolicyChanged
 from rota_collector.store import audit
 from rota_collector.store.asking import Asking
 from rota_collector.store.control_schema import workflows
@@ -133,13 +135,18 @@ class Policies:
             for row in rows
         ]
 
-    def put(self, stored: Mapping[str, object], *, author: str, reason: str | None, now_ns: int) -> list[PolicyView]:
+    def put(
+        self, stored: Mapping[str, object], *, author: str, reason: str | None, now_ns: int, if_version: int | None = None
+    ) -> list[PolicyView]:  # fmt: skip
         """Store documents by workflow, all of them or none; an empty one takes the stored policy away.
 
-        Raises rota.rules.policy.PolicyError with every problem of every document.
+        Raises rota.rules.policy.PolicyError with every problem of every document, and PolicyChanged when a version is in force
+        that is not ``if_version`` (None: any may be).
         """
         valid = _validated(stored)
         with self._writer.begin() as connection:
+            for name in valid if if_version is not None else ():
+                _must_be(connection, name, if_version)
             rows = [self._put(connection, name, document, author, reason, now_ns) for name, document in valid.items()]
         with self._lock:
             for row in rows:
@@ -231,6 +238,20 @@ class _Row:
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)
+
+
+def _must_be(connection: Connection, workflow: str, version: int | None) -> None:
+    """Raises PolicyChanged."""
+    row = connection.execute(_find, {"name": workflow}).first()
+    if (row.version if row else 0) == version:
+        return
+    latest = connection.execute(_versions, {"name": workflow}).first()
+    told = (
+        f" by {latest.author} at {datetime.fromtimestamp(latest.created_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC" if latest else ""
+    )
+    raise PolicyChanged(
+        f"version {row.version if row else 0} of the policy of {workflow!r} was stored{told}, and version {version} was edited"
+    )
 
 
 def _view(row: Any) -> PolicyView:
