@@ -60,7 +60,7 @@ Author = Annotated[
 Reason = Annotated[str | None, Query(max_length=1000, description="why, for the record")]
 
 Version = Annotated[
-    int | None, Query(ge=0, description="store it only if this version is in force; else 409 says who was faster")
+    int | None, Query(ge=0, description="store it only while this version is in force; else 409")
 ]
 
 

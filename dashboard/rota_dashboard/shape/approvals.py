@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from typing import NamedTuple
 
 from rota_dashboard.shape import links, words
 from rota_dashboard.shape.words import Item
@@ -14,9 +15,18 @@ _MARKS = {"asked": "w", "approve": "s", "refuse": "x", "expired": "?"}
 _ENOUGH = {"operate": ("operate", "admin"), "admin": ("admin",)}
 
 
-def page(found: Item, chosen: str, cursor: str, scope: str, zone: tzinfo, now: datetime, away: str | None) -> Item:
+class Known(NamedTuple):
+    """What the collector said. ``policies``: by workflow, the versions of its policy."""
+
+    page: Item
+    policies: Mapping[str, list[Item]]
+    at: datetime
+
+
+def page(known: Known, chosen: str, cursor: str, scope: str, zone: tzinfo, away: str | None) -> Item:
     """A page of them. ``scope``: of the key of whoever looks."""
-    items = found["items"]
+    found, now = known.page, known.at
+    items = [each for each in found["items"] if (each["state"] == "asked") == (chosen == "waiting")]
     base = "/approvals"
     return {
         "title": title(len(items), is_more=bool(found["next"])) if chosen == "waiting" else "Approvals that were answered",
@@ -24,13 +34,27 @@ def page(found: Item, chosen: str, cursor: str, scope: str, zone: tzinfo, now: d
             {"text": text, "href": base + (f"?show={key}" if key != "waiting" else ""), "on": key == chosen}
             for key, text in FILTERS.items()
         ],
-        "rows": rows(items, scope, zone, now),
+        "rows": [row | {"why": _why(known.policies.get(row["name"], ()))} for row in rows(items, scope, zone, now)],
         "older": f"{base}?show={chosen}&from={found['next']}" if found["next"] else None,
         "newest": f"{base}?show={chosen}" if cursor else None,
         "empty": "Nothing waits for a person." if chosen == "waiting" else "Nobody was asked yet.",
         "now": now.timestamp() * 1000,
         "away": away,
     }
+
+
+def _why(versions: Sequence[Item]) -> str | None:
+    """Who wanted that somebody is asked, and why: of the stored versions the last with another word on approvals than before."""
+    stored = [each for each in versions if each["origin"] == "stored"]
+    asking = [_asking(each["policy"]) for each in stored] + [None]
+    chosen = next((each for i, each in enumerate(stored) if asking[i] and asking[i] != asking[i + 1]), None)
+    if chosen is None:
+        return None
+    return f"by the policy of {chosen['author']}" + (f": “{chosen['reason']}”" if chosen["reason"] else "")
+
+
+def _asking(policy: Item) -> list[Item]:
+    return [gate for gate in policy.get("gates") or () if gate.get("kind") == "approval"]
 
 
 def title(count: int, *, is_more: bool = False) -> str:

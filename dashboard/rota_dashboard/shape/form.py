@@ -7,7 +7,6 @@ stays as it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rota.rules.fields import FIELDS, WHEN
@@ -64,14 +63,14 @@ FIELDS_OF_FORM = (
 _BY_PATH = {field.path: field for field in FIELDS_OF_FORM}
 
 
-def fields(document: object, in_force: Mapping[str, Any]) -> list[Item]:
-    """The form for a document; what is in force without it (code declares it) stands there as what is usual."""
-    own = values(document if isinstance(document, dict) else {})
-    declared = values(dict(in_force))
+def fields(document: object, by_code: Document) -> list[Item]:
+    """The form for a document; what code declares stands there as what is usual."""
+    own, declared = values(document if isinstance(document, dict) else {}), values(by_code)
     return [
         {
             "path": field.path, "level": field.level, "label": field.label, "value": own[field.path],
             "usual": declared[field.path] or (field.example and f"e.g. {field.example}"), "choices": list(field.choices),
+            "declared": declared[field.path] if field.choices and declared[field.path] != field.choices[0] else "",
             "help": field.help,
         }
         for field in FIELDS_OF_FORM

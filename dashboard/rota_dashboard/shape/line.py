@@ -25,14 +25,17 @@ def asks(policy: Mapping[str, Any]) -> bool:
     return bool(policy.get("gates")) or any((terms or {}).get("permit") for terms in tasks)
 
 
-def line(workflow: str, policy: Mapping[str, Any], held: Sequence[Item], waiting: Sequence[Item]) -> Item:
-    """Who holds, then who waits, who asked first first."""
+def line(
+    workflow: str, policy: Mapping[str, Any], held: Sequence[Item], waiting: Sequence[Item], latest: Iterable[Item]
+) -> Item:  # fmt: skip
+    """Who holds, then who waits, who asked first first. ``latest``: runs of the workflow, as far as they are known."""
+    runs = {run["id"]: run for run in latest}
     limits = {
         gates.scope_of(gate, workflow, None): gate.terms.get("limit") for gate in gates.of(policy) if gate.kind == "concurrency"
     }
     return {
         "held": [_holder(each, workflow) for each in held[:_SHOWN]],
-        "waiting": [_waiter(each, place) for place, each in enumerate(waiting[:_SHOWN], 1)],
+        "waiting": [_waiter(each, place, runs.get(each["run_id"])) for place, each in enumerate(waiting[:_SHOWN], 1)],
         "facts": [
             f"{words.count(len(held), 'place')} taken" + _of(limits, workflow),
             f"{words.count(len(waiting))} waiting" if waiting else "nobody waits",
@@ -59,9 +62,11 @@ def _holder(each: Item, workflow: str) -> Item:
     }
 
 
-def _waiter(each: Item, place: int) -> Item:
+def _waiter(each: Item, place: int, run: Item | None) -> Item:
     attempt = f"attempt {each['attempt']}" if each["attempt"] > 1 else ""
+    why = run["reason"] if run and run["state"] == "blocked" and each["task"] is None else None
+    host = f"on {run['host']}" if run and run["host"] else ""
     return {
-        "place": place, "href": links.run(each["run_id"]), "what": each["task"], "note": attempt,
-        "since": words.millis(each["asked_at"]),
+        "place": place, "href": links.run(each["run_id"]), "what": each["task"],
+        "note": " · ".join(filter(None, (host, attempt, why))), "since": words.millis(each["asked_at"]),
     }  # fmt: skip

@@ -104,7 +104,7 @@ def editor(known: Known, draft: Draft, examined: Examined, *, may: bool, saved: 
         "serial": draft.serial,
         "text": draft.text,
         "has_comments": any(line.lstrip().startswith("#") or " #" in line for line in draft.text.splitlines()),
-        "fields": form.fields(item["document"] if item else {}, policy["policy"]),
+        "fields": form.fields(item["document"] if item else {}, policy["declared"] or {}),
         "is_readable": item is not None,
         "levels": list(LEVELS),
         "now": LEVELS.index(policy["level"]),
@@ -133,7 +133,7 @@ def conflict(known: Known, draft: Draft) -> str | None:
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(``+``, ``-``, a blank, or ``@`` where lines are left out; the line), line by line; nothing when they are the same."""
     old, new = (spelled(dict(each)).splitlines() for each in (before, after))
-    for line in list(difflib.unified_diff(old, new, lineterm="", n=_AROUND))[2:]:
+    for line in list(difflib.unified_diff(old, new, lineterm="", n=_AROUND))[3:]:  # behind the names and the first place
         yield ("@", "") if line.startswith("@@") else (line[:1], line[1:])
 
 

@@ -69,15 +69,16 @@ def step(level: str, said: Item | None) -> Item:
     pieces = [each for each in (said or {}).get("items", ()) if LEVELS.index(each["level"]) > here]
     if pieces:
         best = pieces[0]
-        return {"to": best["level"], "text": _sentence(best["reason"]), "saved": best["saved"], "of": best["of"]}
+        short = best["reason"].partition(": ")[0]
+        return {"to": best["level"], "text": _sentence(short), "more": best["reason"], "saved": best["saved"], "of": best["of"]}
     if level == LEVELS[-1]:
-        return {"to": None, "text": "Nothing is above it.", "saved": 0, "of": 0}
+        return {"to": None, "text": "Nothing is above it.", "more": None, "saved": 0, "of": 0}
     above = LEVELS[here + 1]
     failed = (said or {}).get("failed", 0)
     text = _WORTH[above]
     if failed and above in ("retry", "gate"):
         text = f"{failed} of {words.count(said['runs'] if said else 0, 'run')} failed; nothing tells that it would have helped."
-    return {"to": above, "text": text, "saved": 0, "of": failed}
+    return {"to": above, "text": text, "more": None, "saved": 0, "of": failed}
 
 
 def _sentence(text: str) -> str:

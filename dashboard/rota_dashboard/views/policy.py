@@ -54,14 +54,21 @@ def _noting(what: str) -> Any:
 
 def _draft(found: shape.Known, to: str) -> Draft:
     """What was begun before, if it is of this workflow and on the way to the same level; else a new one."""
-    draft, name = st.session_state.get("draft"), found.policy["workflow"]
-    if isinstance(draft, Draft) and draft.workflow == name and st.session_state.get("draft_to") == to:
-        return shape.begun(found.policy)._replace(serial=draft.serial) if shape.is_untouched(draft) else draft
+    before, fresh = st.session_state.get("draft"), shape.begun(found.policy)
+    if not isinstance(before, Draft):
+        before = fresh
+    if before.workflow == fresh.workflow and st.session_state.get("draft_to", to) == to and before is not fresh:
+        return fresh._replace(serial=before.serial) if shape.is_untouched(before) else before
     st.session_state["draft_to"] = to
-    draft = shape.begun(found.policy)
-    advice = known(lambda collector: collector.advice_for(name), "advice", name).answer if to else None
-    document = advice["promote"].get(to) if advice else None
-    if document is None or advice is None:
+    fresh = fresh._replace(serial=before.serial + 1)
+    return _promoted(fresh, to) if to else fresh
+
+
+def _promoted(draft: Draft, to: str) -> Draft:
+    """With the smallest policy that leads to a level in it, and what speaks for it."""
+    advice = known(lambda collector: collector.advice_for(draft.workflow), "advice", draft.workflow).answer
+    document = advice["promote"].get(to)
+    if document is None:
         return draft
     reasons = [each["reason"] for each in advice["items"] if each["level"] == to]
     return shape.with_document(draft, document, f"promote to {to}", "; ".join(reasons))
@@ -136,8 +143,7 @@ def _store(draft: Draft) -> None:
         st.text(f"That was not done. {error}")
         return
     memory().forget()
-    st.session_state.pop("draft", None)
-    st.session_state["draft_to"] = ""
+    st.session_state["draft_to"] = None  # the next draft is another one
     st.session_state["saved"] = f"Stored as version {stored['version']}."
     st.query_params.pop("to", None)
     st.rerun()

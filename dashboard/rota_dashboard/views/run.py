@@ -69,7 +69,14 @@ def _draw(found: shape.Known, spans: pa.Table, away: str | None) -> None:
         actions.of_run(found.run)
     total = spans.column("total")[0].as_py() if spans.num_rows else 0
     _draw_approvals(found, away)
-    parts.draw("figure_row", {"figures": shape.figures(found, total), "differences": differences(found), "away": away})
+    parts.draw(
+        "figure_row",
+        {
+            "figures": shape.figures(found, total),
+            "differences": differences(found) if found.run["started_at"] else [],
+            "away": away,
+        },
+    )
     if spans.num_rows:
         now = found.at.timestamp() * 1000 if found.run["ended_at"] is None else None
         parts.draw("waterfall", waterfall.packed(spans, found.run["id"], now), on_span_change=lambda: None)

@@ -54,7 +54,7 @@ def _draw_line(found: shape.Known) -> None:
     scopes = line.scopes(name, policy, {run["host"] for run in found.latest[:30] if run["host"]})
     held = known(lambda collector: [each for scope in scopes for each in collector.leases(scope)], "held", name).answer
     waiting = known(lambda collector: collector.waiting(name), "waiting", name).answer
-    parts.draw("line", line.line(name, policy, held, waiting) | {"now": found.at.timestamp() * 1000})
+    parts.draw("line", line.line(name, policy, held, waiting, found.latest) | {"now": found.at.timestamp() * 1000})
 
 
 def _draw(found: shape.Known, listed: Item, chosen: str, cursor: str, away: str | None) -> None:

@@ -26,6 +26,7 @@ export const approval = (row, tell, isAlone = false) =>
       { class: "who-asks" },
       h("p", {}, isAlone ? h("b", {}, row.what ?? "This run") : link(row.workflow, { class: "plain" }, h("b", {}, row.name)), !isAlone && row.what && [" ", h("span", { class: "mono" }, row.what)], !isAlone && [" · ", link(row.run, { class: "link" }, "the run")]),
       h("p", { class: "facts" }, h("span", {}, `asked ${row.asked}`), row.host && h("span", {}, `on ${row.host}`), row.said ? h("span", {}, row.said) : h("span", {}, `needs a yes of ${row.role === "admin" ? "an admin" : "an operator"}`)),
+      row.why && h("p", { class: "quiet" }, row.why),
       row.comment && h("p", { class: "comment" }, `“${row.comment}”`),
     ),
     h(

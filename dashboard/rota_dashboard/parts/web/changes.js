@@ -20,10 +20,10 @@ const problems = (list) =>
 
 const level = ({ levels, now, then }) =>
   then !== null &&
-  h("p", { class: "path" }, levels.map((each, n) => [n > 0 && h("i", {}, "→"), h("span", { class: n === then ? "then" : n === now ? "now" : "" }, each)]), h("span", { class: "quiet" }, then === now ? "the level stays" : then > now ? "up" : "down"));
+  h("p", { class: "path" }, levels.map((each, n) => [n > 0 && h("i", {}, "→"), h("span", { class: n === then ? "then" : n === now ? "now" : "" }, each)]), h("span", { class: "quiet" }, then === now ? "the level stays" : then > now ? "a step up" : "a step down"));
 
 const effects = (given) => {
-  if (!given) return null;
+  if (!given) return h("p", { class: "quiet" }, "It is tried on the past as soon as it can be stored.");
   const looked = h("p", { class: "quiet" }, `${given.runs} of the last 90 days looked at.`);
   if (!given.rows.length && !given.unknown.length) return [h("p", {}, "Nothing would have been different."), looked];
   return [

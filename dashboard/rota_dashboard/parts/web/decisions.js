@@ -19,7 +19,7 @@ export default part(({ data, root, state }) => {
 const attempts = (rows) =>
   h(
     "div",
-    { class: "wide" },
+    { class: "sideways", tabindex: 0, role: "group", "aria-label": "Attempts" },
     h(
       "table",
       { class: "attempts" },

@@ -15,9 +15,9 @@ const ABOUT = {
 
 export default part(({ data, root, state, tell }) => {
   state.tell = tell;
-  if (state.name !== data.workflow) Object.assign(state, { name: data.workflow, serial: data.serial, form: null });
+  if (state.name !== data.workflow) Object.assign(state, { name: data.workflow, serial: data.serial, form: null }); // another page
   state.form ?? build(root, state, data);
-  if (data.serial > state.serial) state.serial = data.serial; // made by the server: a version that is brought back
+  if (data.serial > state.serial) Object.assign(state, { serial: data.serial }).why.value = data.why; // the server's own: a version that is brought back
   if (data.serial === state.serial) renew(root, state, data);
 });
 
@@ -32,7 +32,7 @@ function build(root, state, data) {
   }); // prettier-ignore
   state.note = h("p", { class: "quiet" });
   state.said = h("div", { role: "status", "aria-live": "polite" });
-  state.why = h("input", { id: "why", type: "text", maxlength: 1000, placeholder: "Why, for the record", "aria-label": "Why" });
+  state.why = h("input", { id: "why", type: "text", maxlength: 1000, placeholder: "Why, for the record", "aria-label": "Why", value: data.why });
   state.save = h("button", { class: "primary", onclick: () => save(state) }, "Save…");
   state.discard = h("button", { onclick: () => tell(state, "discard", {}) }, "Discard changes");
   state.bar = h("div", { class: "bar save" }, state.why, state.save, state.discard);
@@ -50,7 +50,7 @@ function input(field, state) {
   const props = { id: `field-${field.path}`, title: field.help, "aria-label": `${field.label}: ${field.help}` };
   const edit = () => ({ path: field.path, value: made.value });
   const made = field.choices.length
-    ? h("select", { ...props, onchange: () => tell(state, "edit", edit()) }, field.choices.map((each) => h("option", { value: each }, each)))
+    ? h("select", { ...props, onchange: () => tell(state, "edit", edit()) }, field.choices.map((each, i) => h("option", { value: each }, i === 0 && field.declared ? `as in code: ${field.declared}` : each)))
     : h("input", { ...props, type: "text", autocomplete: "off", spellcheck: false, oninput: () => later(state, edit) });
   state.inputs.set(field.path, made);
   return h("label", { title: field.help }, h("span", {}, field.label), made);
@@ -114,11 +114,10 @@ function renew(root, state, data) {
   state.text.readOnly = !data.may;
   state.text.rows = Math.max(14, Math.min(40, state.text.value.split("\n").length + 1));
   state.note.textContent = data.has_comments ? "Comments are not stored, and the form takes them out." : data.declared.length ? `Code declares ${data.declared.join(", ")}; what stands here counts instead, key by key.` : "";
-  if (state.why !== active && (data.why || !state.why.value)) state.why.value = data.why;
   const isChanged = data.difference.length > 0;
   state.save.disabled = !isChanged || data.problems.length > 0 || Boolean(data.conflict);
   state.discard.hidden = !isChanged && !data.problems.length;
-  state.bar.hidden = !data.may;
+  state.bar.hidden = !data.may || (!isChanged && !data.problems.length);
   fill(state.above, above(state, data));
   fill(state.said, changes(data));
 }

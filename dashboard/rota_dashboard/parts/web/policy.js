@@ -9,7 +9,7 @@ export default part(({ data, root }) =>
     h(
       "p",
       { class: "crumbs" },
-      link("/spectrum", { class: "link" }, "Spectrum"), " / ", link(data.workflow.href, { class: "link" }, data.workflow.name), " / ",
+      link("/spectrum", { class: "link" }, "Spectrum"), " / ", link(data.workflow.href, { class: "link" }, data.workflow.name), " / policy",
     ), // prettier-ignore
     h(
       "div",

@@ -6,7 +6,7 @@ import { mark } from "./marks.js";
 import { byName, press, table } from "./table.js";
 
 const FILTERS = { all: ["All", () => true], gain: ["Worth a step", (row) => row.next.saved > 0], asking: ["Functions ask", (row) => row.coverage] };
-for (const [n, level] of LEVELS.entries()) FILTERS[level] = [level, (row) => row.level === n];
+for (const [n, level] of LEVELS.entries()) FILTERS[level] = [level, (row) => row.level === n, true]; // by the stairs
 const ORDERS = {
   gain: ["Most to gain first", (a, b) => b.next.saved - a.next.saved || byName(a, b)],
   name: ["By name", byName],
@@ -87,7 +87,7 @@ function draw(row) {
     link(`/workflow?name=${encodeURIComponent(row.name)}`, { class: "name" }, h("b", { title: row.name }, row.name), row.tags.slice(0, 2).map((tag) => h("span", { class: "tag" }, tag))),
     h("span", { class: "stand" }, track(row.level, innerWidth < 760 ? 110 : 150, next.to ? LEVELS.indexOf(next.to) : null), h("span", { class: "quiet" }, LEVELS[row.level])),
     coverage(row.coverage),
-    h("span", { class: `why ${next.saved ? "" : "quiet"}`, title: next.text }, next.saved > 0 && saved(next), h("span", { class: "cut" }, next.text)),
+    h("span", { class: `why ${next.saved ? "" : "quiet"}`, title: next.more ?? next.text }, next.saved > 0 && saved(next), h("span", { class: "cut" }, next.text)),
     next.to ? link(row.href, { class: next.saved ? "go is-worth" : "go", "aria-label": `${row.name}: to ${next.to}` }, `to ${next.to} →`) : link(row.href, { class: "go" }, "policy →"),
   );
 }

@@ -3,7 +3,8 @@
 import { count, fill, h, remember, remembered } from "./base.js";
 
 /** Show `state.rows` (each with `name` and `text`, what a search finds) as `kind` says:
- *  `find`: what is searched; `filters`, `orders`: key → [words, function], the first is the usual one; `above`, `head`: elements;
+ *  `find`: what is searched; `filters`, `orders`: key → [words, function], the first is the usual one, a filter whose third is true is
+ *  chosen elsewhere; `above`, `head`: elements;
  *  `draw(row)`: the row; `heights`: of a row in px, on a desk and on a phone. To be called with new rows too. */
 export function table(root, state, kind, away) {
   state.kind = kind;
@@ -30,7 +31,7 @@ function build(root, state) {
   }); // prettier-ignore
   const usual = Object.keys(kind.filters)[0];
   const chosen = remembered("show", usual) in kind.filters ? remembered("show", usual) : usual;
-  const buttons = Object.entries(kind.filters).map(([key, [text]]) => h("button", { "aria-pressed": String(key === chosen), value: key, onclick: () => press(state, key) }, text));
+  const buttons = Object.entries(kind.filters).map(([key, [text, , hidden]]) => h("button", { "aria-pressed": String(key === chosen), value: key, hidden: Boolean(hidden), onclick: () => press(state, key) }, text));
   const order = h(
     "select",
     { "aria-label": "Order", onchange: () => choose(state) },
