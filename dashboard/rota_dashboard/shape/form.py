@@ -32,15 +32,18 @@ class Field(NamedTuple):
     @property
     def help(self) -> str:
         """What it says, as the reference has it."""
-        if self.path == WHEN_KIND:
-            return _HELP["schedule"]
-        if self.path == PERMIT:
-            return _HELP["tasks"] + " Several: with commas."
-        path = self.path.replace("gates:", "gates[].", 1) if self.path.startswith("gates:") else self.path
-        return _HELP.get("gates[]." + path.rpartition(".")[2] if self.path.startswith("gates:") else path, "")
+        if self.path in _OWN_HELP:
+            return _OWN_HELP[self.path]
+        is_of_gate = self.path.startswith("gates:")
+        return _HELP["gates[]." + self.path.rpartition(".")[2] if is_of_gate else self.path]
 
 
 WHEN_KIND, WHEN_TEXT, PERMIT = "when", "when.text", "permit"
+_OWN_HELP = {
+    WHEN_KIND: _HELP["schedule"],
+    WHEN_TEXT: "The cron expression, the interval, the calendar event, or the workflow that it comes after.",
+    PERMIT: _HELP["tasks"] + " Several: with commas.",
+}
 _AFTER = "after"
 FIELDS_OF_FORM = (
     Field(WHEN_KIND, "expect", "Schedule", choices=("none", *WHEN)),

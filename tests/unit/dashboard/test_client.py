@@ -11,7 +11,7 @@ import pytest
 from dashboard_items import HOSTILE, a_collector, a_run, refusal, run_columns, span_columns, streamed, workflow_columns
 
 from rota_dashboard import client
-from rota_dashboard.client import Collector, CollectorAway, CollectorRefused, KeyNeeded, NotThere
+from rota_dashboard.client import Changed, Collector, CollectorAway, CollectorRefused, KeyNeeded, NotThere
 
 NOT_OURS = "and not as a rota collector does"
 
@@ -133,7 +133,7 @@ def test_what_is_done_is_posted():
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, KeyNeeded), (404, NotThere), (403, CollectorRefused), (409, CollectorRefused), (500, CollectorRefused)],
+    [(401, KeyNeeded), (404, NotThere), (403, CollectorRefused), (409, Changed), (500, CollectorRefused)],
 )
 def test_a_refusal_has_the_collectors_own_words(status, kind):
     """With its hint, as one text."""
