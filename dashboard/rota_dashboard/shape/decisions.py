@@ -11,6 +11,7 @@ from rota_dashboard.shape.told import value_text
 from rota_dashboard.shape.words import Item, letter, parsed
 
 SHOWN = 200  # decisions
+_LAST_MILLIS = 253_370_764_800_000.0  # of a year with four digits
 _SEEING = ("collector", "agent")  # who decides with all facts; everybody else did it while nobody answered
 _SAME = ("task", "attempt", "answer", "reason", "source")  # in all of them: it is one row
 _TERMINAL = ("go", "skip", "deny")
@@ -55,7 +56,7 @@ def decisions(found: Sequence[Item], reader: tzinfo, *, is_live: bool) -> Item:
             "since": words.millis(each["at"]) if each["answer"] == "wait" and is_live and _who(each) not in over else None,
             "blind": (each["source"] or "collector") not in _SEEING,
             "by": each["source"] or "collector",
-            "answers": [_answer(one) for one in each["answers"] or () if isinstance(one, dict)],
+            "answers": [_answer(one, reader) for one in each["answers"] or () if isinstance(one, dict)],
         }
         for each, times in folded[:SHOWN]
     ]
@@ -98,13 +99,24 @@ def _gate(each: Item) -> str:
     return f"{each['kind']}{place}" if each["kind"] else "all" if each["answer"] == "go" else ""
 
 
-def _answer(one: Item) -> Item:
-    """What one gate said, with the facts that it rested on."""
+def _answer(one: Item, reader: tzinfo) -> Item:
+    """What one gate said, with the facts that it rested on, as far as they are known."""
     facts = one.get("facts")
-    found = facts if isinstance(facts, dict) else {}
+    found = {str(name): value for name, value in (facts if isinstance(facts, dict) else {}).items() if value is not None}
     return {
         "kind": str(one.get("kind") or ""),
         "answer": str(one.get("answer") or ""),
         "reason": str(one.get("reason") or ""),
-        "facts": [{"name": words.plain(str(name)), "value": value_text(value)} for name, value in found.items()],
+        "facts": [_fact(name, value, reader) for name, value in found.items()],
     }
+
+
+def _fact(name: str, value: object, reader: tzinfo) -> Item:
+    """Times and lengths of time as people read them."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if name.endswith("_ns"):
+            at = words.now_of(min(max(value / 1e6, 0.0), _LAST_MILLIS))
+            return {"name": words.plain(name.removesuffix("_ns")), "value": f"{at.astimezone(reader):%Y-%m-%d %H:%M:%S}"}
+        if name.endswith("_seconds"):
+            return {"name": words.plain(name.removesuffix("_seconds")), "value": words.length(value)}
+    return {"name": words.plain(name), "value": value_text(value)}

@@ -78,9 +78,10 @@ def _taken(draft: Draft, found: shape.Known) -> Draft:
     """The draft after what was told by a part."""
     what, said = st.session_state.pop("told", (None, None))
     if what == "discard":
-        return shape.begun(found.policy)._replace(serial=draft.serial + 1)
+        return shape.begun(found.policy)._replace(serial=said["serial"])
     if what == "keep":
-        return draft._replace(version=found.policy["version"], base=found.policy["stored"] or {})
+        now = found.policy
+        return draft._replace(version=now["version"], base=now["stored"] or {}, why=said["why"], serial=said["serial"])
     if what == "restore":
         chosen = next(each for each in found.versions if each["version"] == said)
         return shape.with_document(draft, chosen["policy"], f"back to version {said}")

@@ -34,7 +34,7 @@ function build(root, state, data) {
   state.said = h("div", { role: "status", "aria-live": "polite" });
   state.why = h("input", { id: "why", type: "text", maxlength: 1000, placeholder: "Why, for the record", "aria-label": "Why", value: data.why });
   state.save = h("button", { class: "primary", onclick: () => save(state) }, "Save…");
-  state.discard = h("button", { onclick: () => tell(state, "discard", {}) }, "Discard changes");
+  state.discard = h("button", { onclick: () => ((state.why.value = ""), tell(state, "discard", {})) }, "Discard changes");
   state.bar = h("div", { class: "bar save" }, state.why, state.save, state.discard);
   state.above = h("div");
   const yaml = h("div", { class: "yaml" }, h("label", { for: "yaml" }, "YAML"), state.text, state.note);
