@@ -83,8 +83,8 @@ def _taken(draft: Draft, found: shape.Known) -> Draft:
         now = found.policy
         return draft._replace(version=now["version"], base=now["stored"] or {}, why=said["why"], serial=said["serial"])
     if what == "restore":
-        chosen = next(each for each in found.versions if each["version"] == said)
-        return shape.with_document(draft, chosen["policy"], f"back to version {said}")
+        chosen = next((each["policy"] for each in found.versions if each["version"] == said), draft.document)
+        return shape.with_document(draft, chosen, f"back to version {said}")
     if what not in ("edit", "save"):
         return draft
     draft = draft._replace(why=said["why"])
