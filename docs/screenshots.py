@@ -55,7 +55,6 @@ def shots(story: Story, now: Present) -> list[Shot]:
         Shot("policy", f"/policy?name={story.missed_workflow}&to=retry", ".versions summary", 1300),
         Shot("approvals", "/approvals", ".asks", 420),
         Shot("permission", f"/run?id={now.retried}", ".decisions details", 1150),
-        Shot("line", "/workflow?name=etl.warehouse", ".place", 700),
     ]
 
 

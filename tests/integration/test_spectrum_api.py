@@ -10,6 +10,7 @@ from asking import SECOND, T0, Api, Telemetry, new_stores
 from rooms import ONE
 
 from rota.rules.fold import RunEvent
+from rota_collector.api import spectrum
 
 YAML = {"Content-Type": "application/yaml"}
 
@@ -71,6 +72,15 @@ def test_it_is_worked_out_once_in_a_while(api):
     assert api.item("/advice") == first
     api.stores.clock.advance(601)
     assert by_name(api).keys() == {"flaky", "other"}
+
+
+def test_where_too_many_fail_the_rest_is_unknown(api, monkeypatch):
+    """Those that failed most often are looked at; of the others nothing is said but that they failed."""
+    monkeypatch.setattr(spectrum, "_MOST_RUNS", 10)
+    runs(api, "often", "sfs" * 4)
+    runs(api, "once", "sfs")
+    found = by_name(api)
+    assert (found["often"]["failed"], found["once"]["failed"], found["once"]["items"]) == (4, None, [])
 
 
 def test_a_policy_that_was_stored_counts_at_once(api):

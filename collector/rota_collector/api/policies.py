@@ -59,9 +59,7 @@ Author = Annotated[
 ]
 Reason = Annotated[str | None, Query(max_length=1000, description="why, for the record")]
 
-Version = Annotated[
-    int | None, Query(ge=0, description="store it only while this version is in force; else 409")
-]
+Version = Annotated[int | None, Query(ge=0, description="store it only while this version is in force; else 409")]
 
 
 def router(stores: Stores) -> APIRouter:

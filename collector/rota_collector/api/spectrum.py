@@ -55,7 +55,7 @@ class Standing(BaseModel):
     workflow: str
     level: Literal["observe", "expect", "retry", "gate", "orchestrate"]
     runs: int = Field(description="that were looked at")
-    failed: int = Field(description="so many of them")
+    failed: int | None = Field(description="so many of them; null: it failed, and was not looked at, as others failed more often")
     items: list[Help] = Field(description="that which saves most first")
     coverage: Coverage | None = Field(description="null: no task of it asks, or none ran lately")
 
@@ -74,7 +74,7 @@ class _Told(NamedTuple):
 
     policy: str
     runs: int
-    failed: int
+    failed: int | None
     found: list[Advice]
 
 
@@ -103,8 +103,9 @@ class _Known:
             failing = past.of_failing(connection, since_ns, _MOST_RUNS)
             named = {name for each in failing if each in policies for name in upstreams(json.loads(policies[each].document))}
             others = list(past.of_each(connection, named - failing.keys(), since_ns))
-        fleet = Fleet([*(run for runs in failing.values() for run in runs), *others])
-        return {name: self._of(name, fleet) for name in failing}
+        fleet = Fleet([*(run for runs in failing.values() for run in runs or ()), *others])
+        unseen = {name: _Told(self._policy(name), 0, None, []) for name, runs in failing.items() if runs is None}
+        return unseen | {name: self._of(name, fleet) for name in failing.keys() - unseen.keys()}
 
     def _anew(self) -> Iterator[tuple[str, _Told]]:
         """Those whose policy is another one since."""

@@ -24,10 +24,10 @@ def past(connection: Connection, workflow: str, upstream: Iterable[str], since_n
     return [*own, *(run for name in sorted(found) for run in _of(connection, name, since_ns, _EACH))]
 
 
-def of_failing(connection: Connection, since_ns: int, most_runs: int) -> dict[str, list[Past]]:
+def of_failing(connection: Connection, since_ns: int, most_runs: int) -> dict[str, list[Past] | None]:
     """By workflow, runs that ended since then (Unix ns), of all that failed at all, those that failed most often first.
 
-    At most about ``most_runs`` of them are read: whoever fails least is left out first.
+    About ``most_runs`` of them are read at most; of whoever is behind that there is None.
     """
     query = (
         select(runs.c.workflow)
@@ -35,17 +35,16 @@ def of_failing(connection: Connection, since_ns: int, most_runs: int) -> dict[st
         .group_by(runs.c.workflow)
         .order_by(func.count().desc(), runs.c.workflow)
     )
-    found: dict[str, list[Past]] = {}
-    for name in connection.execute(query).scalars():
-        found[name] = list(_of(connection, name, since_ns, _EACH))
-        most_runs -= len(found[name])
-        if most_runs <= 0:
-            break
+    found: dict[str, list[Past] | None] = {}
+    for name in connection.execute(query).scalars().all():
+        own = list(_of(connection, name, since_ns, _OWN)) if most_runs > 0 else None
+        most_runs -= len(own or ())
+        found[name] = own
     return found
 
 
 def of_each(connection: Connection, names: Iterable[str], since_ns: int) -> Iterator[Past]:
-    """The latest runs of workflows by name, as ``of_failing``."""
+    """The latest runs of these workflows."""
     for name in sorted(names):
         yield from _of(connection, name, since_ns, _EACH)
 

@@ -139,15 +139,17 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tu
 
 def effects(tested: Item) -> Item:
     """What a draft would have changed for the runs of the past."""
+    changes = tested["changes"]
+    said = [(each["part"], each["reason"]) for each in changes]
     return {
         "runs": words.count(tested["runs"], "run"),
         "rows": [
             {
                 "tone": _TONES[each["answer"]], "part": each["part"], "kind": each["kind"],
-                "words": f"{words.count(each['count'], 'run')} {_WOULD[each['answer']]}", "reason": each["reason"],
+                "words": f"{words.count(each['count'], 'run')} {_WOULD[each['answer']]}", "reason": each["reason"] if said[i] not in said[i + 1 :] else "",
                 "last": links.run(each["runs"][-1]) if each["runs"] else None,
             }
-            for each in tested["changes"]
+            for i, each in enumerate(changes)
         ],
         "unknown": [{"part": part, "why": why} for part, why in tested["unknown"].items()],
     }  # fmt: skip

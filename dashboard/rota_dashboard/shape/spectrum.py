@@ -76,9 +76,11 @@ def step(level: str, said: Item | None) -> Item:
     above = LEVELS[here + 1]
     failed = (said or {}).get("failed", 0)
     text = _WORTH[above]
-    if failed and above in ("retry", "gate"):
+    if failed is None and above in ("retry", "gate"):
+        text = "It failed, and was not looked at: others failed more often."
+    elif failed and above in ("retry", "gate"):
         text = f"{failed} of {words.count(said['runs'] if said else 0, 'run')} failed; nothing tells that it would have helped."
-    return {"to": above, "text": text, "more": None, "saved": 0, "of": failed}
+    return {"to": above, "text": text, "more": None, "saved": 0, "of": failed or 0}
 
 
 def _sentence(text: str) -> str:

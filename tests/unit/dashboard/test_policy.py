@@ -94,6 +94,8 @@ def test_what_it_would_have_changed_is_told_with_its_evidence():
     found = shape.effects({"runs": 1077, "changes": [change, saved], "unknown": {"gates[1]": "a probe"}})
     assert [each["words"] for each in found["rows"]] == ["2 runs would have been skipped", "1 run would have been saved"]
     assert [(each["reason"], each["last"]) for each in found["rows"]] == [(HOSTILE, "/run?id=r2"), ("gone", None)]
+    again = shape.effects({"runs": 1, "changes": [{**saved, "answer": "retry"}, saved], "unknown": {}})
+    assert [each["reason"] for each in again["rows"]] == ["", "gone"]
     assert (found["runs"], found["unknown"]) == ("1,077 runs", [{"part": "gates[1]", "why": "a probe"}])
 
 

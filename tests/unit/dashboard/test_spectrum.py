@@ -40,6 +40,12 @@ def test_the_next_step_is_the_one_that_history_speaks_for(level: str, items: lis
     assert (step["saved"] > 0) == (text.find("of 14") >= 0)
 
 
+def test_what_was_not_looked_at_is_not_said_to_be_well():
+    """Where too many failed, the rest is unknown."""
+    text = "It failed, and was not looked at: others failed more often."
+    assert spectrum.step("expect", a_standing(failed=None))["text"] == text
+
+
 def test_a_workflow_of_which_nothing_is_said_never_failed():
     """The list is of those that failed, or whose functions ask."""
     assert spectrum.step("expect", None)["text"] == "Nothing failed lately."

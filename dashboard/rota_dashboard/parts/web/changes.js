@@ -38,5 +38,5 @@ const effect = (each) =>
     "li",
     {},
     h("i", { class: each.tone, "aria-hidden": "true" }, SIGNS[each.tone]),
-    h("span", {}, h("b", {}, each.words), h("span", { class: "quiet" }, ` · ${each.part}${each.part === each.kind ? "" : ` (${each.kind})`}: ${each.reason} `), each.last && link(each.last, { class: "link" }, "the last one")),
+    h("span", {}, h("b", {}, each.words), h("span", { class: "quiet" }, ` · ${each.part}${each.part === each.kind ? "" : ` (${each.kind})`}${each.reason && ": "}${each.reason} `), each.last && link(each.last, { class: "link" }, "the last one")),
   );
