@@ -132,4 +132,4 @@ def test_who_may_only_read_is_offered_nothing_to_change(collector: CollectorProc
     expect(page.get_by_text("Changing it needs a key of the scope admin.")).to_be_visible()
     expect(page.get_by_label("At once:")).to_be_disabled()
     expect(page.locator("#yaml")).to_have_attribute("readonly", "")
-    expect(page.get_by_role("button", name="Save…")).to_have_count(0)
+    expect(page.get_by_role("button", name=re.compile("Save"))).to_have_count(0)

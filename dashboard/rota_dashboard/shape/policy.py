@@ -138,21 +138,25 @@ def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tu
 
 
 def effects(tested: Item) -> Item:
-    """What a draft would have changed for the runs of the past."""
+    """What a draft would have changed for the runs of the past; a reason that is that of the next one too is said there."""
     changes = tested["changes"]
     said = [(each["part"], each["reason"]) for each in changes]
     return {
         "runs": words.count(tested["runs"], "run"),
-        "rows": [
-            {
-                "tone": _TONES[each["answer"]], "part": each["part"], "kind": each["kind"],
-                "words": f"{words.count(each['count'], 'run')} {_WOULD[each['answer']]}", "reason": each["reason"] if said[i] not in said[i + 1 :] else "",
-                "last": links.run(each["runs"][-1]) if each["runs"] else None,
-            }
-            for i, each in enumerate(changes)
-        ],
+        "rows": [_effect(each, each["reason"] if said[i] not in said[i + 1 :] else "") for i, each in enumerate(changes)],
         "unknown": [{"part": part, "why": why} for part, why in tested["unknown"].items()],
-    }  # fmt: skip
+    }
+
+
+def _effect(change: Item, reason: str) -> Item:
+    return {
+        "tone": _TONES[change["answer"]],
+        "part": change["part"],
+        "kind": change["kind"],
+        "words": f"{words.count(change['count'], 'run')} {_WOULD[change['answer']]}",
+        "reason": reason,
+        "last": links.run(change["runs"][-1]) if change["runs"] else None,
+    }
 
 
 def question(draft: Draft, now: str, then: str) -> tuple[str, str] | None:

@@ -33,6 +33,8 @@ def show() -> None:
 def _show(name: str, to: str) -> None:
     with calmly():
         found: shape.Known = known(lambda collector: _ask(collector, name), "policy", name).answer
+        if st.session_state.get("told", ("",))[0] == "discard":
+            _discard(found)
         draft = _taken(_draft(found, to), found)
         examined = _examined(draft)
         if examined.item and isinstance(examined.item["document"], dict):
@@ -74,11 +76,17 @@ def _promoted(draft: Draft, to: str) -> Draft:
     return shape.with_document(draft, document, f"promote to {to}", "; ".join(reasons))
 
 
+def _discard(found: shape.Known) -> None:
+    """Begin anew with what is stored, whatever level the address led to."""
+    _, said = st.session_state.pop("told")
+    st.session_state["draft"], st.session_state["draft_to"] = shape.begun(found.policy)._replace(serial=said["serial"]), ""
+    st.query_params.pop("to", None)
+    st.rerun()
+
+
 def _taken(draft: Draft, found: shape.Known) -> Draft:
     """The draft after what was told by a part."""
     what, said = st.session_state.pop("told", (None, None))
-    if what == "discard":
-        return shape.begun(found.policy)._replace(serial=said["serial"])
     if what == "keep":
         now = found.policy
         return draft._replace(version=now["version"], base=now["stored"] or {}, why=said["why"], serial=said["serial"])

@@ -27,7 +27,7 @@ function build(root, state, data) {
   state.inputs = new Map();
   state.form = h("div", { class: "form" }, Object.keys(ABOUT).map((level) => group(level, state, data)));
   state.text = h("textarea", {
-    id: "yaml", spellcheck: false, autocomplete: "off", "aria-label": "The policy as YAML", placeholder: "# nothing is asked of it yet",
+    id: "yaml", spellcheck: false, autocomplete: "off", "aria-label": "The policy as YAML", title: "Tab indents. To leave with the keyboard: Escape, then Tab.", placeholder: "# nothing is asked of it yet",
     oninput: () => later(state, () => ({ text: state.text.value })), onkeydown: indent,
   }); // prettier-ignore
   state.note = h("p", { class: "quiet" });
@@ -116,6 +116,7 @@ function renew(root, state, data) {
   state.note.textContent = data.has_comments ? "Comments are not stored, and the form takes them out." : data.declared.length ? `Code declares ${data.declared.join(", ")}; what stands here counts instead, key by key.` : "";
   const isChanged = data.difference.length > 0;
   state.save.disabled = !isChanged || data.problems.length > 0 || Boolean(data.conflict);
+  state.save.textContent = data.then === null || data.then === data.now ? "Save" : "Save…"; // another level is asked about
   state.discard.hidden = !isChanged && !data.problems.length;
   state.bar.hidden = !data.may || (!isChanged && !data.problems.length);
   fill(state.above, above(state, data));
