@@ -33,6 +33,9 @@ POLICIES: dict[str, tuple[str, str, dict[str, Any]]] = {
         "ada", "finance signs off",
         {"gates": [{"kind": "concurrency", "limit": 2, "scope": "billing"}, {"kind": "approval", "within": "4h"}]},
     ),
+    "ml.train_churn": (
+        "jonas", "it takes the GPU for a night", {"gates": [{"kind": "approval", "role": "admin", "within": "1h"}]},
+    ),
     "ml.features": ("jonas", "the loaders may be stopped", {"tasks": {"load_*": {"permit": True}, "train": {"permit": True}}}),
     "ml.embeddings": ("jonas", "every step asks", {"gates": [{"kind": "host", "memory_free": "2GB"}],
                                                    "tasks": {"*": {"permit": True}}}),
@@ -64,7 +67,7 @@ class _Telling:
         held = self._asks("etl.warehouse", "etl-2", ago=94)
         second, _ = self._asks("etl.warehouse", "etl-1", ago=41), self._asks("etl.warehouse", "etl-2", ago=12)
         waiting = self._asks("billing.invoices", "app-1", ago=25)
-        self._asks("billing.invoices", "app-1", ago=9)
+        self._asks("ml.train_churn", "ml-1", ago=9)
         return Present(waiting, held, second, retried)
 
     def _put(self, workflow: str, author: str, why: str, added: dict[str, Any]) -> None:

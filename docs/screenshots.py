@@ -51,7 +51,7 @@ def shots(story: Story, now: Present) -> list[Shot]:
         Shot("timeline", f"/timeline?day={datetime.now(ZONE) - timedelta(days=1):%Y-%m-%d}&at=04:05", ".lane"),  # a whole day
         Shot("incidents", "/incidents", ".panel .name"),
         Shot("incident", f"/incident?id={story.incidents['missed']}", ".cause"),
-        Shot("spectrum", "/spectrum", ".spectrum .row"),
+        Shot("spectrum", "/spectrum?order=high", ".spectrum .row"),
         Shot("policy", f"/policy?name={story.missed_workflow}&to=retry", ".versions summary", 1300),
         Shot("approvals", "/approvals", ".asks", 420),
         Shot("permission", f"/run?id={now.retried}", ".decisions details", 1150),

@@ -328,5 +328,4 @@ def _usable(document: dict[str, Any], problems: list[str]) -> tuple[dict[str, An
 
 
 def _text(document: Mapping[str, Any]) -> str:
-    """In its own order: of the patterns of ``tasks`` the first that matches counts."""
-    return json.dumps(document, separators=(",", ":"))
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))

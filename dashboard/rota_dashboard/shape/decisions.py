@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from itertools import groupby
+from typing import Any
 
 from rota_dashboard.shape import words
 from rota_dashboard.shape.told import value_text
@@ -102,7 +103,9 @@ def _gate(each: Item) -> str:
 def _answer(one: Item, reader: tzinfo) -> Item:
     """What one gate said, with the facts that it rested on, as far as they are known."""
     facts = one.get("facts")
-    found = {str(name): value for name, value in (facts if isinstance(facts, dict) else {}).items() if value is not None}
+    found = {
+        str(name): value for name, value in (facts if isinstance(facts, dict) else {}).items() if value not in (None, [], {})
+    }
     return {
         "kind": str(one.get("kind") or ""),
         "answer": str(one.get("answer") or ""),
@@ -111,12 +114,16 @@ def _answer(one: Item, reader: tzinfo) -> Item:
     }
 
 
-def _fact(name: str, value: object, reader: tzinfo) -> Item:
+def _fact(name: str, value: Any, reader: tzinfo) -> Item:
     """Times and lengths of time as people read them."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if name.endswith("_ns"):
-            at = words.now_of(min(max(value / 1e6, 0.0), _LAST_MILLIS))
-            return {"name": words.plain(name.removesuffix("_ns")), "value": f"{at.astimezone(reader):%Y-%m-%d %H:%M:%S}"}
-        if name.endswith("_seconds"):
-            return {"name": words.plain(name.removesuffix("_seconds")), "value": words.length(value)}
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in values):
+        for ending, shown in (("_ns", lambda each: _moment(each, reader)), ("_seconds", words.length)):
+            if name.endswith(ending):
+                return {"name": words.plain(name.removesuffix(ending)), "value": ", ".join(map(shown, values))}
     return {"name": words.plain(name), "value": value_text(value)}
+
+
+def _moment(at_ns: float, reader: tzinfo) -> str:
+    at = words.now_of(min(max(at_ns / 1e6, 0.0), _LAST_MILLIS))
+    return f"{at.astimezone(reader):%Y-%m-%d %H:%M:%S}"

@@ -132,9 +132,20 @@ def conflict(known: Known, draft: Draft) -> str | None:
 
 def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(``+``, ``-``, a blank, or ``@`` where lines are left out; the line), line by line; nothing when they are the same."""
-    old, new = (spelled(dict(each)).splitlines() for each in (before, after))
+    old, new = (spelled(each).splitlines() for each in (dict(before), _aligned(after, before)))
     for line in list(difflib.unified_diff(old, new, lineterm="", n=_AROUND))[3:]:  # behind the names and the first place
         yield ("@", "") if line.startswith("@@") else (line[:1], line[1:])
+
+
+def _aligned(after: Any, before: Any, *, key: str = "") -> Any:
+    """``after`` with its keys in the order of ``before``, as another order is no difference; the patterns of ``tasks`` as they
+    are, since the first that matches counts.
+    """
+    if not isinstance(after, Mapping) or not isinstance(before, Mapping):
+        return after
+    known = [] if key == "tasks" else [each for each in before if each in after]
+    names = dict.fromkeys([*known, *after])
+    return {name: _aligned(after[name], before.get(name), key=name) for name in names}
 
 
 def effects(tested: Item) -> Item:

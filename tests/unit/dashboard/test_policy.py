@@ -54,6 +54,15 @@ def test_what_differs_is_shown_line_by_line():
     assert list(shape.compared({}, RETRY)) == [("+", "retry:"), ("+", "  attempts: 2")]
 
 
+def test_another_order_is_no_difference():
+    """But for the patterns of functions: the first that matches counts."""
+    before = {"expect": {"failures": 2, "silence": "1h"}, "retry": {"attempts": 2}}
+    assert list(shape.compared(before, {"retry": {"attempts": 2}, "expect": {"silence": "1h", "failures": 2}})) == []
+    patterns = {"load_*": {"permit": True}, "*": {"permit": False}}
+    turned = dict(reversed(patterns.items()))
+    assert [sign for sign, _ in shape.compared({"tasks": patterns}, {"tasks": turned})].count("+") == 2
+
+
 def test_lines_between_two_changes_are_left_out():
     """And it is seen that they are."""
     many = {f"k{n:02}": n for n in range(30)}
