@@ -26,7 +26,7 @@ CollectorError
  │    ├── InFlight           the same request is being answered
  │    ├── KeyReused          its idempotency key came with another request before
  │    └── ForeignTicket      its ticket, or its run, is of another question
- ├── PolicyChanged           another version of a policy was stored meanwhile
+ ├── PolicyChanged           somebody else stored a policy after it was read
  ├── KeyRefused              a key that cannot be made or revoked now
  │    ├── AdminFirst         with any other key, nobody could make or revoke keys
  │    └── LastAdmin          without it, nobody could revoke the keys that are left
@@ -155,7 +155,11 @@ class ForeignTicket(AdmissionError):
 
 
 class PolicyChanged(CollectorError):
-    """A policy of which another version was stored since the one that was edited. The message says by whom and when."""
+    """Somebody else stored that policy after who stores it now had read it: its ``version``, ``author`` and Unix time in ns."""
+
+    def __init__(self, workflow: str, version: int, author: str, created_ns: int) -> None:
+        super().__init__(f"{workflow} is at version {version} by {author}")
+        self.workflow, self.version, self.author, self.created_ns = workflow, version, author, created_ns
 
 
 class KeyRefused(CollectorError):

@@ -101,8 +101,10 @@ def router(stores: Stores) -> APIRouter:
         by, now_ns = asker.who(author), stores.clock.now_ns()
         try:
             (view,) = there.put({name: one.document}, author=by, reason=reason, now_ns=now_ns, if_version=if_version)
-        except PolicyChanged as error:
-            raise ApiError(409, "changed", str(error), "compare with it, and send the number of that version") from error
+        except PolicyChanged as newer:
+            when = f"{newer.author!r} stored version {newer.version} at {shape.iso(newer.created_ns)}"
+            hint = "nothing was stored; compare with it, and send the number of that version"
+            raise ApiError(409, "changed", f"the policy of {newer.workflow!r} was changed meanwhile: {when}", hint) from newer
         return answer(_item(stores, view))
 
     @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=TEXT_BODY, dependencies=[access.admin])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
@@ -145,8 +144,8 @@ class Policies:
         """
         valid = _validated(stored)
         with self._writer.begin() as connection:
-            for name in valid if if_version is not None else ():
-                _must_be(connection, name, if_version)
+            if if_version is not None:
+                _must_be_at(connection, valid, if_version)
             rows = [self._put(connection, name, document, author, reason, now_ns) for name, document in valid.items()]
         with self._lock:
             for row in rows:
@@ -240,18 +239,12 @@ class _Row:
         self.__dict__.update(values)
 
 
-def _must_be(connection: Connection, workflow: str, version: int | None) -> None:
-    """Raises PolicyChanged."""
-    row = connection.execute(_find, {"name": workflow}).first()
-    if (row.version if row else 0) == version:
-        return
-    latest = connection.execute(_versions, {"name": workflow}).first()
-    told = (
-        f" by {latest.author} at {datetime.fromtimestamp(latest.created_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC" if latest else ""
-    )
-    raise PolicyChanged(
-        f"version {row.version if row else 0} of the policy of {workflow!r} was stored{told}, and version {version} was edited"
-    )
+def _must_be_at(connection: Connection, names: Iterable[str], version: int) -> None:
+    """Raises PolicyChanged when one of them is at another version (0: it has none)."""
+    for name in names:
+        latest = connection.execute(_versions, {"name": name}).first()
+        if (latest.version if latest else 0) != version:
+            raise PolicyChanged(name, *((latest.version, latest.author, latest.created_ns) if latest else (0, "nobody", 0)))
 
 
 def _view(row: Any) -> PolicyView:

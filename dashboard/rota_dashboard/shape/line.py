@@ -37,7 +37,7 @@ def line(
         "held": [_holder(each, workflow) for each in held[:_SHOWN]],
         "waiting": [_waiter(each, place, runs.get(each["run_id"])) for place, each in enumerate(waiting[:_SHOWN], 1)],
         "facts": [
-            f"{words.count(len(held), 'place')} taken" + _of(limits, workflow),
+            *([f"{words.count(len(held), 'place')} taken" + _of(limits, workflow)] if limits else []),
             f"{words.count(len(waiting))} waiting" if waiting else "nobody waits",
         ],
         "more": [max(0, len(held) - _SHOWN), max(0, len(waiting) - _SHOWN)],

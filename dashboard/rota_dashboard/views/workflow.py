@@ -13,6 +13,7 @@ from rota_dashboard.shape import workflow as shape
 from rota_dashboard.views import REFRESH_SECONDS, actions, calmly, known, zone
 
 _ROWS, _SLOTS = 25, 200
+_HOSTS = 8  # whose instances are asked after
 
 
 def _ask(collector: Collector, name: str) -> shape.Known:
@@ -51,7 +52,8 @@ def _draw_line(found: shape.Known) -> None:
     name, policy = found.workflow["name"], found.policy["policy"]
     if not line.asks(policy):
         return
-    scopes = line.scopes(name, policy, {run["host"] for run in found.latest[:30] if run["host"]})
+    hosts = sorted({run["host"] for run in found.latest[:30] if run["host"]})
+    scopes = line.scopes(name, policy, hosts[:_HOSTS])
     held = known(lambda collector: [each for scope in scopes for each in collector.leases(scope)], "held", name).answer
     waiting = known(lambda collector: collector.waiting(name), "waiting", name).answer
     parts.draw("line", line.line(name, policy, held, waiting, found.latest) | {"now": found.at.timestamp() * 1000})

@@ -52,6 +52,12 @@ def test_who_holds_and_who_waits_with_what_is_known_of_each():
     assert found["facts"] == ["2 places taken of 1", "2 waiting"]
 
 
+def test_without_capacity_no_places_are_counted():
+    """An approval has no places to take."""
+    found = line.line("w", {"gates": [{"kind": "approval"}]}, [], [a_waiter()], [])
+    assert found["facts"] == ["1 waiting"]
+
+
 def test_a_long_line_is_counted_and_not_drawn():
     """Ten thousand may wait."""
     found = line.line("w", ONE, [], [a_waiter(f"r{n}") for n in range(100)], [])
