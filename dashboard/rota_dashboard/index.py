@@ -18,7 +18,7 @@ from rota_dashboard import config, parts
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _IMPORT = re.compile(r'from"\./([\w.-]+\.js)"')
 _FONT = re.compile(r'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
-_NEEDED_FIRST = ("base", "marks", "incidents", "runs")  # by most pages
+_NEEDED_FIRST = ("base", "marks", "incidents", "runs", "levels", "table")  # by most pages, or the first
 _WAYS = {"/": "Overview", "/timeline": "Timeline", "/incidents": "Incidents", "/spectrum": "Spectrum", "/approvals": "Approvals"}
 
 

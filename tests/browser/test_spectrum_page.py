@@ -84,7 +84,7 @@ def test_an_approval_is_seen_and_given(collector: CollectorProcess, fresh, page:
 
 
 def test_attempts_blind_decisions_and_the_line(collector: CollectorProcess, fresh, page: Page) -> None:
-    """Each try with how it went; what was decided while nobody answered stands out; who holds and who waits, on the workflow."""
+    """Each try with how it went, blind decisions marked, a run that is to end; who holds and who waits, on the workflow."""
     collector.put("/api/v1/workflows/etl.nightly/policy", {"gates": [{"kind": "concurrency", "limit": 1}]})
     run = otlp.run_id(1)
     collector.send(
@@ -103,6 +103,9 @@ def test_attempts_blind_decisions_and_the_line(collector: CollectorProcess, fres
     expect(rows.nth(1)).to_contain_text(f"OSError: {EVIL}")
     expect(rows.nth(2)).to_contain_text("running")
     expect(page.locator(".decisions details", has_text="blind")).to_contain_text("nobody answers")
+    page.get_by_role("button", name="Cancel…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    expect(page.locator(".pill").first).to_contain_text("cancelling")
     page.goto(f"{url}/workflow?name=etl.nightly")
     places = page.locator(".place")
     expect(places).to_have_count(2)

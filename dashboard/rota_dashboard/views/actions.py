@@ -140,9 +140,18 @@ def _answer(approval: Item, word: str) -> None:
 
 
 def of_run(run: Item) -> None:
-    """Say how it ended."""
+    """Have it ended, or say how it ended."""
     if may_operate():
-        _row("run", ("Set outcome…", lambda: _outcome(run)))
+        open_ones = [] if run["ended_at"] else [("Cancel…", lambda: _cancel(run))]
+        _row("run", *open_ones, ("Set outcome…", lambda: _outcome(run)))
+
+
+@st.dialog("Cancel")
+def _cancel(run: Item) -> None:
+    st.text("Its host is told to end it, as by SIGTERM. How it ended is its own to say; it is cancelling until then.")
+    why = st.text_input("Why", placeholder="for the record", max_chars=1000)
+    if st.button("Cancel the run", type="primary"):
+        _do(f"/runs/{quote(run['id'], safe='')}/cancel", reason=why)
 
 
 @st.dialog("Set outcome")
