@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from rota.control.client import Client, Unreachable
 from rota.control.document import path_of, read
-from rota.control.standing import mark_of, stands
+from rota.control.standing import LONGEST, mark_of, stands
 from rota.rules import inflight
 from rota.rules.expression import holds
 from rota.rules.tasks import Terms, entry_of
@@ -130,9 +130,10 @@ class Permit:
             del question["permit"]
             return self._later(line, question)
         rendered = json.dumps({**answer, "stands": stands(mark)}).encode("ascii") + b"\n"
-        if len(self._answers) >= _MOST_REMEMBERED:
-            self._answers.clear()
-        self._answers[said] = (path, mark, rendered)
+        if len(said) <= LONGEST:
+            if len(self._answers) >= _MOST_REMEMBERED:
+                self._answers.clear()
+            self._answers[said] = (path, mark, rendered)
         return rendered
 
     def _later(self, line: Line, question: dict[str, Any]) -> bytes | None:

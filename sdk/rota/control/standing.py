@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Mark = Tuple[int, int, int]
 
 STANDS_SECONDS = 1.0  # for so long calls may go on by the word of an agent that has gone meanwhile
-_MOST_KEPT, _LONGEST = 256, 4096  # questions, and bytes of one: with many facts in it, it is another one each time
+LONGEST = 4096  # bytes of a question that is kept: one with many facts in it is another one each time
+_MOST_KEPT = 256
 
 
 class Standing:
@@ -51,7 +52,7 @@ class Standing:
             asked_at: before it was asked, in monotonic seconds.
         """
         found = _read(answer.get("stands"))
-        if found is not None and len(rendered) <= _LONGEST:
+        if found is not None and len(rendered) <= LONGEST:
             mark, seconds = found
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()

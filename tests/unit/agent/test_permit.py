@@ -107,6 +107,16 @@ def test_that_there_is_no_policy_stands_too(pair, tmp_path):
     assert heard(Permit(print), *pair, home=str(tmp_path))["stands"]["mark"] is None
 
 
+def test_questions_full_of_facts_do_not_fill_the_memory(pair, tmp_path):
+    """Each is another one: they are answered, and forgotten."""
+    write_policy(tmp_path, "etl", {"load_*": {"permit": True}})
+    answerer = Permit(print)
+    for rows in range(3):
+        facts = {"tasks": {f"extract {number}": {"rows": rows} for number in range(500)}}
+        assert heard(answerer, *pair, home=str(tmp_path), facts=facts)["answer"] == "go"
+    assert answerer._answers == {}
+
+
 def test_what_is_passed_on_is_the_question_alone(pair, tmp_path):
     """Neither the word of the socket nor the host's paths travel; who waits is waited for a little longer than that."""
     write_policy(tmp_path, "etl", {"load_*": {"permit": True}}, rules=[NO_ROWS])
