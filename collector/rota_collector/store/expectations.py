@@ -47,16 +47,16 @@ class Noted(NamedTuple):
 
 
 class Expectations:
-    """The expectations in the control database ``engine``."""
+    """The expectations in the control database ``engine``. ``retry_budget``: of retries whose policy names none."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, retry_budget: dict[str, Any] | None = None) -> None:
         self._engine, self._clock = engine, clock
         self.changed: Callable[[], None] = lambda: None  # called when there is something to judge
         self.ended: Callable[[frozenset[str]], None] = lambda _: None  # called with the workflows of runs that ended
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
-        self.policies = Policies(engine)
+        self.policies = Policies(engine, retry_budget)
         self.incidents = Incidents(engine)
         self.slots = Slots(engine)
         self.quiet = QuietTimes(engine)

@@ -69,9 +69,9 @@ class Known(NamedTuple):
 
 
 class Policies:
-    """The policies in the control database ``engine``."""
+    """The policies in the control database ``engine``. ``default_budget``: of retries whose policy names none."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, default_budget: dict[str, Any] | None = None) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class Policies:
         self.dependents: dict[str, set[str]] = {}  # workflow → those whose slots or health hang on it
         self.shared: dict[str, dict[str, Any]] = {}  # workflow → its policy, if that shares anything; replaced, never changed
         self._says_nothing: set[tuple[str, Declared]] = set()  # declarations that ask for nothing, to be seen at a glance
-        self.asking = Asking()
+        self.asking = Asking(default_budget)
         self._told: Callable[[int], None] = lambda _: None
         self.asking.changed.append(lambda _workflow: self._told(self.asking.number))
         self.reload()
@@ -307,4 +307,4 @@ def _usable(document: dict[str, Any], problems: list[str]) -> tuple[dict[str, An
 
 
 def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return json.dumps(documents.ordered(document), separators=(",", ":"))

@@ -97,12 +97,14 @@ def _stored(workflow: str) -> _api.Item:
         raise
 
 
-def _lines(before: object, after: object, older: str, newer: str) -> Iterable[str]:
+def _lines(before: _api.Item, after: _api.Item, older: str, newer: str) -> Iterable[str]:
     return difflib.unified_diff(_spelled(before), _spelled(after), older, newer, lineterm="")
 
 
-def _spelled(document: object) -> list[str]:
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+def _spelled(document: dict[str, object]) -> list[str]:
+    from rota.rules.policy import ordered
+
+    return json.dumps(ordered(document), indent=2, ensure_ascii=False).splitlines()
 
 
 def _show(lines: Iterable[str]) -> None:

@@ -64,6 +64,11 @@ def _retry(path: str, whom: str) -> tuple[Field, ...]:
         Field(path + ".not_on", "failures", "Not these failures."),
         Field(path + ".attempt_timeout", "length", "How long one attempt may take."),
         Field(path + ".timeout", "length", "How long all attempts may take together, with the waits."),
+        Field(path + ".budget", "mapping", "Retries that are shared with others: when none are left, it fails."),
+        Field(path + ".budget.name", "text", "Who names the same shares it; `default` when left out."),
+        Field(path + ".budget.percent", "percent", "So many retries beside 100 first attempts; 20 when left out."),
+        Field(path + ".budget.least", "least", "So many in any case; 10 when left out."),
+        Field(path + ".budget.within", "length", "The time over which both are counted; `10m` when left out."),
     )  # fmt: skip
 
 

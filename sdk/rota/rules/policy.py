@@ -55,6 +55,19 @@ def merge(code: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in merged.items() if value not in (None, {})}
 
 
+def ordered(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its keys in order, so that the same is spelled the same; but the patterns of ``tasks`` as they stand,
+    since the first that matches holds.
+    """
+    return {key: _sorted(document[key], as_it_stands=key == "tasks") for key in sorted(document)}
+
+
+def _sorted(value: Any, as_it_stands: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in (value if as_it_stands else sorted(value))}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
+
+
 def from_declared(declared: Declared) -> tuple[dict[str, Any], list[str]]:
     """(document, problems) of what code declares. A value that cannot be used is left out, and said."""
     schedule = _declared_schedule(declared)
