@@ -83,9 +83,18 @@ def granted(budget: Budget, counted: Counted, wanted: int) -> int:
 
 def said(budget: Budget, counted: Counted) -> str:
     """How it stands, for people."""
-    text = "%d of %d retries of the last %s are spent in the budget %s (%d, and %g %% of %d first attempts)"
+    text = "%d of %d retries of the last %s are spent in the budget %s (%d, and %g %% of %d first attempt%s)"
     most, within = allowed(budget, counted.firsts), words(budget.within_seconds)
-    return text % (counted.retries, most, within, budget.name, budget.least, budget.percent, counted.firsts)
+    return text % (
+        counted.retries,
+        most,
+        within,
+        budget.name,
+        budget.least,
+        budget.percent,
+        counted.firsts,
+        "s" * (counted.firsts != 1),
+    )
 
 
 def budget_of(retry: object) -> Budget | None:
