@@ -6,7 +6,6 @@ number under which the collector knows that set, in ``.version``. A workflow tha
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
@@ -22,7 +21,7 @@ from rota.agent.news import News
 from rota.agent.once import leave_mark
 from rota.agent.raw import opener
 from rota.agent.target import target
-from rota.control.document import path_of
+from rota.control.document import version_of, write
 from rota.wire.names import COLLECTOR_HEADER
 
 ASK_SECONDS = 3.0  # between two looks
@@ -126,44 +125,6 @@ def renew(home: str, say: Callable[[str], None]) -> None:
             leave_mark(spool, FOREIGN_MARK)
     except Exception as error:
         say("policies are not renewed: %s" % error)
-
-
-def version_of(home: str) -> int:
-    """The number of the set that this home has; 0 without one."""
-    try:
-        with open(os.path.join(home, "policy", ".version"), encoding="ascii") as file:
-            return int(file.read(32))
-    except (OSError, ValueError):
-        return 0
-
-
-def write(home: str, version: int, items: dict[str, dict[str, Any]]) -> None:
-    """Make the home's set this one: the documents first, the number last. Raises OSError."""
-    folder = os.path.join(home, "policy")
-    if not items and not os.path.isdir(folder):
-        return
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    wanted = {path_of(home, workflow): document for workflow, document in items.items()}
-    for path, document in wanted.items():
-        _put(path, json.dumps(document))
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if name.endswith(".json") and path not in wanted:
-            os.unlink(path)
-    _put(os.path.join(folder, ".version"), str(version))
-
-
-def _put(path: str, text: str) -> None:
-    """Whole, or not at all; untouched when it says so already, since a new file would be read again by everybody."""
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-        if file.read() == text:
-            return
-    beside = "%s.%d.new" % (path, os.getpid())
-    with open(beside, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(beside, path)
 
 
 def _fetch(way: Way, known: int) -> dict[str, Any] | None:

@@ -8,7 +8,8 @@ import pytest
 from permissions import collector
 
 from rota.agent import policies
-from rota.agent.policies import Keeping, Way, sync, version_of, write
+from rota.agent.policies import Keeping, Way, sync
+from rota.control.document import version_of, write
 
 
 @pytest.fixture
