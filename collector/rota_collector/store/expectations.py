@@ -21,7 +21,8 @@ from rota_collector.store import agents, inflight, quiet, watches
 from rota_collector.store import events as own
 from rota_collector.store.cancels import Cancels
 from rota_collector.store.control_queries import listed_ns
-from rota_collector.store.expectations_schema import metadata, outgoing
+from rota_collector.store.dialect import add_missing_columns
+from rota_collector.store.expectations_schema import metadata, outgoing, policies, policy_versions
 from rota_collector.store.expectations_schema import watches as watches_table
 from rota_collector.store.incidents import Incidents
 from rota_collector.store.policies import Policies, anchor_ns
@@ -56,6 +57,8 @@ class Expectations:
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
+            for table in (policies, policy_versions):
+                add_missing_columns(connection, table)
         self.policies = Policies(engine, retry_budget)
         self.incidents = Incidents(engine)
         self.slots = Slots(engine)

@@ -60,6 +60,7 @@ TABLE = """
     listed read    GET /leases
     listed read    GET /approvals
     named  read    GET /approvals/{approval_id}
+    listed read    GET /policies
     listed ingest  GET /policies/asking
     listed ingest  POST /news
     told   ingest  POST /permission
