@@ -74,10 +74,19 @@ class PolicyVersion(BaseModel):
     revision: str | None = _REVISION
 
 
+class AppliedPolicy(Policy):
+    """A policy after it was stored, or as it would be."""
+
+    change: Literal["new", "changed", "same", "removed"] = Field(
+        description="of what is stored; what is the same has no new version"
+    )
+    before: dict[str, Any] | None = Field(description="what was stored before")
+
+
 class Applied(BaseModel):
     """What is in force after several policies were stored, or would be."""
 
-    items: list[Policy]
+    items: list[AppliedPolicy]
     next: None = None
     applied: bool = Field(description="false: it was a dry run, and nothing was stored")
     as_of: str = Field(description="for the request that stores what this one tried: see `as_of` there")

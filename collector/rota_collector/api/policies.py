@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rota.rules import gates
-from rota.rules.policy import merge
+from rota.rules.policy import merge, ordered
 from rota.rules.sharing import shares
 from rota_collector.api import access, expectation_models, models, policy_checks, shape
 from rota_collector.api.access import Asker, Owning, Reads
@@ -107,7 +108,8 @@ def router(stores: Stores) -> APIRouter:
         policy_checks.add_circles(stores, [one])
         _refuse([one])
         _must_be_shared(stores, asker, one)
-        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, Source(), False, as_of)
+        kept = Source(_stored(stores, name).source.place)  # what is changed by hand still is that file's, but of no commit
+        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, kept, as_of)
         return answer(_item(stores, asker.reads, view))
 
     @router.get("/policies", response_model=expectation_models.Stored)
@@ -127,26 +129,35 @@ def router(stores: Stores) -> APIRouter:
         policy_checks.add_circles(stores, found)
         _refuse(found)
         _must_all_be_theirs(stores, asker, found)
-        if dry_run:
-            views = [_as_if(stores, each, Source(source, revision)) for each in found]
-        else:
-            given = {each.workflow: each.document for each in found}
-            views = _put(stores, given, asker.who(author), reason, Source(source, revision), prune, as_of)
-        named = [each.workflow for each in found]
-        items = [_item(stores, asker.reads, view, named) for view in views]
+        before = {each.workflow: _stored(stores, each.workflow) for each in found}
+        came = Source(source, revision)
+        changes = {each.workflow: _change(before[each.workflow], each.document, came) for each in found}
+        if not dry_run:
+            given = {each.workflow: each.document for each in found if changes[each.workflow] != "same"}
+            _put(stores, given, asker.who(author), reason, came, as_of)
+        views = [_as_if(stores, each, came) if dry_run and changes[each.workflow] != "same" else _stored(stores, each.workflow)
+                 for each in found]  # fmt: skip
+        items = [
+            {
+                **_item(stores, asker.reads, view, list(changes)),
+                "change": changes[view.workflow],
+                "before": before[view.workflow].stored,
+            }
+            for view in views
+        ]
         return answer({"items": items, "next": None, "applied": not dry_run, "as_of": str(now_ns)})
 
     return router
 
 
 def _put(
-    stores: Stores, given: dict[str, dict[str, Any]], author: str, reason: str | None, source: Source, prunes: bool,
+    stores: Stores, given: dict[str, dict[str, Any]], author: str, reason: str | None, source: Source,
     as_of: int | None,
 ) -> list[PolicyView]:  # fmt: skip
     """Store documents. Raises ApiError when others were faster."""
     there, now_ns = stores.expectations.policies, stores.clock.now_ns()
     try:
-        return there.put(given, author=author, reason=reason, now_ns=now_ns, source=source, prunes=prunes, as_of_ns=as_of)
+        return there.put(given, author=author, reason=reason, now_ns=now_ns, source=source, as_of_ns=as_of)
     except PolicyChanged as newer:
         when = f"{newer.author!r} stored version {newer.version} at {shape.iso(newer.created_ns)}"
         hint = "nothing was stored; look at it with `rota policy diff`, then apply again"
@@ -215,9 +226,23 @@ def _item(stores: Stores, reads: Reach, view: PolicyView, also: Sequence[str] = 
     return shape.policy_item(view, errors + warnings + policy_checks.warnings(stores, reads, view, also))
 
 
+def _stored(stores: Stores, name: str) -> PolicyView:
+    return stores.expectations.policies.view(name) or PolicyView(name, 0, {}, None, None, [])
+
+
+def _change(before: PolicyView, document: dict[str, Any], source: Source) -> str:
+    """What becomes of a stored document. What is as it was has no further version, unless it comes from another place now."""
+    if not document:
+        return "removed" if before.stored else "same"
+    if before.stored is None:
+        return "new"
+    is_same = json.dumps(ordered(before.stored)) == json.dumps(ordered(document))
+    return "same" if is_same and source.place in (None, before.source.place) else "changed"
+
+
 def _as_if(stores: Stores, one: Examined, source: Source) -> PolicyView:
     """What the policy would be with this document stored."""
-    view = stores.expectations.policies.view(one.workflow) or PolicyView(one.workflow, 0, {}, None, None, [])
+    view = _stored(stores, one.workflow)
     in_force = merge(view.declared or {}, one.document)
     return view._replace(version=view.version + 1, in_force=in_force, stored=one.document or None, source=source)
 

@@ -127,12 +127,12 @@ class Policies:
 
     def put(
         self, stored: Mapping[str, object], *, author: str, reason: str | None, now_ns: int, source: Source = Source(),  # noqa: B008
-        prunes: bool = False, as_of_ns: int | None = None,
+        as_of_ns: int | None = None,
     ) -> list[PolicyView]:  # fmt: skip
         """Store documents by workflow, all of them or none; an empty one takes the stored policy away.
 
         Args:
-            source: where they come from. With ``prunes``, what else was stored from that place is taken away.
+            source: where they come from.
             as_of_ns: when whoever stores them read what is stored: what others stored since is not overwritten.
 
         Raises:
@@ -141,9 +141,6 @@ class Policies:
         """
         valid = _validated(stored)
         with self._writer.begin() as connection:
-            if prunes and source.place is not None:
-                gone = (name for name in rows.from_source(connection, source.place) if name not in valid)
-                valid.update({name: {} for name in gone})
             if as_of_ns is not None:
                 _must_be_as_read(connection, valid, as_of_ns)
             written = [self._put(connection, name, document, author, reason, now_ns, source) for name, document in valid.items()]
