@@ -11,7 +11,7 @@ import re
 from rota.rules import inflight, values
 from rota.rules.declared import Declared
 from rota.rules.durations import seconds
-from rota.rules.fields import EVERY_GATE, EXAMPLES, FIELDS, GATE_KEYS, LATER, REQUIRED, WHEN
+from rota.rules.fields import EVERY_GATE, EXAMPLES, FIELDS, GATE_KEYS, LATER, NEVER, REQUIRED, WHEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -212,6 +212,8 @@ def _in_schedule(schedule: Mapping[str, Any], workflow: str | None) -> list[str]
 
 
 def _unknown(at: str, path: str, value: object) -> str:
+    if path in NEVER:
+        return "%s: %s" % (at, NEVER[path])
     if path in LATER:
         return "%s: not in this version yet" % at
     from difflib import get_close_matches
