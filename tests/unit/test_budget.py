@@ -87,6 +87,17 @@ def test_a_host_on_its_own(tmp_path: Path):
     assert os.stat(path).st_mode & 0o777 == 0o600
 
 
+def test_two_questions_at_once_and_a_clock_set_back(tmp_path: Path):
+    """What was spent in the same instant counts, to the last digit of its time, and so does what a clock that was set back makes
+    lie ahead.
+    """
+    path, budget = str(tmp_path / "api.txt"), Budget("api", 0.0, 2, 60.0)
+    at = 1_795_000_000.0006
+    assert [spend(path, budget, 0, at)[0] for _ in range(3)] == [1, 1, 0]
+    assert spend(path, budget, 0, at - 30.0) == (0, Counted(0, 2))
+    assert spend(path, budget, 0, at + 60.0) == (1, Counted(0, 0))
+
+
 def test_a_host_never_spends_more(tmp_path: Path):
     """However many ask at once, the host's file grants what the budget has."""
     path, budget, found = str(tmp_path / "api.txt"), Budget("api", 0.0, 7, 60.0), list[int]()

@@ -183,10 +183,10 @@ def _spent(fd: int, budget: Budget, firsts: int, now: float) -> tuple[int, Count
 
     fcntl.lockf(fd, fcntl.LOCK_EX)
     lines = map(_line, os.read(fd, _MOST_BYTES).splitlines())
-    kept = [line for line in lines if now - budget.within_seconds < line[0] <= now]
+    kept = [line for line in lines if abs(now - line[0]) < budget.within_seconds]  # a clock may have been set back
     counted = Counted(firsts + sum(line[1] for line in kept), sum(line[2] for line in kept))
     granted = rules.granted(budget, counted, 1)
-    text = b"".join(b"%.3f %d %d\n" % line for line in [*kept, (now, firsts, granted)])[-_MOST_BYTES:]
+    text = b"".join(b"%r %d %d\n" % line for line in [*kept, (now, firsts, granted)])[-_MOST_BYTES:]
     os.lseek(fd, 0, os.SEEK_SET)
     os.write(fd, text)
     os.ftruncate(fd, len(text))
