@@ -26,6 +26,7 @@ CollectorError
  │    ├── InFlight           the same request is being answered
  │    ├── KeyReused          its idempotency key came with another request before
  │    └── ForeignTicket      its ticket, or its run, is of another question
+ ├── PolicyChanged           somebody else stored a policy after it was read
  ├── KeyRefused              a key that cannot be made or revoked now
  │    ├── AdminFirst         with any other key, nobody could make or revoke keys
  │    └── LastAdmin          without it, nobody could revoke the keys that are left
@@ -151,6 +152,14 @@ class KeyReused(AdmissionError):
 
 class ForeignTicket(AdmissionError):
     """A ticket, or a run, that belongs to another question than this one."""
+
+
+class PolicyChanged(CollectorError):
+    """Somebody else stored that policy after who stores it now had read it: its ``version``, ``author`` and Unix time in ns."""
+
+    def __init__(self, workflow: str, version: int, author: str, created_ns: int) -> None:
+        super().__init__(f"{workflow} is at version {version} by {author}")
+        self.workflow, self.version, self.author, self.created_ns = workflow, version, author, created_ns
 
 
 class KeyRefused(CollectorError):

@@ -112,7 +112,7 @@ class Client:
             self._agents.append(line)
             return self._standing.keep(rendered, question, self._heard(said), asked_at)
         deadline = asked_at + timeout_seconds
-        answer: dict[str, Any] = await _in_a_thread(loop, lambda: self._ask_collector(question, deadline))
+        answer: dict[str, Any] = await in_a_thread(loop, lambda: self._ask_collector(question, deadline))
         return answer
 
     def _rendered(self, question: dict[str, Any]) -> bytes:
@@ -214,7 +214,7 @@ def _answer(said: bytes) -> dict[str, Any]:
     raise Unreachable(why)
 
 
-async def _in_a_thread(loop: Any, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+async def in_a_thread(loop: Any, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What ``ask`` returns or raises. The loop's own executor is the program's, and may be full."""
     import threading
 

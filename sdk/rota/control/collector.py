@@ -30,8 +30,8 @@ class Collector:
         self._name, self._port, self._prefix, self._host, self._is_secure = _parts(_config.endpoint())
         self._idle: list[socket.socket] = []
 
-    def ask(self, body: bytes, timeout_seconds: float, path: str = PATH) -> bytes:
-        """The body of the answer to a POST.
+    def ask(self, body: bytes | None, timeout_seconds: float, path: str = PATH) -> bytes:
+        """The body of the answer to a POST, or without a body to a GET.
 
         Raises:
             KeyError: there is no such thing, or not any more (404, 409).
@@ -61,14 +61,15 @@ class Collector:
         while self._idle:
             self._idle.pop().close()
 
-    def _request(self, path: str, body: bytes) -> bytes:
-        """With a key: asked twice with the same one, a question is answered once."""
-        headers = {
-            "Host": self._host, "Content-Type": "application/json", "Content-Length": str(len(body)),
-            "Idempotency-Key": os.urandom(16).hex(), **_config.headers(),
-        }  # fmt: skip
+    def _request(self, path: str, body: bytes | None) -> bytes:
+        """A POST has a key: asked twice with the same one, a question is answered once."""
+        headers = {"Host": self._host, **_config.headers()}
+        if body is not None:
+            headers.update({"Content-Type": "application/json", "Content-Length": str(len(body))})
+            headers["Idempotency-Key"] = os.urandom(16).hex()
         lines = ["%s: %s" % pair for pair in headers.items() if "\r" not in pair[1] and "\n" not in pair[1]]
-        return "\r\n".join(["POST %s%s HTTP/1.1" % (self._prefix, path), *lines, "", ""]).encode("latin-1", "replace") + body
+        first = "%s %s%s HTTP/1.1" % ("GET" if body is None else "POST", self._prefix, path)
+        return "\r\n".join([first, *lines, "", ""]).encode("latin-1", "replace") + (body or b"")
 
     def _connected(self, deadline: float) -> socket.socket:
         address = _address_of(self._name, self._port, deadline)

@@ -171,6 +171,7 @@ EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
 EXCEPTION_STACK = "exception.stacktrace"
 
-# HTTP answer headers of a rota collector.
+# HTTP answer headers of a rota collector; over gRPC, in small letters, its initial metadata.
 COLLECTOR_HEADER = "Rota-Collector"  # its version: says "this OTLP receiver is rota and keeps run states"
 POLICY_HEADER = "Rota-Policy"  # a number that changes with the policies that ask; "0": nothing is asked of any run
+HTTP_PORT_HEADER = "Rota-HTTP-Port"  # of answers over gRPC: where the same collector's API listens
