@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from rota import __version__, _config
 from rota._guard import guarded
+from rota._guard import guarded as harmless  # for observers: what they do inside another system must never raise there
 from rota._process import process
 from rota.rules.fold import STATES, TERMINAL
 from rota.wire import events, ids, names
+
+__all__ = ["Source", "harmless"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,6 +166,8 @@ class Source:
                 events.attributes(pairs), "" if state in _FINE else _failed(at_ns, error),
             )  # fmt: skip
             owner.spool.add_span(_scope(run_id, workflow), span, 0)
+            if owner.spool.eager:  # this process may end without telling
+                owner.spool.flush()
             return
         more: dict[str, object] = {
             names.EVENT_ID: str(ids.uuid_of("/".join((run_id, span_id, state, str(at_ns))))), names.RUN_ID: run_id,
