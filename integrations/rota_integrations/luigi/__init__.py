@@ -73,6 +73,10 @@ class Observer:
             reason=state.reason, started_ns=self._began_ns, error=error, host=os.uname().nodename,
         )  # fmt: skip
 
+    def tried(self, task_id: str) -> None:
+        """A task is about to be run, here or in a process that is forked for it, which cannot count."""
+        self._attempts[task_id] = self._attempts.get(task_id, 0) + 1
+
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     def seen(self, word: str) -> Callable[..., None]:
@@ -91,7 +95,7 @@ class Observer:
             return
         identity, now_ns = task.task_id, time.time_ns()
         if word == "RUNNING":
-            self._attempts[identity], self._started[identity] = self._attempts.get(identity, 0) + 1, now_ns
+            self._started[identity] = now_ns
         state: State = self._states.of_task(word)
         self._source.task(
             self._workflow, self._key, task.task_family, state.name, now_ns, instance=identity, raw_state=word, reason=state.reason,
@@ -127,7 +131,7 @@ def install() -> Observer:
     if known is not None:
         return known
     observer = Observer(Source("luigi", ends_with_process=True))
-    event, add, leave = luigi.Event, Worker.add, Worker.__exit__
+    event, add, leave, run_task = luigi.Event, Worker.add, Worker.__exit__, Worker._run_task
     for when, word in (
         (event.DEPENDENCY_DISCOVERED, "PENDING"), (event.DEPENDENCY_MISSING, "MISSING"), (event.DEPENDENCY_PRESENT, "PRESENT"), (event.START, "RUNNING"),
         (event.SUCCESS, "DONE"), (event.FAILURE, "FAILED"), (event.BROKEN_TASK, "BROKEN"), (event.TIMEOUT, "TIMEOUT"),
@@ -143,7 +147,11 @@ def install() -> Observer:
         harmless(observer.end)(self, error)
         return leave(self, kind, error, trace)
 
-    Worker.add, Worker.__exit__, Worker._rota = observed_add, __exit__, observer
+    def observed_run_task(self: Any, task_id: str) -> Any:
+        harmless(observer.tried)(task_id)
+        return run_task(self, task_id)
+
+    Worker.add, Worker.__exit__, Worker._run_task, Worker._rota = observed_add, __exit__, observed_run_task, observer
     return observer
 
 
