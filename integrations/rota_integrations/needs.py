@@ -23,10 +23,10 @@ def needed(extra: str, module: str, at_least: str, package: str | None = None) -
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        raise ImportError("rota_integrations.%s needs %s, which cannot be imported (%s): %s" % (extra, module, error, how)) from error
+        raise ImportError("rota_integrations.%s cannot import %s (%s): %s" % (extra, module, error, how)) from error
     version = metadata.version(package or module)
     if _numbers(version) < _numbers(at_least):
-        raise ImportError("rota_integrations.%s needs %s %s or later; %s is installed: %s" % (extra, module, at_least, version, how))
+        raise ImportError("rota_integrations.%s needs %s %s; %s is installed: %s" % (extra, module, at_least, version, how))
     return found
 
 

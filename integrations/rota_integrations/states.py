@@ -1,9 +1,10 @@
-"""How the states of other systems are ours: a table a system (``states.toml`` in its room), checked when it is read."""
+"""How the states of other systems are ours: a table a system (``states.json`` in its room), checked when it is read."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from importlib import resources
 from typing import Mapping, NamedTuple
 
 from rota.rules.fold import STATES
@@ -49,8 +50,9 @@ class Table:
 
 def table_of(room: str) -> Table:
     """The table in the folder of that room: ``luigi``."""
-    text = resources.files("rota_integrations").joinpath(room, "states.toml").read_text("utf-8")
-    return Table(_tables(text))
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), room, "states.json")
+    with open(path, encoding="utf-8") as file:
+        return Table(json.load(file))
 
 
 def _read(said: str) -> tuple[str, str | None]:
@@ -58,17 +60,3 @@ def _read(said: str) -> tuple[str, str | None]:
     if found is None or found[1] not in STATES:
         raise ValueError("%r is no state: there are %s" % (said, ", ".join(STATES)))
     return found[1], found[2]
-
-
-def _tables(text: str) -> dict[str, dict[str, str]]:
-    """The tables of the file. Its form is the least of TOML, which CPython reads from 3.11 on, and observers run on older ones."""
-    tables: dict[str, dict[str, str]] = {}
-    table: dict[str, str] = {}
-    for line in text.splitlines():
-        line = line.partition("#")[0].strip()
-        if line.startswith("["):
-            table = tables.setdefault(line.strip("[]"), {})
-        elif line:
-            key, _, value = line.partition("=")
-            table[key.strip().strip('"')] = value.strip().strip('"')
-    return tables

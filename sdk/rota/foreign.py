@@ -1,4 +1,5 @@
-"""Runs of other systems, told as ours are: for observers of orchestrators, and for anybody who knows of a run that rota did not see.
+"""Runs of other systems, told as ours are: for observers of orchestrators, and for anybody who knows of a run that rota did not
+see.
 
 Ids are made of the names that the other system has for its runs and tasks. So it does no harm to tell something twice, and who
 looks at a system's history again after a restart adds only what is new.
@@ -19,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping, Sequence
 
-    from rota._process import Process
 
 _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error", "cancelled": "cancellation",
@@ -117,7 +117,8 @@ class Source:
         run_id = self.run_id(key)
         pairs: dict[str, object] = {
             names.TASK_NAME: task, names.TASK_STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
-            names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: _RESULT.get(state), **(error or {}), **(facts or {}),
+            names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: _RESULT.get(state),
+            **(error or {}), **(facts or {}),
         }  # fmt: skip
         place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)
         self._tell_task(workflow, run_id, task, place, state, at_ns, started_ns, pairs, error or {})

@@ -19,7 +19,7 @@ from typing import Any, Callable
 from rota.foreign import Source, harmless
 from rota.wire import names
 from rota_integrations.needs import needed
-from rota_integrations.states import State, table_of
+from rota_integrations.states import table_of
 
 luigi = needed("luigi", "luigi", "3.5")
 
@@ -96,10 +96,11 @@ class Observer:
         identity, now_ns = task.task_id, time.time_ns()
         if word == "RUNNING":
             self._started[identity] = now_ns
-        state: State = self._states.of_task(word)
+        state = self._states.of_task(word)
         self._source.task(
-            self._workflow, self._key, task.task_family, state.name, now_ns, instance=identity, raw_state=word, reason=state.reason,
-            attempt=self._attempts.get(identity, 1), started_ns=self._started.pop(identity, None) if word != "RUNNING" else now_ns,
+            self._workflow, self._key, task.task_family, state.name, now_ns, instance=identity, raw_state=word,
+            reason=state.reason, attempt=self._attempts.get(identity, 1),
+            started_ns=self._started.pop(identity, None) if word != "RUNNING" else now_ns,
             error=_error(problem) if state.name in _BAD else None, facts={"luigi.task_id": identity},
         )  # fmt: skip
 
@@ -133,9 +134,9 @@ def install() -> Observer:
     observer = Observer(Source("luigi", ends_with_process=True))
     event, add, leave, run_task = luigi.Event, Worker.add, Worker.__exit__, Worker._run_task
     for when, word in (
-        (event.DEPENDENCY_DISCOVERED, "PENDING"), (event.DEPENDENCY_MISSING, "MISSING"), (event.DEPENDENCY_PRESENT, "PRESENT"), (event.START, "RUNNING"),
-        (event.SUCCESS, "DONE"), (event.FAILURE, "FAILED"), (event.BROKEN_TASK, "BROKEN"), (event.TIMEOUT, "TIMEOUT"),
-        (event.PROCESS_FAILURE, "PROCESS_FAILURE"),
+        (event.DEPENDENCY_DISCOVERED, "PENDING"), (event.DEPENDENCY_MISSING, "MISSING"), (event.DEPENDENCY_PRESENT, "PRESENT"),
+        (event.START, "RUNNING"), (event.SUCCESS, "DONE"), (event.FAILURE, "FAILED"), (event.BROKEN_TASK, "BROKEN"),
+        (event.TIMEOUT, "TIMEOUT"), (event.PROCESS_FAILURE, "PROCESS_FAILURE"),
     ):  # fmt: skip
         luigi.Task.event_handler(when)(observer.seen(word))
 
@@ -143,7 +144,7 @@ def install() -> Observer:
         harmless(observer.begin)(self, task)
         return add(self, task, *more, **named)
 
-    def __exit__(self: Any, kind: Any, error: Any, trace: Any) -> Any:
+    def observed_exit(self: Any, kind: Any, error: Any, trace: Any) -> Any:
         harmless(observer.end)(self, error)
         return leave(self, kind, error, trace)
 
@@ -151,7 +152,7 @@ def install() -> Observer:
         harmless(observer.tried)(task_id)
         return run_task(self, task_id)
 
-    Worker.add, Worker.__exit__, Worker._run_task, Worker._rota = observed_add, __exit__, observed_run_task, observer
+    Worker.add, Worker.__exit__, Worker._run_task, Worker._rota = observed_add, observed_exit, observed_run_task, observer
     return observer
 
 
