@@ -21,7 +21,7 @@ RUN_ID = "cicd.pipeline.run.id"
 PIPELINE_RESULT = "cicd.pipeline.result"
 PARENT_RUN_ID = "rota.run.parent.id"
 RUN_SCOPE = "rota.run.scope"  # "process": the run is its process; "inner": one run among others inside a process
-# ... "part": said by a script under `rota exec`, whose run it is
+# ... "part": said by a script under `rota exec`, whose run it is; "foreign": of another system, told by an observer
 NAME_SOURCE = "rota.workflow.named_by"  # "given", or "script": taken from the script's file name
 RUN_STARTED = "rota.run.started"  # Unix time in ns, repeated on the end event so that an end alone gives a duration
 EVENT_ID = "rota.event.id"
