@@ -23,6 +23,7 @@ MEASUREMENTS = (
     "small_requests",
     "watching",
     "permission",
+    "orchestrated",
     "rules",
     "ingest",
     "scale",

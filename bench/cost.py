@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.budgets import BUDGETS
+from bench.environments import ORCHESTRATORS
 from bench.figures import number
 
 PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
@@ -40,23 +41,58 @@ _ROWS = (
     Row("… memory added after the first tenth", "million", "memory from the first tenth to the end, followed by an agent"),
 )  # fmt: skip
 
-_OPENS, _CLOSES = "<!-- measured: written by `make bench`, do not edit -->\n\n", "\n\n<!-- /measured -->"
+_ORCHESTRATORS = tuple(ORCHESTRATORS.values())
+_DECIDED = (
+    Row("A function, each call, p50", "orchestrated", "a task, p50"),
+    Row("… p99", "orchestrated", "a task, p99"),
+    Row("… p50, no agent on the host", "orchestrated", "a task, p50, no agent"),
+    Row("A process with a run of nothing", "orchestrated", "a run of nothing, gated", "a run of nothing"),
+)
+_OPENS, _CLOSES = "<!-- {}: written by `make bench`, do not edit -->\n\n", "\n\n<!-- /{} -->"
 
 
 def renew(folder: Path) -> str:
-    """The page as it stands, with its table made anew from the JSON files of a folder of results."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(_OPENS)
-    _, _, after = rest.partition(_CLOSES)
-    return before + _OPENS + "\n".join(table(folder)) + _CLOSES + after
+    """The page as it stands, with its tables made anew from the JSON files of a folder of results."""
+    page = PAGE.read_text(encoding="utf-8")
+    for name, lines in (("measured", table(folder)), ("decided", decided(folder))):
+        opens, closes = _OPENS.format(name), _CLOSES.format(name)
+        before, _, rest = page.partition(opens)
+        _, _, after = rest.partition(closes)
+        page = before + opens + "\n".join(lines) + closes + after
+    return page
 
 
 def table(folder: Path) -> list[str]:
-    """Its lines: what was measured, and on what."""
-    results = {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))}
+    """The lines of the first one: what was measured, and on what."""
+    results = _results(folder)
     rows = [cells for row in _ROWS if (cells := _cells(row, results))]
-    heads = ("", "rota", "goal", *_PEERS)
-    lines = [heads, ("---", *["---:"] * (len(heads) - 1)), *rows]
-    return [*("| " + " | ".join(cells) + " |" for cells in lines), "", _taken(results)]
+    return [*_table(("", "rota", "goal", *_PEERS), rows), "", _taken(results)]
+
+
+def decided(folder: Path) -> list[str]:
+    """Those of the second: what is asked before it may run, beside orchestrators."""
+    found = _results(folder).get("orchestrated")
+    if found is None:
+        return ["Not measured yet."]
+    everybody = ("rota", *_ORCHESTRATORS)
+    rows = [(row.what, *(_median(found["figures"], row, who) for who in everybody)) for row in _DECIDED]
+    load = f"Load of the machine before: {found['machine']['load_before']}."
+    return [*_table(("", *everybody), rows), "", f"Measured {found['taken_at']} on {_machine(found)}. {load}"]
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    return {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))}
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in (heads, ("---", *["---:"] * (len(heads) - 1)), *rows)]
+
+
+def _median(figures: list[dict[str, Any]], row: Row, who: str) -> str:
+    """The plain median of what one of them took."""
+    name = row.ours if who == "rota" else row.theirs or row.ours
+    found = [figure for figure in figures if (figure["name"], figure["who"]) == (name, who)]
+    return f"{number(found[0]['median'])} {found[0]['unit']}" if found else ""
 
 
 def _cells(row: Row, results: dict[str, Any]) -> tuple[str, ...]:

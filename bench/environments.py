@@ -15,7 +15,11 @@ from pathlib import Path
 TOP = Path(__file__).parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rota-bench"
 PEERS = {"opentelemetry": "OpenTelemetry", "sentry": "sentry-sdk", "logfire": "logfire"}
+ORCHESTRATORS = {"prefect": "Prefect", "dagster": "Dagster", "dbos": "DBOS", "temporal": "Temporal"}
 RECEIVERS = {"rotel": "rotel", "phoenix": "Phoenix"}
+_PACKAGES = {
+    "opentelemetry": "opentelemetry-sdk", "sentry": "sentry-sdk", "phoenix": "arize-phoenix", "temporal": "temporalio",
+}  # fmt: skip
 _UV = Path(sys.executable).with_name("uv")
 
 
@@ -45,7 +49,7 @@ def rota() -> str:
 
 def version_of(name: str) -> str:
     """The pinned version of a peer's own package."""
-    package = {"opentelemetry": "opentelemetry-sdk", "sentry": "sentry-sdk", "phoenix": "arize-phoenix"}.get(name, name)
+    package = _PACKAGES.get(name, name)
     pins = (TOP / "bench" / "peers" / f"{name}.txt").read_text().splitlines()
     return next(line.partition("==")[2] for line in pins if line.startswith(package + "=="))
 

@@ -13,6 +13,7 @@ from typing import Any
 from bench import environments, processes
 
 _PACKAGES = ("duckdb", "pyarrow", "uvicorn")
+_OTHERS = (*environments.PEERS, *environments.RECEIVERS, *environments.ORCHESTRATORS)
 
 
 def described() -> dict[str, Any]:
@@ -26,7 +27,7 @@ def described() -> dict[str, Any]:
         "fdatasync_ms": round(_fdatasync_seconds() * 1000, 3),
         "load_before": round(os.getloadavg()[0], 2),
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES}
-        | {name: environments.version_of(name) for name in (*environments.PEERS, *environments.RECEIVERS)},
+        | {name: environments.version_of(name) for name in _OTHERS},
     }
 
 

@@ -27,10 +27,11 @@ def measure(effort: float) -> list[Figure]:
         put(collector, "/api/v1/workflows/bench/policy", POLICY)
         put(collector, "/api/v1/pools/bench", {"limit": 1_000_000})
         for _ in range(rounds + 1):
-            many_empty.append(load(port, "questions", count, CLIENTS))
-            many.append(load(collector.port, "questions", count, CLIENTS))
             one_empty.append(load(port, "questions", count // 10, 1))
             one.append(load(collector.port, "questions", count // 10, 1))
+        for _ in range(rounds + 1):  # afterwards, as the decisions of so many are still brought into the stores for a while
+            many_empty.append(load(port, "questions", count, CLIENTS))
+            many.append(load(collector.port, "questions", count, CLIENTS))
     woken = [_waking() for _ in range(rounds)]
     note = f"{count:,} questions a round, each granted a lease of a pool that is shared by all"
     late = sum(each["passed"] for each in woken)

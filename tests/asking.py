@@ -34,12 +34,16 @@ class Telemetry:
 
     def __init__(self, tasks: dict[str, list[dict[str, Any]]] | None = None) -> None:
         self.tasks = tasks or {}
+        self.attributes: dict[str, dict[str, Any]] = {}  # by run
 
     def run_tasks(self, run_id):
         return self.tasks.get(run_id, [])
 
     def run_attempts(self, run_id):
         return []
+
+    def run_attributes(self, run_id):
+        return self.attributes.get(run_id, {})
 
     def run_spans(self, run_id):
         return []

@@ -37,7 +37,7 @@ class Receiver:
         """The attributes of every delivered run state, in order of arrival, each event once."""
         found: dict[str, dict[str, Any]] = {}
         for path, body in self.delivered:
-            if path == "/v1/logs":
+            if path == "/v1/logs" and body:  # else the question of a script that starts
                 for record in records(json.loads(body)):
                     if record["eventName"] == names.RUN_STATE_EVENT:
                         pairs = {pair["key"]: plain(pair["value"]) for pair in record["attributes"]}

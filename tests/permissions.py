@@ -131,7 +131,7 @@ class _Exchange(BaseHTTPRequestHandler):
         answerer: CollectorStandIn = self.server.answerer  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path != "/api/v1/permission":
-            if self.path == "/v1/logs" and body != b"{}":  # else the question whether this is rota
+            if self.path == "/v1/logs" and body not in (b"", b"{}"):  # else the question whether this is rota, or what it asks
                 answerer.events += [_event(record) for record in records(json.loads(body))]
             self._say(200, b"{}")
             return

@@ -6,11 +6,14 @@ import os
 import selectors
 import socket
 import sys
+import time
 from time import perf_counter_ns
 
 import rota
+from rota.control import standing
 
 rota.watch()
+STANDS_SECONDS = standing.STANDS_SECONDS
 CALLS, PATH = int(sys.argv[1]), sys.argv[2]
 
 
@@ -75,6 +78,9 @@ def main():
             found["bare"] += timed(lambda: exchange(connection), CALLS // 10)
             found["permitted"] += timed(permitted, CALLS // 10)
     found["awaited"] = asyncio.run(awaited())
+    standing.STANDS_SECONDS = 0.0  # from here on every call asks
+    time.sleep(STANDS_SECONDS)
+    found["asked"] = timed(permitted)
     found["blind"] = blind()
     print(json.dumps(found))
 

@@ -86,8 +86,8 @@ async def _serve(
 
     await keeper.ready()
     front = Front(config, journal, recorded, board, counted, clock, api.path, opened)
-    grpc_address = front.serve_grpc(config.grpc) if config.grpc else None
-    http = str(ports.bound(listener))
+    bound = ports.bound(listener)
+    grpc_address, http = front.serve_grpc(config.grpc, bound.port) if config.grpc else None, str(bound)
     local = _listen_local(config.http_socket, opened)
     server = HttpServer(front.app, listener, DRAIN_SECONDS, tls=tls, local=local, most_connections=config.connections)
     serving = asyncio.create_task(server.run_until_stopped())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rota.rules.durations import seconds
 from rota_collector import targets
@@ -46,6 +46,11 @@ SETTINGS = (
     Setting("ROTA_API_RATE", "100", f"Requests a second that a key may make of the API; {_BURST}"),
     Setting("ROTA_PING_RATE", "off", f"Pings, Sentry check-ins or OpenLineage requests a second with one key; {_BURST}"),
     Setting("ROTA_INGEST_RATE", "off", f"Requests of telemetry a second with one key; {_BURST}"),
+    Setting(
+        "ROTA_RETRY_BUDGET",
+        "off",
+        "Retries whose policy names no budget share one: `20%` of first attempts, and 10 in 10 minutes; `off`: no limit.",
+    ),
     Setting(
         "ROTA_KEEP_RUNS", "400d", "How long runs, their slots, closed incidents and what was told of them are kept; or `off`."
     ),
@@ -127,6 +132,7 @@ class Config:
     log: str = "text"
     log_level: str = "info"
     forward: tuple[Target, ...] = ()
+    retry_budget: dict[str, Any] | None = None  # as a policy spells it
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Config:
@@ -154,6 +160,7 @@ class Config:
             metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
             log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
             log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),
+            retry_budget=_retry_budget(values["ROTA_RETRY_BUDGET"]),
             forward=targets.read(values["ROTA_FORWARD"], values["ROTA_FORWARD_HEADERS"], environ),
         )
 
@@ -266,6 +273,18 @@ def _rate(name: str, value: str) -> float | None:
     if not 0 < rate < 1e9:
         raise ConfigError(f"{name}={value!r} is neither off nor a number of requests a second. Example: {name}=100")
     return rate
+
+
+def _retry_budget(value: str) -> dict[str, Any] | None:
+    if value.lower() == "off":
+        return None
+    try:
+        percent = float(value.strip().removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise ConfigError(f"ROTA_RETRY_BUDGET={value!r} is neither off nor a share of attempts. Example: ROTA_RETRY_BUDGET=20%")
+    return {"percent": percent}
 
 
 def _duration_ns(name: str, value: str) -> int:

@@ -49,8 +49,8 @@ class Front:
         opened.callback(keys.close)
         access.refuse_open_ports(keys, ROTA_HTTP=config.http, ROTA_GRPC=config.grpc)
         self._gate = access.Gate(keys, Rates(config.ingest_rate, clock.monotonic))
-        asking = partial(board.__getitem__, Cell.ASKING)
-        telemetry = otlp.Receiver(journal, max_body=config.max_body, asking=asking, tally=self._tally, gate=self._gate)
+        self._asking = partial(board.__getitem__, Cell.ASKING)
+        telemetry = otlp.Receiver(journal, max_body=config.max_body, asking=self._asking, tally=self._tally, gate=self._gate)
         opened.callback(telemetry.close)
         self._telemetry: App = Cors(telemetry, config.cors_origins) if config.cors_origins else telemetry
         rates = Rates(config.ping_rate, clock.monotonic)
@@ -77,14 +77,15 @@ class Front:
             return self._questions
         return next((app for pattern, app in self._doors.items() if pattern.fullmatch(path)), self._api)
 
-    def serve_grpc(self, address: Address) -> str:
-        """Listen for gRPC; returns where. Raises PortBusy."""
+    def serve_grpc(self, address: Address, http_port: int) -> str:
+        """Listen for gRPC, and tell there of the port of the API; returns where. Raises PortBusy."""
         os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # it speaks on stderr when we start the keeper again
         config = self._config
         try:
             receiver = grpc.Receiver(
-                self._journal, str(address), max_body=config.max_body, tls=config.tls, tally=self._tally, gate=self._gate
-            )
+                self._journal, str(address), max_body=config.max_body, tls=config.tls, tally=self._tally, gate=self._gate,
+                asking=self._asking, http_port=http_port,
+            )  # fmt: skip
         except OSError as error:
             raise PortBusy(str(error)) from error
         self._opened.callback(receiver.close)

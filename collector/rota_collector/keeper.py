@@ -108,7 +108,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     run_events = to_rows.RunEventsForTwo()
     telemetry = _open_telemetry(config.home, run_events, opened)
     control = _open_control(config.home, opened)
-    expectations = Expectations(control.engine, clock)
+    expectations = Expectations(control.engine, clock, config.retry_budget)
     control.observer = expectations
     expectations.policies.tell(lambda number: board.__setitem__(Cell.ASKING, number))
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from rota.rules.durations import seconds
 from rota_collector.api import documents
+from rota_collector.domain import circles
 from rota_collector.domain.schedule import BadSchedule, Schedule, parse, problems
 from rota_collector.domain.zones import END
 
@@ -111,22 +112,61 @@ def _grace_ns(text: str | None) -> int | None:
 
 
 def _policy(asked: dict[str, Any]) -> int:
-    found = documents.examine_all(_documents(asked["file"]), time.time_ns())
-    if not found:
-        raise documents.Unreadable(f"{asked['file']}: there is no document in it; each begins with `workflow: NAME`")
+    placed = [(file, each) for file in asked["files"] for each in _documents(file)]
+    if not placed:
+        where = ", ".join(asked["files"])
+        raise documents.Unreadable(f"{where}: there is no document in it; each begins with `workflow: NAME`")
+    found = documents.examine_all([each.document for _, each in placed], time.time_ns())
+    _add_circles(found)
+    items = [_checked(file, each, one) for (file, each), one in zip(placed, found, strict=True)]
+    if asked["json"]:
+        print(json.dumps(items, indent=2, ensure_ascii=False))
+    else:
+        _say(items)
+    return 1 if any(item["problems"] for item in items) else 0
+
+
+def _add_circles(found: list[documents.Examined]) -> None:
+    """Circles among the documents themselves: what else is stored, only a collector knows."""
+    given = {one.workflow: one.document for one in found}
     for one in found:
-        for text in one.problems:
-            _complain(f"{one.workflow or '(no name)'}: {text}")
-        for text in one.warnings:
-            _complain(f"{one.workflow or '(no name)'}: warning: {text}")
-    if any(one.problems for one in found):
-        return 1
-    said = "1 policy is well" if len(found) == 1 else f"{len(found)} policies are well"
-    print(f"{said}: {', '.join(one.workflow for one in found)}")
-    return 0
+        if not one.problems:
+            one.problems.extend(circles.problems(one.workflow, lambda name: given.get(name, {})))
 
 
-def _documents(file: str) -> list[object]:
+def _checked(file: str, placed: documents.Placed, one: documents.Examined) -> dict[str, Any]:
+    def said(texts: list[str]) -> list[dict[str, Any]]:
+        return [{"line": placed.line(text), "text": text} for text in texts]
+
+    name = {"file": file, "line": placed.lines.get(""), "workflow": one.workflow or None}
+    return {**name, "problems": said(one.problems), "warnings": said(one.warnings)}
+
+
+def _say(items: list[dict[str, Any]]) -> None:
+    """Each problem on a line of stderr, which begins with its place as compilers write it."""
+    for item in items:
+        for word, key in (("error", "problems"), ("warning", "warnings")):
+            for each in item[key]:
+                place = item["file"] if each["line"] is None else f"{item['file']}:{each['line']}"
+                _complain(f"{place}: {word}: {item['workflow'] or '(no name)'}: {each['text']}")
+                if os.environ.get("GITHUB_ACTIONS") == "true":
+                    _annotate(word, item["file"], each)
+    if not any(item["problems"] for item in items):
+        said = "1 policy is well" if len(items) == 1 else f"{len(items)} policies are well"
+        print(f"{said}: {', '.join(item['workflow'] for item in items)}")
+
+
+def _annotate(word: str, file: str, said: dict[str, Any]) -> None:
+    """For GitHub Actions, which shows it at that line of the change. A command of theirs ends with its line."""
+
+    def escaped(text: str, more: str = "") -> str:
+        return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in text)
+
+    line = "" if said["line"] is None else f",line={said['line']}"
+    print(f"::{word} file={escaped(file, ':,')}{line}::{escaped(said['text'])}")
+
+
+def _documents(file: str) -> list[documents.Placed]:
     """The documents of a file (``-``: stdin); a list in it is as good as several. Raises Unreadable."""
     try:
         with open(file, "rb") if file != "-" else sys.stdin.buffer as opened:
@@ -134,10 +174,9 @@ def _documents(file: str) -> list[object]:
     except OSError as error:
         raise documents.Unreadable(f"cannot read {file}: {error.strerror}") from None
     try:
-        found = documents.read(body, is_json=file.endswith(".json"))
+        return documents.read_placed(body, is_json=file.endswith(".json"))
     except documents.Unreadable as error:
         raise documents.Unreadable(f"{file}: {error}") from None
-    return [each for document in found for each in (document if isinstance(document, list) else [document])]
 
 
 def _complain(text: str) -> None:

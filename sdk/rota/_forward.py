@@ -10,12 +10,13 @@ No step looks up a name, starts a thread, or waits outside the bounded moment at
 from __future__ import annotations
 
 import os
-from time import monotonic
+from time import monotonic, time
 
 from rota import _config
 from rota._spool import FAILED_SECONDS, needs_shipper
 
 HURRY_SECONDS = 0.05
+SILENT_SECONDS = 30  # how long an endpoint that did not answer is left alone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class AgentCarrier:
             self._told_at = now
             tell_agent(self._path, self._spool)
 
+    def other_policies(self) -> bool:
+        """Never: the agent keeps them."""
+        return False
+
     def push(self) -> None:
         """Nothing to do: the agent follows the file."""
 
@@ -51,6 +56,10 @@ class DetachedCarrier:
 
     def __init__(self, spool: Spool, may_start: bool) -> None:
         self._spool, self._may_start = spool, may_start
+
+    def other_policies(self) -> bool:
+        """Nobody is asked while the script runs."""
+        return False
 
     def push(self) -> None:
         """Nothing leaves while the script runs."""
@@ -76,7 +85,7 @@ def choose(spool: Spool, home: str) -> AgentCarrier | HttpCarrier | DetachedCarr
     address = _config.plain_address(os.environ)
     if address is None:
         return DetachedCarrier(spool, may_start=True)
-    from rota._http import HttpCarrier, is_silent
+    from rota._http import HttpCarrier
 
     return DetachedCarrier(spool, may_start=False) if is_silent(spool.path, address) else HttpCarrier(spool, address)
 
@@ -102,3 +111,31 @@ def tell_agent(path: str, spool: Spool) -> bool:
         return False
     finally:
         connection.close()
+
+
+def leave_mark(path: str) -> None:
+    """An empty file whose age tells; nowhere when there is no place for it."""
+    try:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        os.utime(path)
+    except OSError:
+        pass
+
+
+def mark_silent(spool_path: str, address: tuple[str, int, str]) -> None:
+    """Remember on disk that this endpoint did not answer, so that the next scripts do not wait for it."""
+    fd = os.open(spool_path + "/silent", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.write(fd, b"%s:%d" % (address[0].encode("ascii"), address[1]))
+    os.close(fd)
+
+
+def is_silent(spool_path: str, address: tuple[str, int, str]) -> bool:
+    """Whether this endpoint was silent within the last ``SILENT_SECONDS``."""
+    try:
+        if abs(time() - os.stat(spool_path + "/silent").st_mtime) > SILENT_SECONDS:
+            return False
+        with open(spool_path + "/silent", "rb") as file:
+            return file.read(256) == b"%s:%d" % (address[0].encode("ascii"), address[1])
+    except OSError:
+        return False

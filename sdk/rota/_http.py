@@ -12,7 +12,17 @@ from _socket import AF_INET, AF_INET6, SOCK_STREAM, socket
 from _thread import allocate_lock
 
 from rota import _config
-from rota._spool import FAILED_SECONDS, FOREIGN_MARK, REFUSED_SECONDS, clear_of_streams, needs_shipper, others_wait
+from rota._forward import SILENT_SECONDS, leave_mark, mark_silent
+from rota._spool import (
+    FAILED_SECONDS,
+    FOREIGN_MARK,
+    REFUSED_SECONDS,
+    UNHURRIED_MARK,
+    clear_of_streams,
+    is_stale,
+    needs_shipper,
+    others_wait,
+)
 from rota.wire.events import joined
 
 TYPE_CHECKING = False
@@ -21,7 +31,7 @@ if TYPE_CHECKING:
 
 EXIT_SECONDS = 0.2
 ESTABLISH_SECONDS = 0.003  # at exit, on top of the time since the start: a dropped SYN must not cost the script more
-SILENT_SECONDS = 30  # how long an endpoint that did not answer is left alone
+START_SECONDS = 0.05  # before a script's code runs, for a collector on this machine to say whether there are other policies
 RETRY_SECONDS = 1.0
 REQUEST_BYTES = 256 * 1024
 ANSWER_BYTES = 256 * 1024  # of answers not yet understood; a collector's are a few hundred
@@ -37,8 +47,10 @@ class HttpCarrier:
         self._busy = allocate_lock()
         self._connection: Connection | None = None
         self._retry_at = 0.0  # monotonic; after a refusal the script tries again once a second, not at every event
-        self._sent: list[tuple[SpoolFile, int, int]] = []  # (file, its sequence, end) of requests without an answer, oldest first
+        # (file, its sequence, end) of requests without an answer, the oldest first; no file: the question for other policies
+        self._sent: list[tuple[SpoolFile | None, int, int]] = []
         self._answered = 0
+        self._exit_seconds = EXIT_SECONDS
         self._policy = b""  # the number of the set of policies that ask, as answers tell it
 
     def push(self) -> None:
@@ -53,10 +65,33 @@ class HttpCarrier:
         finally:
             self._busy.release()
 
+    def other_policies(self) -> bool:
+        """Whether the collector, if it is on this machine, has other policies than this host. Waits ``START_SECONDS`` at most,
+        and not again for a while, once that was in vain.
+        """
+        if self._connection is not None:  # runs inside the process were told of before
+            return self._differ()
+        if not _is_local(self._address) or not is_stale(self._spool.path + UNHURRIED_MARK, SILENT_SECONDS):
+            return False
+        try:
+            self._connection = Connection(self._address, _config.headers())
+            self._connection.request("/v1/logs", b"", "application/x-protobuf")  # nothing to keep: no disk is waited for
+            self._connection.answers(1, START_SECONDS)
+        except Silent:
+            self._sent.append((None, 0, 0))  # an answer may still come
+            leave_mark(self._spool.path + UNHURRIED_MARK)
+            self._exit_seconds = EXIT_SECONDS - START_SECONDS
+            return False
+        except (Refused, OSError):
+            self._disconnect()
+            return False
+        self._policy = self._connection.policy
+        return self._differ()
+
     def close(self) -> None:
         """Deliver what is left within ``EXIT_SECONDS``; then remove the files, or leave them to a shipper."""
         answered = self._answered
-        timed_out = self._deliver(time.monotonic() + EXIT_SECONDS)
+        timed_out = self._deliver(time.monotonic() + self._exit_seconds)
         is_silent = timed_out and self._answered == answered
         if is_silent:
             mark_silent(self._spool.path, self._address)
@@ -65,8 +100,9 @@ class HttpCarrier:
             file.finish()
         self._disconnect()
         if not is_delivered or others_wait(self._spool.path) or self._asks_otherwise():
-            is_local = self._address[0].startswith("127.")
-            is_hopeless = not is_delivered and (not timed_out or (is_silent and is_local))  # a shipper would fare no better
+            is_hopeless = not is_delivered and (
+                not timed_out or (is_silent and _is_local(self._address))
+            )  # a shipper would fare no better
             if needs_shipper(self._spool.path, REFUSED_SECONDS if is_hopeless else FAILED_SECONDS):
                 from rota._detach import start_shipper
 
@@ -74,14 +110,17 @@ class HttpCarrier:
 
     def _asks_otherwise(self) -> bool:
         """Whether the collector's policies ask something else than what this host has: a shipper brings them."""
+        return self._differ() and needs_shipper(self._spool.path, REFUSED_SECONDS, FOREIGN_MARK)
+
+    def _differ(self) -> bool:
+        """Whether the number of the collector's policies is another one than that of this host's."""
         if not self._policy:
             return False
         try:
             with open(os.path.dirname(self._spool.path) + "/policy/.version", "rb") as file:
-                has = file.read(32)
+                return file.read(32) != self._policy
         except OSError:
-            has = b"0"
-        return has != self._policy and needs_shipper(self._spool.path, REFUSED_SECONDS, FOREIGN_MARK)
+            return self._policy != b"0"
 
     def forget(self) -> None:
         """A forked child must neither use nor shut down the parent's connection."""
@@ -126,12 +165,13 @@ class HttpCarrier:
                     self._connection.request("/v1/" + file.signal, joined(chunk.splitlines()))
                     self._sent.append((file, sequence, acked + len(chunk)))
         for status in self._connection.answers(len(self._sent), wait_seconds):
-            file, sequence, end = self._sent.pop(0)
+            told, sequence, end = self._sent.pop(0)
             if status >= 300:
                 raise Refused("the collector answered %d" % status)
             self._answered += 1
             self._policy = self._connection.policy
-            file.acknowledge(sequence, end)
+            if told is not None:
+                told.acknowledge(sequence, end)
 
     def _send_memory(self, deadline: float) -> None:
         """Lines that no disk took have this one chance."""
@@ -163,7 +203,7 @@ class Connection:
         host, port, self._prefix = address
         shown = "[%s]" % host if ":" in host else host
         extra = "".join(["%s: %s\r\n" % pair for pair in headers.items() if "\r" not in pair[1] and "\n" not in pair[1]])
-        self._head = "HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: application/json\r\n%sContent-Length: " % (shown, port, extra)
+        self._head = "HTTP/1.1\r\nHost: %s:%d\r\n%s" % (shown, port, extra)
         self._out = b""
         self._in = b""
         self.policy = b""
@@ -178,9 +218,10 @@ class Connection:
             self.close()
             raise Refused(os.strerror(code))
 
-    def request(self, path: str, body: bytes) -> None:
+    def request(self, path: str, body: bytes, kind: str = "application/json") -> None:
         """Queue one POST and send as much as the kernel takes now."""
-        head = "POST %s%s %s%d\r\n\r\n" % (self._prefix, path, self._head, len(body))
+        about = "Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+        head = "POST %s%s %s%s" % (self._prefix, path, self._head, about)
         self._out += head.encode("latin-1", "replace") + body
         self._send()
 
@@ -288,19 +329,5 @@ def _header(head: bytes, wanted: bytes) -> bytes:
     return b""
 
 
-def mark_silent(spool_path: str, address: tuple[str, int, str]) -> None:
-    """Remember on disk that this endpoint did not answer, so that the next scripts do not wait for it."""
-    fd = os.open(spool_path + "/silent", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.write(fd, b"%s:%d" % (address[0].encode("ascii"), address[1]))
-    os.close(fd)
-
-
-def is_silent(spool_path: str, address: tuple[str, int, str]) -> bool:
-    """Whether this endpoint was silent within the last ``SILENT_SECONDS``."""
-    try:
-        if abs(time.time() - os.stat(spool_path + "/silent").st_mtime) > SILENT_SECONDS:
-            return False
-        with open(spool_path + "/silent", "rb") as file:
-            return file.read(256) == b"%s:%d" % (address[0].encode("ascii"), address[1])
-    except OSError:
-        return False
+def _is_local(address: tuple[str, int, str]) -> bool:
+    return address[0].startswith("127.") or address[0] == "::1"

@@ -63,6 +63,7 @@ REFUSED_SECONDS = 3600  # where nobody listens, one an hour keeps the spool with
 
 
 FAILED_MARK = "/once.failed"  # in the spool
+UNHURRIED_MARK = "/policies.silent"  # ... where the collector did not say in time whether there are other policies
 FOREIGN_MARK = "/policies.failed"  # ... where the collector knows no policies, as others than ours do
 
 

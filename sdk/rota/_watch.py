@@ -59,7 +59,7 @@ def _begin(name: str | None, **declared: object) -> Run:
         return run
     run = under_exec(owner, name) or Run(owner, workflow, "process")
     run.declare(_declaration(name, declared))
-    path = _policy_of(run) if run.kind == "process" else ""  # a part of exec's run: exec has asked
+    path = _policy_of(run) or _brought(run) if run.kind == "process" else ""  # a part of exec's run: exec has asked
     if path:
         from rota.control.start import admit
 
@@ -84,6 +84,19 @@ def _policy_of(run: Run) -> str:
     """The path of the policy that asks something of the run; empty when there is none."""
     path = "%s/policy/%s.json" % (run.owner.home, _propagate.quoted(run.workflow))
     return path if os.path.exists(path) and not _config.is_captured else ""
+
+
+def _brought(run: Run) -> str:
+    """The same, once a collector on this machine has said what other policies there are: one that was set before the workflow's
+    first run holds for it.
+    """
+    if _config.is_captured or not run.owner.carrier.other_policies():
+        return ""
+    from rota.control.asking import bring
+
+    bring(run.owner.home)
+    run.started_ns = run.owner.clock.now_ns()
+    return _policy_of(run)
 
 
 def under_exec(owner: Process, name: str | None) -> Run | None:

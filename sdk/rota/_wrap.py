@@ -49,7 +49,7 @@ def _plain(function: Any, begin: Callable[[], Any], end: Callable[[Any, BaseExce
                 result = function(*args, **kwargs)
             except BaseException as error:
                 again = _close(opened, token, error, end)
-                if again is None:
+                if again is None or not again.is_granted():
                     raise
             else:
                 leave(token)
@@ -71,7 +71,7 @@ def _coroutine(function: Any, begin: Callable[[], Any], end: Callable[[Any, Base
                 result = await function(*args, **kwargs)
             except BaseException as error:
                 again = _close(opened, token, error, end)
-                if again is None or not again.can_be_awaited():
+                if again is None or not await again.is_granted_async():
                     raise
             else:
                 leave(token)

@@ -72,7 +72,7 @@ POLICIES = {
     "gated": {"gates": [{"kind": "concurrency", "limit": 1}, {"kind": "host", "disk_free": "1MB"}]},
     "permitted": {
         "gates": [{"kind": "rate", "limit": 9, "per": "1h"}],
-        "tasks": {"load_*": {"permit": True, "retry": {"wait": 0}}},
+        "tasks": {"load_*": {"permit": True, "retry": {"wait": 0, "budget": {"name": "db"}}}},
         "rules": [{"when": "task('load_rows').failures > 5", "do": do} for do in ("cancel()", "deny('load_*')")],
     },
 }
@@ -245,6 +245,7 @@ def expects(user: User, up: Up, tmp_path: Path) -> None:
     user.types("policy", "check", "-f", str(policy))
     user.types("policy", "apply", "-f", str(policy))
     assert "Berlin" in user.types("policy", "get", "job")
+    assert "Berlin" in user.types("policy", "get", "--all")
     assert "schedule" in json.loads(user.types("policy", "schema"))["properties"]
     user.types("channel", "add", "nowhere", "json://127.0.0.1:9/never")
     until(lambda: "job" in user.types("slots"), "the first slot")
@@ -277,8 +278,17 @@ def obeys(user: User, up: Up) -> None:
     assert user.sees("permitted")["state"] == "succeeded"
     alone = {"ROTA_AGENT": "off", "ROTA_DETACH": "off"}
     user.runs(PERMITTED, **alone)
+    until(lambda: brings_policies(user), "a script to bring the policies to its host")
     assert user.types("approve") == "nothing waits for approval\n"
     user.types("cancel", "permitted", status=1)  # it is over
+
+
+def brings_policies(user: User) -> bool:
+    """Whether a script on a host where nobody has brought any did so, before its code began."""
+    home = user.folder / "fourth"
+    (home / "spool" / "policies.silent").unlink(missing_ok=True)  # this machine may be busy, and was not waited for
+    user.runs(PERMITTED, ROTA_AGENT="off", ROTA_DETACH="off", ROTA_HOME=str(home))
+    return (home / "policy" / "permitted.json").exists()
 
 
 def looks(up: Up, page: Page, run: str) -> None:

@@ -28,6 +28,7 @@ def test_the_commands_of_a_page_do_what_it_says(page, tmp_path, new_collector):
     with contextlib.ExitStack() as running:
         for block in blocks(page):
             if block.title:
+                (work / block.title).parent.mkdir(parents=True, exist_ok=True)
                 (work / block.title).write_text(block.body)
             elif "background" in block.roles:
                 for server in in_background(block, environment, tmp_path / "server.log"):

@@ -42,11 +42,12 @@ def incident(shared_collector):
 
 
 def test_policies_of_a_file_are_applied(rota, applied, shared_collector):
-    """A line for each; the warning is for people, the items for programs; a second time is another version."""
+    """A line for each; the warning is for people, the items for programs; a second time is no other version."""
     out = rota("policy", "apply", "-f", str(applied)).splitlines()
     assert [line.split()[:2] for line in out[1:3]] == [["etl.nightly", "expect"], ["team/report", "expect"]]
     assert out[3].startswith("warning: team/report: schedule: the grace of 20 min")
     items = json.loads(rota("policy", "apply", "-f", "-", "--json", stdin=POLICIES))
+    assert (items[0].pop("change"), items[0].pop("before")) == ("same", items[0]["stored"])
     assert items[0] == shared_collector.item("/workflows/etl.nightly/policy")
 
 

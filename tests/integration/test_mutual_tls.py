@@ -109,6 +109,17 @@ def test_a_detached_shipper_shows_the_certificate(secure, environment, tmp_path,
     assert (done.code, arrived(secure, name)) == (0, ["succeeded"])
 
 
+def test_policies_come_to_who_sends_by_grpc(secure, environment, tmp_path):
+    """The answers over gRPC tell that there are others, and where: `rota agent --once` brings them, and takes them away."""
+    settings = {"ROTA_ENDPOINT": "", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"https://{secure.addresses['grpc']}"
+    for policy, is_there in (({"retry": {"attempts": 2}}, True), ({}, False)):
+        secure.put("/api/v1/workflows/by.grpc/policy", policy)
+        done = rota("agent", "--once", environment={**environment, **settings})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "home/policy/by.grpc.json").exists() == is_there
+
+
 def test_an_agent_shows_the_certificate(secure, environment, tmp_path):
     """A resident agent carries what `rota exec` tells."""
     with agent({**environment, "ROTA_DETACH": "off"}, tmp_path / "agent.log"):

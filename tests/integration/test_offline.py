@@ -150,11 +150,11 @@ def test_every_problem_of_every_document_is_told(rota):
     done = rota("policy", "check", "-f", "-", stdin="---\n".join(documents))
     assert (done.returncode, done.stdout) == (1, "")
     assert [line.partition(", with")[0] for line in done.stderr.splitlines()] == [
-        "a: schedul: unknown key",
-        "a: per: 'hst' is none of workflow, host",
-        "b: schedule: '0 0 30 2 *' never comes (looked 40 years ahead)",
-        "(no name): workflow: the document does not say whose it is",
-        "a: workflow: two documents are of 'a'",
+        "-:2: error: a: schedul: unknown key",
+        "-:3: error: a: per: 'hst' is none of workflow, host",
+        "-:6: error: b: schedule: '0 0 30 2 *' never comes (looked 40 years ahead)",
+        "-:8: error: (no name): workflow: the document does not say whose it is",
+        "-:10: error: a: workflow: two documents are of 'a'",
     ]
 
 
@@ -162,14 +162,14 @@ def test_a_warning_leaves_a_policy_usable(rota):
     """It is said on stderr, with exit status 0."""
     done = rota("policy", "check", "-f", "-", stdin="workflow: a\nschedule: {every: 10m, grace: 20m}\n")
     assert (done.returncode, done.stdout) == (0, "1 policy is well: a\n")
-    assert done.stderr.startswith("a: warning: schedule: the grace of 20 min")
+    assert done.stderr.startswith("-:2: warning: a: schedule: the grace of 20 min")
 
 
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
         ("none.yaml", None, "cannot read none.yaml: No such file or directory"),
-        (".", None, "cannot read .: Is a directory"),
+        (".", None, "there is no file below . that ends in .yaml, .yml, .json"),
         ("rota.yaml", "schedule: {cron: * 2 * * *}\n", "rota.yaml: line 1, column 19"),
         ("rota.yaml", "# nothing\n", "there is no document in it"),
         ("rota.json", "{'a': 1}", "rota.json: "),
@@ -190,6 +190,49 @@ def test_what_a_file_says_does_not_move_the_cursor(rota):
     done = rota("policy", "check", "-f", "-", stdin='workflow: "a\\e[2J"\nper: hst\n')
     assert "\x1b" not in done.stderr
     assert "a\\x1b[2J: per:" in done.stderr
+
+
+def folder_of(tmp_path):
+    """Three files of policies, one of them hidden; `a` and `b` wait for each other."""
+    (tmp_path / "policies" / "more").mkdir(parents=True)
+    (tmp_path / "policies" / "a.yaml").write_text(
+        "# first\n- workflow: a\n  gates:\n    - {kind: upstream,\n       workflow: b}\n"
+    )
+    (tmp_path / "policies" / "more" / "b.json").write_text('{"workflow": "b", "schedule": {"after": {"workflow": "a"}}}')
+    (tmp_path / "policies" / ".c.yaml").write_text("workflow: c\nper: hst\n")
+
+
+def test_a_folder_is_checked_as_one(rota, tmp_path):
+    """All its files, those below it too, and what they say of each other; each problem with the line of the key."""
+    folder_of(tmp_path)
+    done = rota("policy", "check", "-f", "policies")
+    assert (done.returncode, done.stdout) == (1, "")
+    why = "none of them could ever begin: one has to go first"
+    assert done.stderr.splitlines() == [
+        "policies/a.yaml:5: error: a: gates[0].workflow: a → b → a: " + why,
+        "policies/more/b.json: error: b: schedule.after.workflow: b → a → b: " + why,
+    ]
+
+
+def test_a_check_for_programs(rota, tmp_path):
+    """As JSON: each document with its file, its line, and what is wrong with it; exit status 1 when anything is."""
+    folder_of(tmp_path)
+    done = rota("policy", "check", "-f", "policies/a.yaml", "-f", "-", "--json", stdin="workflow: d\nper: hst\n")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert json.loads(done.stdout) == [
+        {"file": "policies/a.yaml", "line": 2, "workflow": "a", "problems": [], "warnings": []},
+        {"file": "-", "line": 1, "workflow": "d", "warnings": [],
+         "problems": [{"line": 2, "text": "per: 'hst' is none of workflow, host"}]},
+    ]  # fmt: skip
+
+
+def test_a_check_for_github(rota, tmp_path, monkeypatch):
+    """There each problem is an annotation of its line besides."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    (tmp_path / "a,b.yaml").write_text("workflow: a\nper: '50%\n\n\n  x'\n")
+    done = rota("policy", "check", "-f", "a,b.yaml")
+    assert done.returncode == 1
+    assert done.stdout == "::error file=a%2Cb.yaml,line=2::per: '50%25\\n\\nx' is none of workflow, host\n"
 
 
 def test_what_is_not_installed_is_named(monkeypatch, capsys):

@@ -34,7 +34,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def channel(journal: Journal) -> Iterator[grpc.Channel]:
-    receiver = Receiver(journal, "127.0.0.1:0", max_body=MAX_BODY)
+    receiver = Receiver(journal, "127.0.0.1:0", max_body=MAX_BODY, asking=lambda: 7, http_port=4711)
     with grpc.insecure_channel(f"127.0.0.1:{receiver.port}") as opened:
         yield opened
     receiver.close()
@@ -181,4 +181,6 @@ def test_a_taken_port_is_an_error(journal: Journal) -> None:
 def test_answers_say_who_answers(channel: grpc.Channel) -> None:
     """The initial metadata of an answer carries the collector's version."""
     _, call = TraceServiceStub(channel).Export.with_call(traces(span(1)), timeout=10)
-    assert "rota-collector" in dict(call.initial_metadata())
+    told = dict(call.initial_metadata())
+    assert "rota-collector" in told
+    assert (told["rota-policy"], told["rota-http-port"]) == ("7", "4711")

@@ -137,6 +137,16 @@ def test_a_draft_of_another_workflow_says_so(api):
     assert "line 1" in message
 
 
+def test_a_draft_is_held_against_the_others(api):
+    """A circle that it would make is a problem, a name that nobody knows a warning, with the nearest."""
+    api.change("PUT", "/workflows/orders/policy", {"expect": {"upstream": ["report"]}})
+    (draft,) = api.change("POST", "/policies/check", {"expect": {"upstream": ["orders"]}}, params={"workflow": "report"})["items"]
+    assert (draft["level"], len(draft["problems"])) == (None, 1)
+    (draft,) = api.change("POST", "/policies/check", {"expect": {"upstream": ["order"]}}, params={"workflow": "w"})["items"]
+    assert (draft["level"], draft["problems"]) == ("expect", [])
+    assert "did you mean 'orders'?" in draft["warnings"][0]
+
+
 def test_who_waits_is_listed_until_it_goes(api):
     """Who asked first first, of one workflow or of all, page by page; whoever was let go waits no more."""
     api.change("PUT", "/workflows/w/policy", ONE)

@@ -152,3 +152,19 @@ def test_the_page_of_costs_shows_only_what_was_measured(tmp_path):
     report.save("startup", [ours, theirs], TAKEN, tmp_path)
     rows = [line for line in cost.table(tmp_path) if line.startswith("| ")][2:]
     assert rows == ["| Start and end, delivered to a collector on this machine | **+3.00 ms** | ≤ 5 ms |  |  | +100 ms |"]
+
+
+def test_the_page_of_costs_puts_what_decides_beside_orchestrators(tmp_path):
+    """Plain values, each with its unit; what one of them does not have is left empty."""
+    from bench import cost, report
+    from bench.figures import Figure
+
+    ours = Figure("a task, p50", "rota", "µs", (7.0, 6.0, 8.0), "the function called", (0.1, 0.1, 0.1))
+    theirs = Figure("a task, p50", "DBOS", "µs", (2366.0,), "rota", (7.0,), "ratio")
+    gated = Figure("a run of nothing, gated", "rota", "ms", (40.0,), "python -c pass", (18.0,))
+    report.save("orchestrated", [ours, theirs, gated], TAKEN, tmp_path)
+    heads, _, call, *_, run, _, on = cost.decided(tmp_path)
+    assert heads == "|  | rota | Prefect | Dagster | DBOS | Temporal |"
+    assert call == "| A function, each call, p50 | 7.00 µs |  |  | 2,366 µs |  |"
+    assert run == "| A process with a run of nothing | 40.0 ms |  |  |  |  |"
+    assert on.endswith("Load of the machine before: 0.1.")

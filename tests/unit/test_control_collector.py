@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -85,6 +88,40 @@ def test_a_question_is_a_post_with_the_key_of_the_environment(to, monkeypatch):
     assert "Authorization: Bearer rk_1" in first
     keys = [line for lines in (first, second) for line in lines if line.startswith("Idempotency-Key: ")]
     assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("http://127.0.0.1:4318", ("127.0.0.1", 4318, "", "127.0.0.1:4318", False)),
+        ("http://127.0.0.1/", ("127.0.0.1", 80, "", "127.0.0.1", False)),
+        ("http://localhost:4318/rota/", ("127.0.0.1", 4318, "/rota", "localhost:4318", False)),
+        ("http://[::1]:4318/a/b?c=d", ("::1", 4318, "/a/b", "[::1]:4318", False)),
+        ("http://collector.example", ("collector.example", 80, "", "collector.example", False)),
+        ("https://ada:secret@10.0.0.1/rota", ("10.0.0.1", 443, "/rota", "10.0.0.1", True)),
+    ],
+)
+def test_an_endpoint_is_taken_apart(url, parts):
+    """Whether it is plain enough to do that by hand, or urllib has to."""
+    assert collector._parts(url) == parts
+
+
+def test_a_port_that_is_none_is_said_to_be():
+    """It is a wrong endpoint, as others are."""
+    with pytest.raises(ValueError, match="[Pp]ort"):
+        collector._parts("http://127.0.0.1:99999")
+
+
+def test_an_address_needs_nothing_to_look_names_up():
+    """A run that gives back what it was granted must not end later for modules that it does not use."""
+    code = (
+        "import sys; from rota.control.collector import Collector; print(Collector().ask(b'{}', 30)); "
+        "print(sorted({'urllib.parse', 'encodings.idna', 'stringprep', 'ssl'} & set(sys.modules)))"
+    )
+    with server(OK) as (url, _):
+        environment = {**os.environ, "ROTA_ENDPOINT": url}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "b'{}'\n[]\n"
 
 
 def test_a_connection_that_was_closed_meanwhile_is_made_anew(to):

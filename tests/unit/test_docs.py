@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from docs_blocks import DOCS, blocks, commands, looks_like, pages
+from orchestrators import SOURCES, python_of
 
 import rota
 from rota.wire import names
@@ -44,7 +45,11 @@ def test_every_python_snippet_runs(block, tmp_path):
     script.write_text(block.body)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ROTA_", "OTEL_", "TRACEPARENT"))}
     environment = {**inherited, "ROTA_HOME": str(tmp_path / "home"), "ROTA_AGENT": "off", "ROTA_ENDPOINT": "http://127.0.0.1:9"}
-    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    folder, _, page = str(block.page).rpartition("/")
+    of_system = folder == "integrations"
+    python = python_of(page.removesuffix(".md")) if of_system else sys.executable
+    environment |= {"PYTHONPATH": SOURCES} if of_system else {}
+    done = subprocess.run([python, script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from rota.rules.declared import Declared
-from rota.rules.fields import FIELDS, LATER
+from rota.rules.fields import FIELDS, LATER, NEVER
 from rota.rules.policy import PolicyError, from_declared, merge, validate, when_of
 from rota.rules.policy_schema import schema
 
@@ -127,6 +127,7 @@ BAD = [  # (document, what must be said: the path and the value or the right key
     ({"alert": {"escalate": [{"after": "30m", "to": "x"}, {"aftr": "1h", "to": "y"}]}}, ["alert.escalate[1].aftr:", "after?"]),
     ({"alert": {"escalate": [{"after": "q", "to": 5}]}}, ["alert.escalate[0].after: 'q'", "alert.escalate[0].to: 5"]),
     *[(at(path, {}), [f"{path.replace('*', 'load')}: not in this version yet"]) for path in LATER],
+    *[(at(path, "10m"), [f"{path.replace('*', 'load')}: {why}"]) for path, why in NEVER.items()],
     ({"retry": 3}, ["retry: 3", "no mapping", "write {attempts: 3, wait: 30s}"]),
     ({"retry": {"attempts": 0}}, ["retry.attempts: 0", "from 1 to 1000"]),
     ({"retry": {"attempt": 3}}, ["retry.attempt:", "did you mean retry.attempts?"]),

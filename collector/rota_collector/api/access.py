@@ -159,14 +159,24 @@ async def _check(request: Request, needed: SecurityScopes, _key: Annotated[objec
     """
     asker: Asker = request.state.asker
     route: APIRoute = request.scope["route"]
-    named = [scope for each in route.dependencies if isinstance(each, params.Security) for scope in each.scopes or ()]
-    for scope in (*needed.scopes, *named):
+    for scope in (*needed.scopes, *_named(route)):
         if not asker.may(scope):
             what = f"{request.method} {request.url.path} needs a key of the scope {scope}"
             hint = f"whoever has an admin key makes one: `rota key create --scope {scope}`"
             raise ApiError(403, "not_allowed", f"{what}, and {asker.name!r} is of {asker.scope}", hint)
     if needed.scopes and not asker.own.is_everything and not _minds_reach(route):
         raise asker.beyond("more than single workflows")
+
+
+def may_ask(request: Request, route: APIRoute) -> bool:
+    """Whether the asker has the scopes that a route itself names, which then sees to how far the key reaches."""
+    asker: Asker = request.state.asker
+    return all(asker.may(scope) for scope in _named(route)) and _minds_reach(route)
+
+
+def _named(route: APIRoute) -> list[str]:
+    """The scopes that a route itself names."""
+    return [scope for each in route.dependencies if isinstance(each, params.Security) for scope in each.scopes or ()]
 
 
 def _minds_reach(route: APIRoute) -> bool:

@@ -29,6 +29,7 @@ from rota_collector.api import (
     permission,
     policies,
     quiet,
+    retries,
     run_parts,
     run_story,
     runs,
@@ -68,7 +69,7 @@ def create(stores: Stores, version: str) -> App:
     app.include_router(health.router(stores))  # whoever watches the collector needs no key
     app.include_router(badges.pictures(stores))  # their address is their key
     app.include_router(metrics.router(stores, version), dependencies=[access.read])
-    for for_hosts in (permission.router, cancels.for_hosts):  # first, as they are asked most
+    for for_hosts in (permission.router, retries.router, cancels.for_hosts):  # first, as they are asked most
         app.include_router(access.declared(for_hosts(stores)), dependencies=[access.known])
     for resource in _ROUTERS:
         app.include_router(access.declared(resource.router(stores)), dependencies=[access.read])

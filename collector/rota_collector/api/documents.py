@@ -24,6 +24,22 @@ class Unreadable(ValueError):
     """A text that is neither YAML nor JSON; the message says where and why."""
 
 
+class Placed(NamedTuple):
+    """A document, and where in the text it stands: the lines (from 1) of its keys, by their paths; "" is its beginning. Of JSON
+    nothing is known.
+    """
+
+    document: object
+    lines: dict[str, int]
+
+    def line(self, problem: str) -> int | None:
+        """The line that a problem, which begins with the path of a key, is about: of that key, or of the nearest around it."""
+        path = problem.partition(": ")[0]
+        while path and path not in self.lines:
+            path = path.rpartition("[" if path.endswith("]") else ".")[0]
+        return self.lines.get(path)
+
+
 class Examined(NamedTuple):
     """A document and what is to be said of it. With ``problems`` it cannot be used."""
 
@@ -49,6 +65,32 @@ def read(body: bytes, *, is_json: bool) -> list[object]:
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise Unreadable(" ".join(str(error).split())) from error
     return found
+
+
+def read_placed(body: bytes, *, is_json: bool) -> list[Placed]:
+    """The same, with the lines. Raises Unreadable."""
+    found = read(body, is_json=is_json)
+    lines = [{}] * len(found) if is_json else list(_lines(body.decode("utf-8-sig")))
+    return [Placed(*each) for each in zip(found, lines, strict=True)]
+
+
+def _lines(text: str) -> Iterator[dict[str, int]]:
+    """Of each document of a text that can be read, the lines of its keys."""
+    for node in yaml.compose_all(text, _Yaml):
+        many = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        for each in many:
+            if isinstance(node, yaml.SequenceNode) or each.tag != "tag:yaml.org,2002:null":
+                yield dict(_places("", each, each.start_mark.line + 1))
+
+
+def _places(path: str, node: Any, line: int) -> Iterator[tuple[str, int]]:
+    yield path, line
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _places(f"{path}.{key.value}" if path else key.value, value, key.start_mark.line + 1)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _places(f"{path}[{i}]", value, value.start_mark.line + 1)
 
 
 def _flat(documents: Iterable[object]) -> Iterator[object]:

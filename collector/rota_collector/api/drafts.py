@@ -9,12 +9,14 @@ from pydantic import BaseModel, Field
 
 from rota.rules.level import level
 from rota.rules.policy import merge
-from rota_collector.api import access, models, policies
+from rota_collector.api import access, models, policies, policy_checks
 from rota_collector.api.access import Reads
-from rota_collector.api.documents import examine
+from rota_collector.api.documents import Examined, examine
 from rota_collector.api.envelope import answer
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read
+from rota_collector.domain.reach import Reach
+from rota_collector.store.policy_rows import PolicyView
 
 Whose = Annotated[str | None, Query(min_length=1, max_length=500, description="whose documents without `workflow` are")]
 
@@ -40,23 +42,26 @@ def router(stores: Stores) -> APIRouter:
     )
     def check_policies(text: policies.Given, reads: Reads, workflow: Whose = None) -> Response:
         """What policy documents hold, and all that is wrong with each. A text that is neither YAML nor JSON is refused."""
-        found = [_draft(stores, each, workflow) for each in text.documents()]
-        for each in found:
-            if each["workflow"]:
-                must_read(reads, each["workflow"])
+        given, now_ns = text.documents(), stores.clock.now_ns()
+        examined = [examine(each, workflow, now_ns) for each in given]
+        for one in examined:
+            if one.workflow:
+                must_read(reads, one.workflow)
+        policy_checks.add_circles(stores, examined)
+        found = [_draft(stores, reads, each, one) for each, one in zip(given, examined, strict=True)]
         return answer({"items": found, "next": None})
 
     return router
 
 
-def _draft(stores: Stores, given: object, workflow: str | None) -> dict[str, Any]:
-    one = examine(given, workflow, stores.clock.now_ns())
-    view = stores.expectations.policies.view(one.workflow) if one.workflow else None
-    in_force = merge((view.declared if view else None) or {}, one.document)
+def _draft(stores: Stores, reads: Reach, given: object, one: Examined) -> dict[str, Any]:
+    known = stores.expectations.policies.view(one.workflow) if one.workflow else None
+    in_force = merge((known.declared if known else None) or {}, one.document)
+    view = PolicyView(one.workflow, 0, in_force, None, None, [])
     return {
         "workflow": one.workflow,
         "document": {key: value for key, value in given.items() if key != "workflow"} if isinstance(given, dict) else given,
         "level": None if one.problems else level(in_force),
         "problems": one.problems,
-        "warnings": one.warnings,
+        "warnings": one.warnings if one.problems else [*one.warnings, *policy_checks.warnings(stores, reads, view)],
     }

@@ -24,6 +24,10 @@ class Slot(BaseModel):
     policy_version: int = Field(description="of the policy that it is judged by")
 
 
+_PLACE = Field(alias="from", description="where the stored document comes from; null: nobody said")
+_REVISION = Field(description="the commit there")
+
+
 class Policy(BaseModel):
     """What is expected of a workflow, and who said so."""
 
@@ -36,6 +40,25 @@ class Policy(BaseModel):
     source: dict[str, Literal["stored", "code", "both"]] = Field(description="who set each key of the policy in force")
     problems: list[str] = Field(description="what of the declaration in code cannot be used, and why")
     warnings: list[str] = Field(description="what can be used and is hardly meant")
+    place: str | None = _PLACE
+    revision: str | None = _REVISION
+
+
+class StoredPolicy(BaseModel):
+    """What somebody stored of a policy."""
+
+    workflow: str
+    version: int
+    policy: dict[str, Any]
+    place: str | None = _PLACE
+    revision: str | None = _REVISION
+
+
+class Stored(BaseModel):
+    """Every policy that somebody stored."""
+
+    items: list[StoredPolicy]
+    next: None = None
 
 
 class PolicyVersion(BaseModel):
@@ -47,14 +70,26 @@ class PolicyVersion(BaseModel):
     author: str
     reason: str | None
     created_at: AwareDatetime
+    place: str | None = _PLACE
+    revision: str | None = _REVISION
+
+
+class AppliedPolicy(Policy):
+    """A policy after it was stored, or as it would be."""
+
+    change: Literal["new", "changed", "same", "removed"] = Field(
+        description="of what is stored; what is the same has no new version"
+    )
+    before: dict[str, Any] | None = Field(description="what was stored before")
 
 
 class Applied(BaseModel):
     """What is in force after several policies were stored, or would be."""
 
-    items: list[Policy]
+    items: list[AppliedPolicy]
     next: None = None
     applied: bool = Field(description="false: it was a dry run, and nothing was stored")
+    as_of: str = Field(description="for the request that stores what this one tried: see `as_of` there")
 
 
 class Incident(BaseModel):

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from rota_collector.api import access, permission_models, shape
 from rota_collector.api.access import Asker, Owning, Reads
+from rota_collector.api.direct import Direct
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import ns
 from rota_collector.api.stores import Stores
@@ -27,7 +28,7 @@ Known = Annotated[int, Query(ge=0, description="the `version` of the answer befo
 
 def router(stores: Stores) -> APIRouter:
     """``/api/v1/permission``, ``/api/v1/leases/{id}/renew`` and ``release``, ``/api/v1/policies/asking``."""
-    router = APIRouter(prefix="/api/v1", tags=["permission"])
+    router = APIRouter(prefix="/api/v1", tags=["permission"], route_class=Direct)
 
     @router.post("/permission", response_model=permission_models.Permission, dependencies=[access.ingest])
     async def ask(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from rota.rules import gates
-from rota.rules.policy import merge
+from rota.rules.policy import merge, ordered
 from rota.rules.sharing import shares
-from rota_collector.api import access, expectation_models, models, shape
+from rota_collector.api import access, expectation_models, models, policy_checks, shape
 from rota_collector.api.access import Asker, Owning, Reads
 from rota_collector.api.documents import Examined, Unreadable, examine, examine_all, of_schedule, read
 from rota_collector.api.envelope import ApiError, answer
 from rota_collector.api.parameters import taking
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read, unknown
+from rota_collector.domain.reach import Reach
 from rota_collector.errors import PolicyChanged
 from rota_collector.store.facts import upstream_of
-from rota_collector.store.policies import PolicyView
+from rota_collector.store.policy_rows import PolicyView, Source
 
 _MOST_BYTES = 4 << 20
 _JSON, _YAML = ("application/json",), ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
@@ -58,7 +61,14 @@ Author = Annotated[
     str | None, Query(min_length=1, max_length=200, description="who changes it, for the record; else the name of the key")
 ]
 Reason = Annotated[str | None, Query(max_length=1000, description="why, for the record")]
-
+Place = Annotated[
+    str | None, Query(min_length=1, max_length=1000, description="where the documents come from: a file, in a repository")
+]
+Revision = Annotated[str | None, Query(min_length=1, max_length=200, description="the commit there")]
+Prune = Annotated[bool, Query(description="take away what was stored from `source` and is not among the documents")]
+AsOf = Annotated[
+    int | None, Query(ge=0, description="`as_of` of an answer: 409 when somebody else stored one of the policies since")
+]
 Version = Annotated[int | None, Query(ge=0, description="store it only while this version is in force; else 409")]
 
 
@@ -82,7 +92,7 @@ def router(stores: Stores) -> APIRouter:
         view = _view(stores, name)
         if view is None:
             raise unknown(name)
-        return answer(_item(stores, view))
+        return answer(_item(stores, reads, view))
 
     @router.put(
         "/workflows/{name:path}/policy",
@@ -91,35 +101,82 @@ def router(stores: Stores) -> APIRouter:
         dependencies=[access.admin],
     )
     def put_policy(
-        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, if_version: Version = None
+        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, as_of: AsOf = None,
+        if_version: Version = None,
     ) -> Response:  # fmt: skip
         """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
         asker.must_own(name)
         one = examine(_one_of(text, name), name, stores.clock.now_ns())
+        policy_checks.add_circles(stores, [one])
         _refuse([one])
         _must_be_shared(stores, asker, one)
-        by, now_ns = asker.who(author), stores.clock.now_ns()
-        try:
-            (view,) = there.put({name: one.document}, author=by, reason=reason, now_ns=now_ns, if_version=if_version)
-        except PolicyChanged as newer:
-            when = f"{newer.author!r} stored version {newer.version} at {shape.iso(newer.created_ns)}"
-            hint = "nothing was stored; compare with it, and send the number of that version"
-            raise ApiError(409, "changed", f"the policy of {newer.workflow!r} was changed meanwhile: {when}", hint) from newer
-        return answer(_item(stores, view))
+        kept = Source(_stored(stores, name).source.place)  # what is changed by hand still is that file's, but of no commit
+        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, kept, as_of, if_version)
+        return answer(_item(stores, asker.reads, view))
+
+    @router.get("/policies", response_model=expectation_models.Stored)
+    def list_stored(reads: Reads, source: Place = None) -> Response:
+        """The policies that somebody stored, by name, in whole; those from one source with `source`."""
+        found = [view for view in there.all_stored() if reads.allows(view.workflow) and source in (None, view.source.place)]
+        return answer({"items": [shape.stored_item(view) for view in found], "next": None})
 
     @router.post("/policies", response_model=expectation_models.Applied, openapi_extra=TEXT_BODY, dependencies=[access.admin])
-    def apply(text: Given, asker: Owning, author: Author = None, reason: Reason = None, dry_run: bool = False) -> Response:
+    def apply(
+        text: Given, asker: Owning, author: Author = None, reason: Reason = None, dry_run: bool = False, source: Place = None,
+        revision: Revision = None, prune: Prune = False, as_of: AsOf = None,
+    ) -> Response:  # fmt: skip
         """Store several policies; none of them when anything is wrong with one. With `dry_run` say what would be in force."""
-        found = usable(text, stores.clock.now_ns())
+        now_ns = stores.clock.now_ns()
+        found = [*usable(text, now_ns), *_pruned(stores, asker, text, source, prune)]
+        policy_checks.add_circles(stores, found)
+        _refuse(found)
         _must_all_be_theirs(stores, asker, found)
-        if dry_run:
-            views = [_as_if(stores, each) for each in found]
-        else:
-            given = {each.workflow: each.document for each in found}
-            views = there.put(given, author=asker.who(author), reason=reason, now_ns=stores.clock.now_ns())
-        return answer({"items": [_item(stores, view) for view in views], "next": None, "applied": not dry_run})
+        before = {each.workflow: _stored(stores, each.workflow) for each in found}
+        came = Source(source, revision)
+        changes = {each.workflow: _change(before[each.workflow], each.document, came) for each in found}
+        if not dry_run:
+            given = {each.workflow: each.document for each in found if changes[each.workflow] != "same"}
+            _put(stores, given, asker.who(author), reason, came, as_of)
+        views = [_as_if(stores, each, came) if dry_run and changes[each.workflow] != "same" else _stored(stores, each.workflow)
+                 for each in found]  # fmt: skip
+        items = [
+            {
+                **_item(stores, asker.reads, view, list(changes)),
+                "change": changes[view.workflow],
+                "before": before[view.workflow].stored,
+            }
+            for view in views
+        ]
+        return answer({"items": items, "next": None, "applied": not dry_run, "as_of": str(now_ns)})
 
     return router
+
+
+def _put(
+    stores: Stores, given: dict[str, dict[str, Any]], author: str, reason: str | None, source: Source,
+    as_of: int | None, if_version: int | None = None,
+) -> list[PolicyView]:  # fmt: skip
+    """Store documents. Raises ApiError when others were faster."""
+    there, now_ns = stores.expectations.policies, stores.clock.now_ns()
+    try:
+        return there.put(given, author=author, reason=reason, now_ns=now_ns, source=source, as_of_ns=as_of, if_version=if_version)
+    except PolicyChanged as newer:
+        when = f"{newer.author!r} stored version {newer.version} at {shape.iso(newer.created_ns)}"
+        hint = "nothing was stored; look at it with `rota policy diff`, then apply again"
+        raise ApiError(409, "changed", f"the policy of {newer.workflow!r} was changed meanwhile: {when}", hint) from newer
+
+
+def _pruned(stores: Stores, asker: Asker, text: Text, source: str | None, prune: bool) -> list[Examined]:
+    """The empty documents of what was stored from that source, and is not in it any more."""
+    if not prune:
+        return []
+    if source is None:
+        raise ApiError(422, "invalid", "prune needs a source", "name it: `source=github.com/acme/etl/rota.yaml`")
+    named = {each.get("workflow") for each in text.documents() if isinstance(each, dict)}
+    gone = [name for name in stores.expectations.policies.from_source(source) if name not in named]
+    for name in gone:
+        asker.must_own(name)
+    return [Examined(name, {}, [], []) for name in gone]
 
 
 def usable(text: Text, now_ns: int) -> list[Examined]:
@@ -166,16 +223,30 @@ def _view(stores: Stores, name: str) -> PolicyView | None:
     return view
 
 
-def _item(stores: Stores, view: PolicyView) -> dict[str, Any]:
+def _item(stores: Stores, reads: Reach, view: PolicyView, also: Sequence[str] = ()) -> dict[str, Any]:
     errors, warnings = of_schedule(view.in_force, stores.clock.now_ns())
-    return shape.policy_item(view, errors + warnings)
+    return shape.policy_item(view, errors + warnings + policy_checks.warnings(stores, reads, view, also))
 
 
-def _as_if(stores: Stores, one: Examined) -> PolicyView:
+def _stored(stores: Stores, name: str) -> PolicyView:
+    return stores.expectations.policies.view(name) or PolicyView(name, 0, {}, None, None, [])
+
+
+def _change(before: PolicyView, document: dict[str, Any], source: Source) -> str:
+    """What becomes of a stored document. What is as it was has no further version, unless it comes from another place now."""
+    if not document:
+        return "removed" if before.stored else "same"
+    if before.stored is None:
+        return "new"
+    is_same = json.dumps(ordered(before.stored)) == json.dumps(ordered(document))
+    return "same" if is_same and source.place in (None, before.source.place) else "changed"
+
+
+def _as_if(stores: Stores, one: Examined, source: Source) -> PolicyView:
     """What the policy would be with this document stored."""
-    view = stores.expectations.policies.view(one.workflow) or PolicyView(one.workflow, 0, {}, None, None, [])
+    view = _stored(stores, one.workflow)
     in_force = merge(view.declared or {}, one.document)
-    return view._replace(version=view.version + 1, in_force=in_force, stored=one.document or None)
+    return view._replace(version=view.version + 1, in_force=in_force, stored=one.document or None, source=source)
 
 
 def _refuse(found: list[Examined]) -> None:

@@ -14,7 +14,7 @@ from rota_collector.store.approvals import Approval
 from rota_collector.store.control_queries import Page, Workflow
 from rota_collector.store.leases import Lease
 from rota_collector.store.line import Waiting
-from rota_collector.store.policies import PolicyVersion, PolicyView
+from rota_collector.store.policy_rows import PolicyVersion, PolicyView
 from rota_collector.store.quiet import QuietTime
 from rota_collector.store.readings import Attempt
 from rota_collector.store.slots import NOTHING_AHEAD, Outlook, SlotRow
@@ -166,7 +166,15 @@ def policy_item(view: PolicyView, warnings: list[str]) -> dict[str, Any]:
         "source": {key: _source(view.stored or {}, key, value) for key, value in view.in_force.items()},
         "problems": view.problems,
         "warnings": warnings,
+        "from": view.source.place,
+        "revision": view.source.revision,
     }
+
+
+def stored_item(view: PolicyView) -> dict[str, Any]:
+    """What somebody stored of a policy."""
+    place, revision = view.source
+    return {"workflow": view.workflow, "version": view.version, "policy": view.stored, "from": place, "revision": revision}
 
 
 def _source(stored: dict[str, Any], key: str, value: Any) -> str:
@@ -184,6 +192,8 @@ def version_item(version: PolicyVersion) -> dict[str, Any]:
         "author": version.author,
         "reason": version.reason,
         "created_at": iso(version.created_ns),
+        "from": version.source.place,
+        "revision": version.source.revision,
     }
 
 

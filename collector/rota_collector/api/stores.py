@@ -20,6 +20,7 @@ from rota_collector.notify.outcome import Outcome
 from rota_collector.store.alerts import Alerts, Channel
 from rota_collector.store.approvals import Approvals
 from rota_collector.store.audit import Audit
+from rota_collector.store.budgets import Budgets
 from rota_collector.store.control import Control
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.key_changes import KeyChanges
@@ -153,6 +154,11 @@ class Stores:
     def pools(self) -> Pools:
         """The limits that somebody set."""
         return Pools(self.control.engine)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """What is spent of retry budgets."""
+        return Budgets(self.control.engine, self.expectations.policies.asking, self.clock)
 
     def with_slots(self, runs: Sequence[Run]) -> list[Run]:
         """``runs``, those that name no slot themselves with the slot that they were found to fill."""

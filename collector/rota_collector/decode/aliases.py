@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from rota.rules.fold import STATES
+from rota.wire import ids
 
 SPAN_NAME = "name"  # in place of an attribute
 
@@ -40,7 +41,7 @@ class System(NamedTuple):
 
     def identity(self, values: list[str]) -> str:
         """The text that the run's UUID is made from, of the values of ``run_id``, missing ones empty."""
-        return values[0] if len(values) == 1 else "/".join([self.source, *values])
+        return ids.identity(self.source, tuple(values))
 
 
 def _system(source: str, table: Mapping[str, Any]) -> System:

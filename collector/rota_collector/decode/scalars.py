@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from functools import lru_cache
-from hashlib import blake2b
+
+from rota.wire import ids
 
 MOST_CHARACTERS, MOST_JSON_BYTES = 1_000, 8_192  # of what stands above a record and is repeated in each
 LAST_NS = 2**63 - 2  # the last TIMESTAMP_NS; the number after it means infinity
 
 
-@lru_cache(maxsize=4096)
-def uuid_of(text: str) -> uuid.UUID:
-    """The UUID that a text is, or always the same one for the same text."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return uuid.UUID(bytes=blake2b(text.encode(), digest_size=16, person=b"rota.id").digest())
+uuid_of = lru_cache(maxsize=4096)(ids.uuid_of)

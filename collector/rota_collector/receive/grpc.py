@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +17,7 @@ import grpc.aio
 import uvloop
 from google.rpc.status_pb2 import Status
 
-from rota.wire.names import COLLECTOR_HEADER
+from rota.wire.names import COLLECTOR_HEADER, HTTP_PORT_HEADER, POLICY_HEADER
 from rota_collector import __version__
 from rota_collector.config import is_loopback
 from rota_collector.domain.reach import EVERYTHING, Reach
@@ -50,7 +51,8 @@ _OPTIONS = {
 class Receiver:
     """A gRPC server on ``address`` (``host:port``; port 0 takes a free one, ``port`` tells which), with TLS if there is one.
 
-    gRPC itself refuses messages larger than ``max_body`` bytes after decompression, with RESOURCE_EXHAUSTED.
+    gRPC itself refuses messages larger than ``max_body`` bytes after decompression, with RESOURCE_EXHAUSTED. ``asking`` and
+    ``http_port`` are told with every answer: the number of the policies that ask, and where they are to be had.
     Raises ``OSError`` when the address cannot be used.
     """
 
@@ -58,8 +60,10 @@ class Receiver:
 
     def __init__(
         self, journal: Journal, address: str, *, max_body: int = 64 << 20, tls: Tls | None = None,
-        tally: Tally | None = None, gate: Gate | None = None,
+        tally: Tally | None = None, gate: Gate | None = None, asking: Callable[[], int] = lambda: 0, http_port: int | None = None,
     ) -> None:  # fmt: skip
+        self._asking, port = asking, () if http_port is None else ((HTTP_PORT_HEADER.lower(), str(http_port)),)
+        self._about = ((COLLECTOR_HEADER.lower(), __version__), *port)
         self._intake, self._tally, self._gate = Intake(journal, "rota-grpc-validate"), tally or Tally(), gate
         self._address, self._tls = address, tls
         self._options = list({**_OPTIONS, "grpc.max_receive_message_length": max_body}.items())
@@ -98,7 +102,7 @@ class Receiver:
 
     def _service(self, name: str, kind: Kind, signal: Signal) -> Any:
         async def export(payload: bytes, context: Any) -> bytes:
-            await context.send_initial_metadata(((COLLECTOR_HEADER.lower(), __version__),))
+            await context.send_initial_metadata((*self._about, (POLICY_HEADER.lower(), str(self._asking()))))
             try:
                 outcome = await self._intake.keep(signal, payload, admitted(self._gate, context))
             except (Malformed, JournalError, Refused, StoreError) as error:

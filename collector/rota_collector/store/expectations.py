@@ -21,7 +21,8 @@ from rota_collector.store import agents, inflight, quiet, watches
 from rota_collector.store import events as own
 from rota_collector.store.cancels import Cancels
 from rota_collector.store.control_queries import listed_ns
-from rota_collector.store.expectations_schema import metadata, outgoing
+from rota_collector.store.dialect import add_missing_columns
+from rota_collector.store.expectations_schema import metadata, outgoing, policies, policy_versions
 from rota_collector.store.expectations_schema import watches as watches_table
 from rota_collector.store.incidents import Incidents
 from rota_collector.store.policies import Policies, anchor_ns
@@ -47,16 +48,18 @@ class Noted(NamedTuple):
 
 
 class Expectations:
-    """The expectations in the control database ``engine``."""
+    """The expectations in the control database ``engine``. ``retry_budget``: of retries whose policy names none."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, retry_budget: dict[str, Any] | None = None) -> None:
         self._engine, self._clock = engine, clock
         self.changed: Callable[[], None] = lambda: None  # called when there is something to judge
         self.ended: Callable[[frozenset[str]], None] = lambda _: None  # called with the workflows of runs that ended
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
-        self.policies = Policies(engine)
+            for table in (policies, policy_versions):
+                add_missing_columns(connection, table)
+        self.policies = Policies(engine, retry_budget)
         self.incidents = Incidents(engine)
         self.slots = Slots(engine)
         self.quiet = QuietTimes(engine)

@@ -25,6 +25,8 @@ policy_versions = Table(
     Column("author", Text, nullable=False),
     Column("reason", Text),
     Column("created_ns", BigInteger, nullable=False),
+    Column("source", Text),  # the place that a stored one comes from, and its commit there
+    Column("revision", Text),
 )
 
 # The policy in force of each workflow that has one: what code declares, overridden by what is stored. JSON documents.
@@ -38,6 +40,8 @@ policies = Table(
     Column("stored", Text),
     Column("declared_ns", BigInteger, nullable=False),  # when the run that declared it started; 0: no code did
     Column("problems", Text, nullable=False),  # a JSON array: what of the declaration cannot be used, and why
+    Column("source", Text),  # of what is stored
+    Column("revision", Text),
 )
 
 # One row an instance that is watched. `next_ns` is the ordered set of deadlines: a tick touches only what is due by it,

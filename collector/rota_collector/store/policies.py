@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, select, update
 
 from rota.rules import policy as documents
 from rota.rules.declared import Declared
@@ -18,46 +18,19 @@ from rota_collector.domain.schedule import problems as problems_of
 from rota_collector.domain.slots import LONGEST_GRACE_NS
 from rota_collector.errors import PolicyChanged
 from rota_collector.store import audit
+from rota_collector.store import policy_rows as rows
 from rota_collector.store.asking import Asking
 from rota_collector.store.control_schema import workflows
-from rota_collector.store.dialect import do_nothing, upsert
-from rota_collector.store.expectations_schema import policies, policy_versions, watches
+from rota_collector.store.dialect import do_nothing
+from rota_collector.store.expectations_schema import policies, watches
+from rota_collector.store.policy_rows import PolicyVersion, PolicyView, Source
 from rota_collector.store.watches import begin_watching
 
-_find = select(policies).where(policies.c.workflow == bindparam("name"))
-_put = upsert(policies)
-_versions = (
-    select(policy_versions).where(policy_versions.c.workflow == bindparam("name")).order_by(policy_versions.c.version.desc())
-)
 _list = do_nothing(workflows)
+_listed = select(workflows.c.name).where(workflows.c.name == bindparam("name"))
 _new_anchor = (
     update(watches).where(watches.c.workflow == bindparam("name")).values(anchor_ns=bindparam("anchor"), next_ns=0)
 )  # fmt: skip
-
-
-class PolicyView(NamedTuple):
-    """A workflow's policy: ``in_force`` is ``declared`` (by code) overridden by ``stored``.
-
-    ``problems`` says what of the declaration cannot be used.
-    """
-
-    workflow: str
-    version: int
-    in_force: dict[str, Any]
-    stored: dict[str, Any] | None
-    declared: dict[str, Any] | None
-    problems: list[str]
-
-
-class PolicyVersion(NamedTuple):
-    """One version, with who and why. ``origin``: code or stored."""
-
-    version: int
-    origin: str
-    document: dict[str, Any]
-    author: str
-    reason: str | None
-    created_ns: int
 
 
 class Known(NamedTuple):
@@ -70,9 +43,9 @@ class Known(NamedTuple):
 
 
 class Policies:
-    """The policies in the control database ``engine``."""
+    """The policies in the control database ``engine``. ``default_budget``: of retries whose policy names none."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, default_budget: dict[str, Any] | None = None) -> None:
         self._engine = engine
         self._writer = engine.execution_options(writes=True)
         self._lock = threading.Lock()
@@ -80,7 +53,7 @@ class Policies:
         self.dependents: dict[str, set[str]] = {}  # workflow → those whose slots or health hang on it
         self.shared: dict[str, dict[str, Any]] = {}  # workflow → its policy, if that shares anything; replaced, never changed
         self._says_nothing: set[tuple[str, Declared]] = set()  # declarations that ask for nothing, to be seen at a glance
-        self.asking = Asking()
+        self.asking = Asking(default_budget)
         self._told: Callable[[int], None] = lambda _: None
         self.asking.changed.append(lambda _workflow: self._told(self.asking.number))
         self.reload()
@@ -88,12 +61,12 @@ class Policies:
     def reload(self) -> None:
         """Read what is remembered anew."""
         with self._engine.begin() as connection:
-            rows = connection.execute(select(policies)).all()
+            found = connection.execute(select(policies)).all()
         with self._lock:
             self.known, self.dependents, self.shared = {}, {}, {}
-            for row in rows:
+            for row in found:
                 self._remember(row.workflow, row.document, None, row.declared_ns)
-            self.asking.begin({row.workflow: (row.version, row.document) for row in rows})
+            self.asking.begin({row.workflow: (row.version, row.document) for row in found})
             self._told(self.asking.number)
 
     def _remember(self, workflow: str, document: str, declared: Declared | None, declared_ns: int) -> None:
@@ -119,56 +92,87 @@ class Policies:
         known = self.known.get(workflow)
         return known is not None and known.is_per_host
 
+    def is_known(self, workflow: str) -> bool:
+        """Whether there was ever a run or a policy of that workflow."""
+        if workflow in self.known:
+            return True
+        with self._engine.begin() as connection:
+            return connection.execute(_listed, {"name": workflow}).first() is not None
+
+    def names(self, most: int) -> list[str]:
+        """The names of workflows; of more than ``most``, some."""
+        with self._engine.begin() as connection:
+            return list(connection.execute(select(workflows.c.name).limit(most)).scalars())
+
     def view(self, workflow: str) -> PolicyView | None:
         """The policy of a workflow; None when it has none."""
         with self._engine.begin() as connection:
-            row = connection.execute(_find, {"name": workflow}).first()
-        return None if row is None else _view(row)
+            row = connection.execute(rows.find, {"name": workflow}).first()
+        return None if row is None else rows.view(row)
+
+    def all_stored(self) -> list[PolicyView]:
+        """Every policy that somebody stored, by the workflow's name."""
+        with self._engine.begin() as connection:
+            return rows.all_stored(connection)
+
+    def from_source(self, place: str) -> list[str]:
+        """The workflows whose stored policies come from a place."""
+        with self._engine.begin() as connection:
+            return rows.from_source(connection, place)
 
     def history(self, workflow: str) -> list[PolicyVersion]:
         """All versions of a workflow's policy, the newest first."""
         with self._engine.begin() as connection:
-            rows = connection.execute(_versions, {"name": workflow}).all()
-        return [
-            PolicyVersion(row.version, row.origin, json.loads(row.document), row.author, row.reason, row.created_ns)
-            for row in rows
-        ]
+            return rows.history(connection, workflow)
 
     def put(
-        self, stored: Mapping[str, object], *, author: str, reason: str | None, now_ns: int, if_version: int | None = None
+        self, stored: Mapping[str, object], *, author: str, reason: str | None, now_ns: int, source: Source = Source(),  # noqa: B008
+        as_of_ns: int | None = None, if_version: int | None = None,
     ) -> list[PolicyView]:  # fmt: skip
         """Store documents by workflow, all of them or none; an empty one takes the stored policy away.
 
-        Raises rota.rules.policy.PolicyError with every problem of every document, and PolicyChanged when a version is in force
-        that is not ``if_version`` (None: any may be).
+        Args:
+            source: where they come from.
+            as_of_ns: when whoever stores them read what is stored: what others stored since is not overwritten.
+            if_version: the version that was edited, of each; None: whichever it is.
+
+        Raises:
+            rota.rules.policy.PolicyError: with every problem of every document.
+            PolicyChanged: somebody else stored one of them meanwhile.
         """
         valid = _validated(stored)
         with self._writer.begin() as connection:
+            if as_of_ns is not None:
+                _must_be_as_read(connection, valid, as_of_ns)
             if if_version is not None:
                 _must_be_at(connection, valid, if_version)
-            rows = [self._put(connection, name, document, author, reason, now_ns) for name, document in valid.items()]
+            written = [self._put(connection, name, document, author, reason, now_ns, source) for name, document in valid.items()]
         with self._lock:
-            for row in rows:
+            for row in written:
                 known = self.known.get(row["workflow"])
                 self._remember(row["workflow"], row["document"], known.declared if known else None, row["declared_ns"])
                 self.asking.note(row["workflow"], row["version"], row["document"])
-        return [_view(_Row(row)) for row in rows]
+        return [rows.view_of(row) for row in written]
 
     def _put(
-        self, connection: Connection, workflow: str, document: dict[str, Any], author: str, reason: str | None, now_ns: int
+        self, connection: Connection, workflow: str, document: dict[str, Any], author: str, reason: str | None, now_ns: int,
+        source: Source,
     ) -> dict[str, Any]:  # fmt: skip
-        row = connection.execute(_find, {"name": workflow}).first()
+        row = connection.execute(rows.find, {"name": workflow}).first()
         declared = json.loads(row.declared) if row and row.declared else None
+        place, revision = source if document else Source()
         values: dict[str, Any] = {
             "workflow": workflow,
             "version": row.version + 1 if row else 1,
-            "document": _text(documents.merge(declared or {}, document)),
+            "document": rows.text(documents.merge(declared or {}, document)),
             "declared": row.declared if row else None,
-            "stored": _text(document) if document else None,
+            "stored": rows.text(document) if document else None,
             "declared_ns": row.declared_ns if row else 0,
             "problems": row.problems if row else "[]",
+            "source": place,
+            "revision": revision,
         }
-        _write(connection, values, "stored", document, author, reason, now_ns)
+        rows.write(connection, values, "stored", document, author, reason, now_ns, source)
         before, after = audit.differing(json.loads(row.stored) if row and row.stored else {}, document)
         audit.add(
             connection, now_ns, author, "policy.put", workflow, before=before, after={**after, "version": values["version"]}
@@ -183,8 +187,8 @@ class Policies:
             if event.declared is not None and self._is_news(event):
                 held = latest.get(event.workflow)
                 latest[event.workflow] = event if held is None or event.at_ns >= held.at_ns else held
-        rows = (self._declare(connection, event, now_ns) for event in latest.values())
-        return [row for row in rows if row is not None]
+        declared = (self._declare(connection, event, now_ns) for event in latest.values())
+        return [row for row in declared if row is not None]
 
     def _is_news(self, event: RunEvent) -> bool:
         known = self.known.get(event.workflow)
@@ -196,8 +200,8 @@ class Policies:
         assert event.declared is not None
         document, problems = documents.from_declared(event.declared)
         document, problems = _usable(document, problems)
-        row = connection.execute(_find, {"name": event.workflow}).first()
-        declared = _text(document)
+        row = connection.execute(rows.find, {"name": event.workflow}).first()
+        declared = rows.text(document)
         if row is None and not document and not problems:
             self._says_nothing.add((event.workflow, event.declared))
             return None
@@ -205,14 +209,16 @@ class Policies:
         values: dict[str, Any] = {
             "workflow": event.workflow,
             "version": (row.version if row else 0) + changed,
-            "document": _text(documents.merge(document, json.loads(row.stored) if row and row.stored else {})),
+            "document": rows.text(documents.merge(document, json.loads(row.stored) if row and row.stored else {})),
             "declared": declared,
             "stored": row.stored if row else None,
             "declared_ns": event.at_ns,
             "problems": json.dumps(problems),
+            "source": row.source if row else None,
+            "revision": row.revision if row else None,
         }
         if changed:
-            _write(connection, values, "code", document, f"run {event.run_id}", None, now_ns)
+            rows.write(connection, values, "code", document, f"run {event.run_id}", None, now_ns)
             _watch(
                 connection,
                 event.workflow,
@@ -221,49 +227,15 @@ class Policies:
                 now_ns,
             )
         else:
-            connection.execute(_put, values)
+            connection.execute(rows.put, values)
         return {**values, "as_declared": event.declared}
 
-    def learn(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def learn(self, noted: Iterable[Mapping[str, Any]]) -> None:
         """Remember what ``note`` kept."""
         with self._lock:
-            for row in rows:
+            for row in noted:
                 self._remember(row["workflow"], row["document"], row["as_declared"], row["declared_ns"])
                 self.asking.note(row["workflow"], row["version"], row["document"])
-
-
-class _Row:
-    """A row that was just written, to be read as one that was found."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.__dict__.update(values)
-
-
-def _must_be_at(connection: Connection, names: Iterable[str], version: int) -> None:
-    """Raises PolicyChanged when one of them is at another version (0: it has none)."""
-    for name in names:
-        latest = connection.execute(_versions, {"name": name}).first()
-        if (latest.version if latest else 0) != version:
-            raise PolicyChanged(name, *((latest.version, latest.author, latest.created_ns) if latest else (0, "nobody", 0)))
-
-
-def _view(row: Any) -> PolicyView:
-    stored, declared = (json.loads(text) if text else None for text in (row.stored, row.declared))
-    return PolicyView(row.workflow, row.version, json.loads(row.document), stored, declared, json.loads(row.problems))
-
-
-def _write(
-    connection: Connection, values: Mapping[str, Any], origin: str, document: Mapping[str, Any], author: str,
-    reason: str | None, now_ns: int,
-) -> None:  # fmt: skip
-    connection.execute(_put, values)
-    connection.execute(
-        insert(policy_versions),
-        {
-            "workflow": values["workflow"], "version": values["version"], "origin": origin, "document": _text(document),
-            "author": author, "reason": reason, "created_ns": now_ns,
-        },
-    )  # fmt: skip
 
 
 def _watch(connection: Connection, workflow: str, document: str, anchor_ns: int, now_ns: int) -> None:
@@ -281,6 +253,20 @@ def anchor_ns(document: str, started_ns: int) -> int:
         return started_ns - found.schedule.period_ns
     grace_ns = found.expectation.limits.grace_ns
     return started_ns - (LONGEST_GRACE_NS if grace_ns is None else grace_ns) - 1
+
+
+def _must_be_as_read(connection: Connection, workflows: Iterable[str], as_of_ns: int) -> None:
+    for name in workflows:
+        newer = rows.stored_since(connection, name, as_of_ns)
+        if newer is not None:
+            raise PolicyChanged(name, newer.version, newer.author, newer.created_ns)
+
+
+def _must_be_at(connection: Connection, workflows: Iterable[str], version: int) -> None:
+    for name in workflows:
+        latest = next(iter(rows.history(connection, name)), None)
+        if (latest.version if latest else 0) != version:
+            raise PolicyChanged(name, *((latest.version, latest.author, latest.created_ns) if latest else (0, "nobody", 0)))
 
 
 def _validated(stored: Mapping[str, object]) -> dict[str, dict[str, Any]]:
@@ -318,7 +304,3 @@ def _usable(document: dict[str, Any], problems: list[str]) -> tuple[dict[str, An
         *problems,
         *(f"schedule: {text}" for text in found),
     ]
-
-
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"))

@@ -175,14 +175,14 @@ SELECT
     trace_id,
     span_id,
     parent_span_id,
-    CASE attributes ->> 'cicd.pipeline.task.run.result'
+    coalesce(attributes ->> 'rota.task.state', CASE attributes ->> 'cicd.pipeline.task.run.result'
         WHEN 'timeout' THEN 'timed_out'
         WHEN 'cancellation' THEN 'cancelled'
         WHEN 'skip' THEN 'skipped'
         WHEN 'failure' THEN 'failed'
         WHEN 'error' THEN 'failed'
         ELSE CASE WHEN status = 2 THEN 'failed' ELSE 'succeeded' END
-    END AS state,
+    END) AS state,
     started_at,
     duration_ns / 1e9 AS duration_seconds,
     coalesce(attributes ->> 'error.type', failure ->> 'exception.type') AS error_type,

@@ -118,6 +118,7 @@ def editor(known: Known, draft: Draft, examined: Examined, *, may: bool, saved: 
         "hint": draft.hint or None,
         "saved": saved,
         "declared": sorted(policy["declared"] or {}),
+        "file": policy["from"],
     }
 
 

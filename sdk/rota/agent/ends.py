@@ -22,7 +22,7 @@ class Told:
         self.run_id, self.resource, self.scope = run_id, resource, scope
         self.workflow = self.parent_run_id = self.trace_id = self.span_id = ""
         self.is_inner = False
-        self.is_part = False  # the run is `rota exec`'s, which tells how it ends
+        self.is_part = False  # the run is somebody else's, who tells how it ends: `rota exec`'s, or another system's
         self.attempt = 0
         self.started_ns: int | None = None
         self.end_state = ""  # of the latest attempt; empty while it is open
@@ -43,7 +43,7 @@ class Told:
             self.attempt, self.end_state, self.exit_code, self.started_ns = attempt, "", None, None
         self.workflow = pairs.get(names.WORKFLOW) or self.workflow
         self.parent_run_id = pairs.get(names.PARENT_RUN_ID) or self.parent_run_id
-        self.is_inner, self.is_part = pairs.get(names.RUN_SCOPE) == "inner", pairs.get(names.RUN_SCOPE) == "part"
+        self.is_inner, self.is_part = pairs.get(names.RUN_SCOPE) == "inner", pairs.get(names.RUN_SCOPE) in ("part", "foreign")
         self.trace_id, self.span_id = _hex(record.get("traceId")), _hex(record.get("spanId"))
         self.started_ns = pairs.get(names.RUN_STARTED) or self.started_ns or at_ns
         if pairs[names.STATE] in TERMINAL:

@@ -7,13 +7,13 @@ once; what needs the fleet's facts is passed on by a thread, so that one slow an
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 from typing import Any, Callable
 
 from rota.control.client import Client, Unreachable
 from rota.control.document import path_of, read
+from rota.control.standing import LONGEST, mark_of, stands
 from rota.rules import inflight
 from rota.rules.expression import holds
 from rota.rules.tasks import Terms, entry_of
@@ -90,15 +90,6 @@ class Policies:
         return kept[1], mark
 
 
-def mark_of(path: str) -> Mark | None:
-    """What changes when a file does; None when there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
-
-
 class Permit:
     """Answers questions.
 
@@ -138,10 +129,11 @@ class Permit:
         if answer is None:
             del question["permit"]
             return self._later(line, question)
-        rendered = json.dumps(answer).encode("ascii") + b"\n"
-        if len(self._answers) >= _MOST_REMEMBERED:
-            self._answers.clear()
-        self._answers[said] = (path, mark, rendered)
+        rendered = json.dumps({**answer, "stands": stands(mark)}).encode("ascii") + b"\n"
+        if len(said) <= LONGEST:
+            if len(self._answers) >= _MOST_REMEMBERED:
+                self._answers.clear()
+            self._answers[said] = (path, mark, rendered)
         return rendered
 
     def _later(self, line: Line, question: dict[str, Any]) -> bytes | None:

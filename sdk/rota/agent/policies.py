@@ -6,7 +6,6 @@ number under which the collector knows that set, in ``.version``. A workflow tha
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
@@ -22,14 +21,15 @@ from rota.agent.news import News
 from rota.agent.once import leave_mark
 from rota.agent.raw import opener
 from rota.agent.target import target
-from rota.control.document import path_of
-from rota.wire.names import COLLECTOR_HEADER
+from rota.control.document import version_of, write
+from rota.wire.names import COLLECTOR_HEADER, HTTP_PORT_HEADER, POLICY_HEADER
 
 ASK_SECONDS = 3.0  # between two looks
 FOREIGN_SECONDS = 60.0  # ... where it is no collector of ours that answers
 _LEAST_SECONDS = 0.1
 _TIMEOUT_SECONDS = 10.0
 _MOST_BYTES = 32 << 20
+_PATH = "/api/v1/policies/asking"
 
 
 class Keeping(threading.Thread):
@@ -61,7 +61,7 @@ class Keeping(threading.Thread):
     def _hears(self) -> bool:
         """Wait for news; False: nobody told any, or that there is none."""
         homes = [os.path.dirname(spool) for spool in list(self._spools)]
-        if self._news is None or self._way is None or self._backoff.failures:
+        if self._news is None or self._way is None or self._way.is_grpc or self._backoff.failures:
             return False
         try:
             version = version_of(homes[0]) if homes else None
@@ -96,10 +96,27 @@ class Way:
     """How the collector is reached, as the environment says when this is made: with TLS it costs some 40 ms to find out."""
 
     def __init__(self) -> None:
-        self.url = _config.endpoint() + "/api/v1/policies/asking"
-        self.news_url = _config.endpoint() + "/api/v1/news"
-        self.goal = target("logs")._replace(url=self.url)  # with the certificates that everything else goes with
-        self.opener = opener(self.goal)
+        self.goal = target("logs")
+        self.is_grpc = self.goal.protocol == "grpc"
+        self._url, self.opener = _config.endpoint(), opener(self.goal)  # with the certificates that everything else goes with
+        self.news_url = self._url + "/api/v1/news"  # over gRPC there is none
+
+    def asking(self, known: int) -> str | None:
+        """The address of the policies that ask; empty: they are the ``known`` ones. None: who answers has none. Over gRPC its
+        answers tell.
+
+        Raises:
+            OSError, ValueError: nobody answers, or what came is not understood.
+        """
+        if not self.is_grpc:
+            return "%s%s?known=%d" % (self._url, _PATH, known)
+        from rota.agent import by_grpc
+
+        told = by_grpc.told(self.goal, _TIMEOUT_SECONDS)
+        port, number = told.get(HTTP_PORT_HEADER.lower(), ""), told.get(POLICY_HEADER.lower(), "")
+        if not port or not number:
+            return None
+        return "" if int(number) == known else "%s%s?known=%d" % (by_grpc.api_url(self.goal, port), _PATH, known)
 
 
 def sync(home: str, way: Way) -> bool:
@@ -108,7 +125,10 @@ def sync(home: str, way: Way) -> bool:
     Raises:
         OSError, ValueError: nobody answers, what came is not understood, or the disk does not take it.
     """
-    found = _fetch(way, version_of(home)) if way.goal.protocol != "grpc" else None
+    url = way.asking(version_of(home))
+    if not url:
+        return url is not None
+    found = _fetch(way, url)
     if found is None:
         return False
     if found["items"] is not None:
@@ -128,46 +148,7 @@ def renew(home: str, say: Callable[[str], None]) -> None:
         say("policies are not renewed: %s" % error)
 
 
-def version_of(home: str) -> int:
-    """The number of the set that this home has; 0 without one."""
-    try:
-        with open(os.path.join(home, "policy", ".version"), encoding="ascii") as file:
-            return int(file.read(32))
-    except (OSError, ValueError):
-        return 0
-
-
-def write(home: str, version: int, items: dict[str, dict[str, Any]]) -> None:
-    """Make the home's set this one: the documents first, the number last. Raises OSError."""
-    folder = os.path.join(home, "policy")
-    if not items and not os.path.isdir(folder):
-        return
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    wanted = {path_of(home, workflow): document for workflow, document in items.items()}
-    for path, document in wanted.items():
-        _put(path, json.dumps(document))
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if name.endswith(".json") and path not in wanted:
-            os.unlink(path)
-    _put(os.path.join(folder, ".version"), str(version))
-
-
-def _put(path: str, text: str) -> None:
-    """Whole, or not at all; untouched when it says so already, since a new file would be read again by everybody."""
-    with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-        if file.read() == text:
-            return
-    beside = "%s.%d.new" % (path, os.getpid())
-    with open(beside, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(beside, path)
-
-
-def _fetch(way: Way, known: int) -> dict[str, Any] | None:
-    url = "%s?known=%d" % (way.url, known)
+def _fetch(way: Way, url: str) -> dict[str, Any] | None:
     try:
         with way.opener.open(urllib.request.Request(url, headers=_config.headers()), timeout=_TIMEOUT_SECONDS) as answer:
             if COLLECTOR_HEADER not in answer.headers:

@@ -14,7 +14,8 @@ import time
 from typing import Any, Dict
 
 from rota import _config
-from rota._spool import clear_of_streams
+from rota.control.line import AgentLine
+from rota.control.standing import Standing
 from rota.rules.tasks import ANSWERS
 
 TYPE_CHECKING = False
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from rota.control.collector import Collector
 
-MAX_ANSWER = 1 << 20  # bytes
 MOST_KNOWN = 256  # answers that are not read again
 SILENT_SECONDS = 30.0  # how long who did not answer in time is left alone
 REFUSED_SECONDS = 1.0  # ... and who is not there
@@ -61,6 +61,7 @@ class Client:
         self._sockets = _config.agent_sockets(home) if sockets is None else sockets
         self._agents: list[AgentLine] = []  # connections that nobody uses now
         self._known: dict[bytes, dict[str, Any]] = {}  # answers by how they were said
+        self._standing = Standing(home, now)
         self._collector: Collector | None = None
         self._pid = os.getpid()
         self._agent_away_until = self._collector_away_until = 0.0
@@ -71,10 +72,14 @@ class Client:
         Raises:
             Unreachable: nobody gave one in that time.
         """
-        deadline = self._now() + timeout_seconds
+        rendered = self._rendered(question)
+        standing = self._standing.find(rendered)
+        if standing is not None:
+            return standing
+        asked_at = self._now()
         for line in self._lines():
             try:
-                said = line.ask(self._rendered(question), timeout_seconds)
+                said = line.ask(rendered, timeout_seconds)
             except OSError as error:
                 self._lost(line, error)
                 continue
@@ -82,18 +87,22 @@ class Client:
                 line.close()
                 raise
             self._agents.append(line)
-            return self._heard(said)
-        return self._ask_collector(question, deadline)
+            return self._standing.keep(rendered, question, self._heard(said), asked_at)
+        return self._ask_collector(question, asked_at + timeout_seconds)
 
     async def ask_async(self, question: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
         """As ``ask``, while the event loop goes on. What waits is a socket, and for the collector a thread of our own."""
         _, loop = running_loop()
         if loop is None:  # driven by something else, whose way to wait we do not know
             return self.ask(question, timeout_seconds)
-        deadline = self._now() + timeout_seconds
+        rendered = self._rendered(question)
+        standing = self._standing.find(rendered)
+        if standing is not None:
+            return standing
+        asked_at = self._now()
         for line in self._lines():
             try:
-                said = await line.ask_async(loop, self._rendered(question), timeout_seconds)
+                said = await line.ask_async(loop, rendered, timeout_seconds)
             except OSError as error:
                 self._lost(line, error)
                 continue
@@ -101,8 +110,9 @@ class Client:
                 line.close()
                 raise
             self._agents.append(line)
-            return self._heard(said)
-        answer: dict[str, Any] = await _in_a_thread(loop, lambda: self._ask_collector(question, deadline))
+            return self._standing.keep(rendered, question, self._heard(said), asked_at)
+        deadline = asked_at + timeout_seconds
+        answer: dict[str, Any] = await in_a_thread(loop, lambda: self._ask_collector(question, deadline))
         return answer
 
     def _rendered(self, question: dict[str, Any]) -> bytes:
@@ -193,80 +203,6 @@ def running_loop() -> tuple[Any, Any]:
     return asyncio, asyncio._get_running_loop() if asyncio is not None else None
 
 
-class AgentLine:
-    """One connection to an agent: a line of JSON there, a line back."""
-
-    def __init__(self, path: str) -> None:
-        self._is_shut = False
-        self._socket = socket.socket(fileno=clear_of_streams(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).detach()))
-        try:
-            self._socket.settimeout(1.0)
-            self._socket.connect(path)
-            self._identity = self._status()
-        except BaseException:
-            self._socket.close()
-            raise
-
-    def ask(self, line: bytes, timeout_seconds: float) -> bytes:
-        """The answer to a line. Raises OSError when none comes in time."""
-        connection = self._socket
-        if connection.gettimeout() != timeout_seconds:
-            connection.settimeout(timeout_seconds)
-        connection.sendall(line)
-        said = connection.recv(65536)
-        while not said.endswith(b"\n"):
-            said += _more(connection.recv(65536), said)
-        return said
-
-    async def ask_async(self, loop: Any, line: bytes, timeout_seconds: float) -> bytes:
-        """The same, awaited. When time is up we hang up ourselves, which ends the wait: a task of its own would cost more."""
-        self._socket.setblocking(False)
-        alarm = loop.call_later(timeout_seconds, self._shut)
-        try:
-            await loop.sock_sendall(self._socket, line)
-            said = b""
-            while not said.endswith(b"\n"):
-                said += _more(await loop.sock_recv(self._socket, 65536), said)
-            return said
-        except OSError:
-            if self._is_shut:
-                raise socket.timeout("no answer") from None
-            raise
-        finally:
-            alarm.cancel()
-
-    def _shut(self) -> None:
-        self._is_shut = True
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the agent has gone meanwhile
-            pass
-
-    def is_whole(self) -> bool:
-        """Whether the descriptor still is ours: a program may close those that it did not open, and get the number again."""
-        try:
-            return self._status() == self._identity
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        """Hang up, without touching a descriptor that is another's by now."""
-        if self.is_whole():
-            self._socket.close()
-        else:
-            self._socket.detach()
-
-    def _status(self) -> tuple[int, int]:
-        status = os.fstat(self._socket.fileno())
-        return status.st_dev, status.st_ino
-
-
-def _more(data: bytes, before: bytes) -> bytes:
-    if not data or len(before) > MAX_ANSWER:
-        raise ConnectionError("the agent hung up in the middle of an answer")
-    return data
-
-
 def _answer(said: bytes) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(said)
@@ -278,7 +214,7 @@ def _answer(said: bytes) -> dict[str, Any]:
     raise Unreachable(why)
 
 
-async def _in_a_thread(loop: Any, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+async def in_a_thread(loop: Any, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What ``ask`` returns or raises. The loop's own executor is the program's, and may be full."""
     import threading
 

@@ -1,7 +1,10 @@
-"""A workflow's policy as this host has it: ``$ROTA_HOME/policy/<quoted workflow>.json``, kept current by the agent."""
+"""The policies of a host: ``$ROTA_HOME/policy/<quoted workflow>.json`` for each that asks something of a run, and in ``.version``
+the number under which the collector knows that set. Kept current by the agent, and by scripts where there is none.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 
@@ -10,7 +13,7 @@ from rota._propagate import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Mapping
 
 MAX_BYTES = 1 << 20
 
@@ -33,3 +36,41 @@ def read(path: str) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError) as error:
         note("policy", error)
     return None
+
+
+def version_of(home: str) -> int:
+    """The number of the set that this home has; 0 without one."""
+    try:
+        with open(os.path.join(home, "policy", ".version"), encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return 0
+
+
+def write(home: str, version: int, items: Mapping[str, Mapping[str, Any]]) -> None:
+    """Make the home's set this one: the documents first, the number last. Raises OSError."""
+    folder = os.path.join(home, "policy")
+    if not items and not os.path.isdir(folder):
+        return
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    wanted = {path_of(home, workflow): document for workflow, document in items.items()}
+    for path, document in wanted.items():
+        _put(path, json.dumps(document))
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.endswith(".json") and path not in wanted:
+            os.unlink(path)
+    _put(os.path.join(folder, ".version"), str(version))
+
+
+def _put(path: str, text: str) -> None:
+    """Whole, or not at all; untouched when it says so already, since a new file would be read again by everybody."""
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+        if file.read() == text:
+            return
+    beside = "%s.%d.new" % (path, os.getpid())
+    with open(beside, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(beside, path)

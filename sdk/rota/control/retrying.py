@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Mapping
 
     from rota._task import Task
+    from rota.control.budget import Share
 
 _WORTH_WRITING_SECONDS = 1.0  # a longer wait begins with the failure on disk
 
@@ -41,10 +42,20 @@ class Attempt(_task.Task):
 
 
 class Again:
-    """The next attempt of a task, after a wait."""
+    """The next attempt of a task, after a wait. ``share``: of the budget that it is taken out of."""
 
-    def __init__(self, before: Task, decided: rules.Again, first_ns: int) -> None:
-        self._before, self._decided, self._first_ns = before, decided, first_ns
+    def __init__(self, before: Task, decided: rules.Again, first_ns: int, share: Share | None) -> None:
+        self._before, self._decided, self._first_ns, self._share = before, decided, first_ns, share
+
+    def is_granted(self) -> bool:
+        """Whether its budget has one left; may ask, and wait for the answer."""
+        return self._share is None or self._share.take(self._decided.attempt - 1)
+
+    async def is_granted_async(self) -> bool:
+        """The same, and whether the loop that runs here is one in which we know how to wait."""
+        if not self._can_be_awaited():
+            return False
+        return self._share is None or await self._share.take_async(self._decided.attempt - 1)
 
     def begin(self) -> Attempt | None:
         """Wait, and open it. Interrupts of the program go through."""
@@ -58,8 +69,7 @@ class Again:
         await sys.modules["asyncio"].sleep(self._decided.wait_seconds)
         return self._open()
 
-    def can_be_awaited(self) -> bool:
-        """Whether the loop that runs here is one in which we know how to wait."""
+    def _can_be_awaited(self) -> bool:
         asyncio = sys.modules.get("asyncio")
         if asyncio is not None and asyncio._get_running_loop() is not None:
             return True
@@ -82,6 +92,7 @@ class Retries:
     def __init__(self, tasks: Mapping[str, Any]) -> None:
         self._tasks = tasks
         self._known: dict[str, rules.Retry | None] = {}  # by the task's name
+        self._shares: dict[str, Share] = {}
 
     def again(self, task: Task, error: BaseException) -> Again | None:
         """What tries it again after that error; None: nothing does. What was not permitted to run did not fail."""
@@ -92,8 +103,19 @@ class Retries:
         task.record({names.ATTEMPT: attempt})
         failure = rules.Failure(error_types=_failure.classes(error), message=_failure.message(error))
         elapsed_seconds = (time.monotonic_ns() - first_ns) / 1e9
+        share = self._share_of(task, retry)
+        if share is not None and attempt == 1:
+            share.first()
         decided = rules.decide(retry, attempt, failure, elapsed_seconds, chance())
-        return Again(task, decided, first_ns) if isinstance(decided, rules.Again) else None
+        return Again(task, decided, first_ns, share) if isinstance(decided, rules.Again) else None
+
+    def _share_of(self, task: Task, retry: rules.Retry) -> Share | None:
+        name = task.label.text
+        if retry.budget is not None and name not in self._shares:
+            from rota.control.budget import Share
+
+            self._shares[name] = Share(task.run, retry.budget, name)
+        return self._shares.get(name)
 
     def _retry_of(self, name: str) -> rules.Retry | None:
         if name not in self._known:

@@ -18,6 +18,7 @@ from rota.exec import child, part, told, waiting
 from rota.exec.observe import Observed, kept_tail
 from rota.rules import retry as rules
 from rota.rules import status as statuses
+from rota.rules.budget import KIND
 from rota.wire import events, names
 
 TYPE_CHECKING = False
@@ -29,14 +30,17 @@ TIMED_OUT = 124  # of an attempt whose time was over and that ended with 0, as `
 
 
 def retry_of(options: Options, path: str) -> rules.Retry | None:
-    """What the policy says of retries, else the command line; None: neither says anything. A policy's mistake is noted."""
+    """What the command line says of retries, and the policy over it, key by key; None: neither says anything. A policy's mistake
+    is noted.
+    """
+    given = {"attempts": options.attempts or None, "wait": options.wait}
     asked = (document.read(path) or {}).get("retry")
     if isinstance(asked, dict) and asked:
         try:
-            return rules.of(asked)
+            return rules.of({**given, **{key: value for key, value in asked.items() if value is not None}})
         except ValueError as error:
             note("policy", error)
-    return rules.of({"attempts": options.attempts, "wait": options.wait}) if options.attempts else None
+    return rules.of(given) if options.attempts else None
 
 
 class RetriedRun(Run):
@@ -92,6 +96,7 @@ class Retried(Observed):
         self._began_at = monotonic()
         self._limit_seconds, self._limit = rules.attempt_limit_seconds(retry, 0.0)
         self._overran = False
+        self._is_withheld = False  # another attempt, for want of budget
         self._stdin_offset = _offset_of_file(0)
         # A group of its own can be ended as a whole. Where there is a terminal, that would take the terminal from the command.
         self._leads_group = self._limit_seconds is not None and not child.has_terminal()
@@ -141,7 +146,8 @@ class Retried(Observed):
 
     def outcome(self, exit_code: int, signal_name: str) -> tuple[str, str]:
         """(state, reason)."""
-        return ("timed_out", self._limit) if self._overran else super().outcome(exit_code, signal_name)
+        state, reason = ("timed_out", self._limit) if self._overran else super().outcome(exit_code, signal_name)
+        return state, KIND if self._is_withheld else reason
 
     def _await_attempt(self, started: child.Child, environment: child.Environment) -> Ended:
         exit_code, signal_name, usage = self.await_end(started, environment, self._limit_seconds)
@@ -160,7 +166,22 @@ class Retried(Observed):
         message = message or (self.tail.message() if self.tail else "")
         failure = rules.Failure(exit_code, signal_name, types, message, self._overran)
         decided = rules.decide(self._retry, self.run.attempt, failure, monotonic() - self._began_at, chance())
-        return decided if isinstance(decided, rules.Again) else None
+        if not isinstance(decided, rules.Again):
+            return None
+        self._is_withheld = not self._is_granted()
+        return None if self._is_withheld else decided
+
+    def _is_granted(self) -> bool:
+        """Whether the budget of the policy has a retry left."""
+        if self._retry.budget is None:
+            return True
+        from rota.control.budget import Share
+
+        share = Share(self.run, self._retry.budget)
+        try:
+            return share.take(self.run.attempt)
+        finally:
+            share.close()
 
     @guarded
     def _tell_attempt(self, ended: Ended, wait_seconds: float) -> None:

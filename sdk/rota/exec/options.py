@@ -13,8 +13,8 @@ OPTIONS = (  # flag, what it takes, what it is for
     ("--grace", "DURATION", "how late it may start"),
     ("--max-duration", "DURATION", "how long it may take"),
     ("--tag", "TAG", "a tag of the run; may be repeated"),
-    ("--attempts", "N", "try so often, when its policy says nothing of retries"),
-    ("--wait", "DURATION", "how long to wait before the next attempt; 30s when left out"),
+    ("--attempts", "N", "try so often; `retry.attempts` of its stored policy comes before it, as each key of `retry` does"),
+    ("--wait", "DURATION", "how long to wait before the next attempt, where the policy has no `retry.wait`; 30s when left out"),
     ("--tail", "BYTES", "keep the last bytes of its output, at most 1M; the command then writes into pipes"),
 )
 SHELL_OPTION = ("-c", "LINE", "a line for /bin/sh instead of a command; must come last, what follows are its $0, $1, …")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-LATER = ("params", "trigger", "execute", "expect.rows", "expect.duration_band", "tasks.*.cache", "tasks.*.timeout")
+LATER = ("params", "trigger", "execute", "expect.rows", "expect.duration_band", "tasks.*.cache")
+_UNSTOPPABLE = "a function cannot be stopped from outside, a command can: see retry.attempt_timeout"
+NEVER = {"tasks.*.retry.attempt_timeout": _UNSTOPPABLE, "tasks.*.timeout": _UNSTOPPABLE}  # and why it is not kept
 KINDS = ("script", "service", "external", "manual")
 WHEN = ("cron", "every", "on_calendar", "after")  # a schedule has one of them
 UPSTREAM_STATES = ("succeeded", "failed", "ended", "any")
@@ -49,6 +51,11 @@ GATE_KEYS = {
 }
 
 
+def _of_commands(path: str) -> tuple[Field, ...]:
+    """What can be promised of a process alone."""
+    return (Field(path + ".attempt_timeout", "length", "How long one attempt may take."),) if path == "retry" else ()
+
+
 def _retry(path: str, whom: str) -> tuple[Field, ...]:
     return (
         Field(path, "mapping", whom + " that fails is tried again."),
@@ -62,8 +69,13 @@ def _retry(path: str, whom: str) -> tuple[Field, ...]:
             "Only these failures: exceptions by name, `exit:75`, `exit:1-9`, `signal:KILL`, `timeout`, `message:REGEX`.",
         ),
         Field(path + ".not_on", "failures", "Not these failures."),
-        Field(path + ".attempt_timeout", "length", "How long one attempt may take."),
+        *_of_commands(path),
         Field(path + ".timeout", "length", "How long all attempts may take together, with the waits."),
+        Field(path + ".budget", "mapping", "Retries that are shared with others: when none are left, it fails."),
+        Field(path + ".budget.name", "text", "Who names the same shares it; `default` when left out."),
+        Field(path + ".budget.percent", "percent", "So many retries beside 100 first attempts; 20 when left out."),
+        Field(path + ".budget.least", "least", "So many in any case; 10 when left out."),
+        Field(path + ".budget.within", "length", "The time over which both are counted; `10m` when left out."),
     )  # fmt: skip
 
 

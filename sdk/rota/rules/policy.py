@@ -11,7 +11,7 @@ import re
 from rota.rules import inflight, values
 from rota.rules.declared import Declared
 from rota.rules.durations import seconds
-from rota.rules.fields import EVERY_GATE, EXAMPLES, FIELDS, GATE_KEYS, LATER, REQUIRED, WHEN
+from rota.rules.fields import EVERY_GATE, EXAMPLES, FIELDS, GATE_KEYS, LATER, NEVER, REQUIRED, WHEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,19 @@ def merge(code: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
         whole = {**(under or {}), **value} if isinstance(value, dict) else value
         merged[key] = {name: each for name, each in whole.items() if each is not None} if isinstance(whole, dict) else whole
     return {key: value for key, value in merged.items() if value not in (None, {})}
+
+
+def ordered(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its keys in order, so that the same is spelled the same; but the patterns of ``tasks`` as they stand,
+    since the first that matches holds.
+    """
+    return {key: _sorted(document[key], as_it_stands=key == "tasks") for key in sorted(document)}
+
+
+def _sorted(value: Any, as_it_stands: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in (value if as_it_stands else sorted(value))}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
 def from_declared(declared: Declared) -> tuple[dict[str, Any], list[str]]:
@@ -199,6 +212,8 @@ def _in_schedule(schedule: Mapping[str, Any], workflow: str | None) -> list[str]
 
 
 def _unknown(at: str, path: str, value: object) -> str:
+    if path in NEVER:
+        return "%s: %s" % (at, NEVER[path])
     if path in LATER:
         return "%s: not in this version yet" % at
     from difflib import get_close_matches

@@ -7,6 +7,7 @@ below ``max_duration``, that no workflow comes after itself.
 from __future__ import annotations
 
 from rota.rules import expression, values
+from rota.rules.budget import MOST_LEAST
 from rota.rules.fields import FIELDS, GATE_KEYS, REQUIRED, WHEN, Field, Keys
 
 TYPE_CHECKING = False
@@ -34,6 +35,8 @@ _OF_KIND: dict[str, list[dict[str, Any]]] = {
     "fraction": [{"type": "number", "minimum": 0, "maximum": 1}],
     "amount": [{"type": "number", "exclusiveMinimum": 0, "maximum": values.LARGEST_FACTOR}],
     "whole": [{"type": "integer", "minimum": 0, "maximum": values.HIGHEST_PRIORITY}],
+    "percent": [{"type": "number", "minimum": 0, "maximum": 100}],
+    "least": [{"type": "integer", "minimum": 0, "maximum": MOST_LEAST}],
     "flag": [{"type": "boolean"}],
     "size": [{"type": "string", "pattern": r"^\s*%s\s*[kKmMgGtT]?[iI]?[bB]\s*$" % _NUMBER}],
     "expected": [{"type": ["string", "number", "boolean"]}],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from rota.rules import budget
 from rota.rules.durations import seconds
 from rota.rules.status import CANCELLING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MOST_ATTEMPTS = 1000
 ATTEMPTS, WAIT_SECONDS = 3, 30.0  # when nothing is said
 MAX_WAIT_SECONDS = 86_400.0  # when no `max_wait` says less: a doubled wait is soon longer than anybody means
-_KEYS = ("attempts", "wait", "backoff", "jitter", "max_wait", "on", "not_on", "attempt_timeout", "timeout")
+_KEYS = ("attempts", "wait", "backoff", "jitter", "max_wait", "on", "not_on", "attempt_timeout", "timeout", "budget")
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _CODES = re.compile(r"([0-9]{1,3})(?:-([0-9]{1,3}))?")
 
@@ -45,6 +46,7 @@ class Retry(NamedTuple):
     not_on: tuple[str, ...] = ()
     attempt_timeout_seconds: float | None = None
     timeout_seconds: float | None = None  # of all attempts together, the waits included
+    budget: budget.Budget | None = None  # shared with others: who retries asks for it
 
 
 class Again(NamedTuple):
@@ -78,6 +80,7 @@ def of(given: Mapping[str, Any]) -> Retry:
         _conditions(given, "not_on") or (),
         _length(given, "attempt_timeout"),
         _length(given, "timeout"),
+        _budget(given.get("budget")),
     )
 
 
@@ -205,6 +208,14 @@ def _length(given: Mapping[str, Any], key: str) -> float | None:
     if found == 0:
         raise ValueError("retry.%s: %r is no length of time: it must be above 0" % (key, given[key]))
     return None if found < 0 else found
+
+
+def _budget(given: object) -> budget.Budget | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise ValueError("retry.budget: %r is no mapping; write {name: api, percent: 20}" % (given,))  # noqa: TRY004
+    return budget.of(given)
 
 
 def _number(given: Mapping[str, Any], key: str, left_out: float, least: float, most: float) -> float:

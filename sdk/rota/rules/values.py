@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rota.rules import inflight, retry, windows
+from rota.rules.budget import MOST_LEAST
 from rota.rules.durations import seconds
 
 TYPE_CHECKING = False
@@ -102,9 +103,11 @@ def _number(lowest: float, highest: float, is_open: bool = False) -> Callable[[s
     return check
 
 
-def _whole(_kind: str, value: object) -> str:
-    allowed = type(value) is int and 0 <= value <= HIGHEST_PRIORITY
-    return "" if allowed else "is no whole number from 0 to %d" % HIGHEST_PRIORITY
+def _whole(highest: int) -> Callable[[str, object], str]:
+    def check(_kind: str, value: object) -> str:
+        return "" if type(value) is int and 0 <= value <= highest else "is no whole number from 0 to %d" % highest
+
+    return check
 
 
 def _flag(_kind: str, value: object) -> str:
@@ -158,7 +161,8 @@ def _word(kind: str, value: object) -> str:
 CHECKS: dict[str, Callable[[str, object], str]] = {
     "text": _text, "duration": _duration, "length": _duration, "count": _count, "count or false": _count, "texts": _texts,
     "windows": _windows, "failures": _failures, "factor": _number(1, LARGEST_FACTOR), "fraction": _number(0, 1),
-    "amount": _number(0, LARGEST_FACTOR, is_open=True), "whole": _whole, "flag": _flag, "size": _size, "expected": _expected,
+    "amount": _number(0, LARGEST_FACTOR, is_open=True), "whole": _whole(HIGHEST_PRIORITY),
+    "percent": _number(0, 100), "least": _whole(MOST_LEAST), "flag": _flag, "size": _size, "expected": _expected,
     "unreachable": _unreachable, "anything": _anything, "condition": _condition, "action": _action,
 }  # fmt: skip
 LISTS = ("texts", "windows", "failures")  # of texts, where one may stand alone

@@ -21,7 +21,7 @@ RUN_ID = "cicd.pipeline.run.id"
 PIPELINE_RESULT = "cicd.pipeline.result"
 PARENT_RUN_ID = "rota.run.parent.id"
 RUN_SCOPE = "rota.run.scope"  # "process": the run is its process; "inner": one run among others inside a process
-# ... "part": said by a script under `rota exec`, whose run it is
+# ... "part": said by a script under `rota exec`, whose run it is; "foreign": of another system, told by an observer
 NAME_SOURCE = "rota.workflow.named_by"  # "given", or "script": taken from the script's file name
 RUN_STARTED = "rota.run.started"  # Unix time in ns, repeated on the end event so that an end alone gives a duration
 EVENT_ID = "rota.event.id"
@@ -171,6 +171,7 @@ EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
 EXCEPTION_STACK = "exception.stacktrace"
 
-# HTTP answer headers of a rota collector.
+# HTTP answer headers of a rota collector; over gRPC, in small letters, its initial metadata.
 COLLECTOR_HEADER = "Rota-Collector"  # its version: says "this OTLP receiver is rota and keeps run states"
 POLICY_HEADER = "Rota-Policy"  # a number that changes with the policies that ask; "0": nothing is asked of any run
+HTTP_PORT_HEADER = "Rota-HTTP-Port"  # of answers over gRPC: where the same collector's API listens

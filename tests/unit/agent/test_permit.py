@@ -11,6 +11,7 @@ from permissions import write_policy
 from rota.agent import permit
 from rota.agent.permit import Line, Permit, decide
 from rota.control.client import Unreachable
+from rota.control.standing import mark_of
 
 QUESTION = {"workflow": "etl", "task": "load_orders", "wait_seconds": 0}
 NO_ROWS = {"when": "task('extract').rows == 0", "do": "deny('load_*')"}
@@ -89,6 +90,31 @@ def test_the_policy_is_read_again_when_its_file_changes(pair, tmp_path):
     assert heard(answerer, *pair, home=str(tmp_path))["answer"] == "go"
     write_policy(tmp_path, "etl", {"load_*": {"permit": True}}, rules=[NO_ROWS])
     assert heard(answerer, *pair, home=str(tmp_path)) == {"answer": "deny", "reason": "load_orders"}
+
+
+def test_what_rests_on_the_policy_alone_stands(pair, tmp_path):
+    """The mark of its file is told, so that a caller need not ask for every call; what the collector said stands for nothing."""
+    path = write_policy(tmp_path, "etl", {"load_*": {"permit": True}})
+    answerer = Permit(print, lambda *_: {"answer": "go", "reason": "of course"})
+    for _ in range(2):  # the second time from memory
+        assert heard(answerer, *pair, home=str(tmp_path))["stands"] == {"mark": list(mark_of(str(path))), "seconds": 1.0}
+    write_policy(tmp_path, "etl", {"load_*": {"permit": True}}, rules=[NO_ROWS])
+    assert "stands" not in heard(answerer, *pair, home=str(tmp_path))
+
+
+def test_that_there_is_no_policy_stands_too(pair, tmp_path):
+    """Until there is one."""
+    assert heard(Permit(print), *pair, home=str(tmp_path))["stands"]["mark"] is None
+
+
+def test_questions_full_of_facts_do_not_fill_the_memory(pair, tmp_path):
+    """Each is another one: they are answered, and forgotten."""
+    write_policy(tmp_path, "etl", {"load_*": {"permit": True}})
+    answerer = Permit(print)
+    for rows in range(3):
+        facts = {"tasks": {f"extract {number}": {"rows": rows} for number in range(500)}}
+        assert heard(answerer, *pair, home=str(tmp_path), facts=facts)["answer"] == "go"
+    assert answerer._answers == {}
 
 
 def test_what_is_passed_on_is_the_question_alone(pair, tmp_path):

@@ -7,8 +7,10 @@ import json
 import pytest
 from permissions import collector
 
-from rota.agent import policies
-from rota.agent.policies import Keeping, Way, sync, version_of, write
+from rota.agent import by_grpc, policies
+from rota.agent.policies import Keeping, Way, sync
+from rota.agent.target import Target
+from rota.control.document import version_of, write
 
 
 @pytest.fixture
@@ -66,13 +68,21 @@ def test_who_is_no_collector_of_ours_changes_nothing(tmp_path, server):
     assert "etl.json" in files(tmp_path)
 
 
-def test_nobody_is_asked_where_everything_goes_over_grpc(tmp_path, server, monkeypatch):
-    """That endpoint speaks no HTTP/1, and is no collector of ours."""
-    monkeypatch.delenv("ROTA_ENDPOINT")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.address)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    assert not sync(str(tmp_path), Way())
-    assert server.known == []
+@pytest.mark.parametrize(
+    ("url", "insecure", "address"),
+    [
+        ("http://collector:4317", None, "http://collector:4318/x"),
+        ("https://collector:4317", "true", "https://collector:4318/x"),
+        ("collector:4317", None, "https://collector:4318/x"),
+        ("collector:4317", "true", "http://collector:4318/x"),
+        ("http://[::1]:4317", None, "http://[::1]:4318/x"),
+    ],
+)
+def test_where_the_api_is_of_who_is_reached_over_grpc(monkeypatch, url, insecure, address):
+    """On the same host, on the port that the answers tell, with TLS if the official exporter would use it."""
+    if insecure:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", insecure)
+    assert by_grpc.api_url(Target("logs", url, "grpc", {}), "4318") + "/x" == address
 
 
 def test_while_nobody_answers_the_policies_stay_and_it_is_said_once(tmp_path, monkeypatch):

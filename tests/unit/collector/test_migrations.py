@@ -11,10 +11,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from rota_collector.clock import ManualClock
 from rota_collector.errors import StoreError, StoreNewer
 from rota_collector.store import migrations
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.control import Control
+from rota_collector.store.expectations import Expectations
 from rota_collector.store.key_changes import KeyChanges
 from rota_collector.store.telemetry import Telemetry
 
@@ -68,6 +70,7 @@ def open_control(path: Path) -> None:
     control = Control(path)
     Alerts(control.engine)
     KeyChanges(control.engine)
+    Expectations(control.engine, ManualClock())
     control.close()
 
 

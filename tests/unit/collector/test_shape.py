@@ -11,7 +11,7 @@ from rota_collector.api.shape import incident_item, incident_state, policy_item,
 from rota_collector.domain.incident import Incident
 from rota_collector.domain.slots import VERDICTS, Slot
 from rota_collector.store.control_queries import Workflow
-from rota_collector.store.policies import PolicyView
+from rota_collector.store.policy_rows import PolicyView
 from rota_collector.store.quiet import QuietTime
 from rota_collector.store.slots import Outlook, SlotRow
 

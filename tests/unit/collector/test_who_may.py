@@ -64,9 +64,12 @@ TABLE = """
     listed read    GET /waiting
     listed read    GET /approvals
     named  read    GET /approvals/{approval_id}
+    listed read    GET /policies
     listed ingest  GET /policies/asking
     listed ingest  POST /news
     told   ingest  POST /permission
+    told   ingest  POST /retries
+    listed read    GET /budgets
     own    ingest  POST /leases/{lease_id}/renew
     own    ingest  POST /leases/{lease_id}/release
     all    read    GET /channels
@@ -134,6 +137,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /runs/{run_id}/cancel": {"json": {"reason": "a test"}},
     "POST /news": {"json": {}},
     "POST /permission": {"json": {"workflow": "b.one", "run_id": "asking"}},
+    "POST /retries": {"json": {"workflow": "b.one", "run_id": "asking"}},
     "POST /leases/{lease_id}/renew": {"json": {"token": 1}},
     "POST /leases/{lease_id}/release": {"json": {"token": 1}},
     "POST /approvals/{approval_id}": {"json": {"answer": "approve"}},
@@ -151,7 +155,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 RUN, OPEN_RUN = "01990000-0000-7000-8000-00000000000b", "02990000-0000-7000-8000-00000000000c"
 OF_OPEN_RUNS = {"POST /runs/{run_id}/cancel"}
-ASKING = {"gates": [{"kind": "concurrency", "limit": 100}]}
+ASKING = {"gates": [{"kind": "concurrency", "limit": 100}], "retry": {"budget": {"least": 1000}}}
 
 
 @pytest.fixture(scope="module")

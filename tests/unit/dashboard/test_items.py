@@ -6,12 +6,16 @@ import contextlib
 
 import pytest
 from dashboard_items import (
+    a_decision,
     a_policy,
     a_record,
     a_run,
     a_slot,
+    a_standing,
     a_version,
     a_workflow,
+    an_approval,
+    an_attempt,
     an_incident,
     run_columns,
     some_work,
@@ -19,7 +23,7 @@ from dashboard_items import (
     workflow_columns,
 )
 
-from rota_collector.api import expectation_models, models, run_models
+from rota_collector.api import expectation_models, models, permission_models, run_models, spectrum
 from rota_collector.store.control import Control
 from rota_collector.store.control_queries import RunFilter
 from rota_collector.store.telemetry import Telemetry
@@ -27,14 +31,15 @@ from rota_collector.store.telemetry import Telemetry
 ITEMS = [
     (a_run(), models.Run), (a_workflow(), models.Workflow), (a_record(), models.Log), (a_slot(), expectation_models.Slot),
     (an_incident(), expectation_models.Incident), (a_policy({"kind": "script"}), expectation_models.Policy),
-    (a_version(), expectation_models.PolicyVersion), (some_work(), run_models.Work),
+    (a_version(), expectation_models.PolicyVersion), (some_work(), run_models.Work), (a_standing(), spectrum.Standing),
+    (an_approval(), permission_models.Approval), (a_decision(), permission_models.Decision), (an_attempt(1), models.Attempt),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("item", "model"), ITEMS, ids=[model.__name__ for _, model in ITEMS])
 def test_an_item_has_the_fields_that_the_api_documents(item, model):
     """All of them, of the types that it promises, and no other."""
-    assert item.keys() == model.model_fields.keys()
+    assert item.keys() == {field.alias or name for name, field in model.model_fields.items()}
     model.model_validate(item)
 
 

@@ -86,6 +86,12 @@ def test_that_comments_are_not_kept_is_said_where_there_are_any(text: str, has: 
     assert editor(known(), shape.begun(a_policy())._replace(text=text), read({}))["has_comments"] is has
 
 
+def test_a_policy_that_lives_in_a_file_says_so():
+    """What is saved here is overwritten when the file is applied again."""
+    found = editor(known(RETRY, **{"from": HOSTILE}), shape.begun(a_policy(RETRY)), read(RETRY))
+    assert found["file"] == HOSTILE
+
+
 def test_two_who_edit_hear_of_each_other():
     """Who stored what, as soon as the page knows it; and nothing of the draft is lost."""
     draft = shape.begun(a_policy(RETRY, version=3))

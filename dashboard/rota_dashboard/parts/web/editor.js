@@ -126,6 +126,7 @@ function renew(root, state, data) {
 const above = (state, data) => [
   !data.may && h("p", { class: "away" }, "You may look at it. Changing it needs a key of the scope admin."),
   data.saved && h("p", { class: "away is-good", role: "status" }, `✓ ${data.saved}`),
+  data.may && data.file && h("p", { class: "note-line" }, `It comes from ${data.file}: what is saved here holds until that file is applied again.`),
   data.hint && h("p", { class: "away" }, h("b", {}, "From its history: "), data.hint),
   data.conflict &&
     h(

@@ -1,0 +1,187 @@
+"""Runs of other systems, told as ours are: for observers of orchestrators, and for anybody who knows of a run that rota did not
+see.
+
+Ids are made of the names that the other system has for its runs and tasks. So it does no harm to tell something twice, and who
+looks at a system's history again after a restart adds only what is new.
+"""
+
+from __future__ import annotations
+
+from rota import __version__, _config
+from rota._guard import guarded
+from rota._guard import guarded as harmless  # for observers: what they do inside another system must never raise there
+from rota._process import process
+from rota.rules.fold import STATES, TERMINAL
+from rota.wire import events, ids, names
+
+__all__ = ["Source", "harmless"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping, Sequence
+
+
+_RESULT = {
+    "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error", "cancelled": "cancellation",
+    "skipped": "skip", "upstream_failed": "skip",
+}  # fmt: skip
+_FINE = ("succeeded", "skipped", "ended", "cancelled", "upstream_failed")
+
+
+class Source:
+    """A system whose runs this process tells of. Nothing here raises, waits or prints, but for arguments that are wrong.
+
+    Args:
+        system: its name, which is the runs' ``rota.source``: ``airflow``.
+        ends_with_process: whether its open runs are over when this process is, as they run in it. An observer that looks on from
+            outside says False: its own end tells nothing.
+    """
+
+    def __init__(self, system: str, ends_with_process: bool = False) -> None:
+        self.system = system
+        self._scope = "inner" if ends_with_process else "foreign"
+
+    def run_id(self, key: Sequence[str]) -> str:
+        """The UUID of the run that has these names in its system, from the widest to the narrowest; one that is a UUID stays."""
+        return str(ids.uuid_of(ids.identity(self.system, tuple(key))))
+
+    def run(
+        self, workflow: str, key: Sequence[str], state: str, at_ns: int, *, raw_state: str | None = None,
+        reason: str | None = None, attempt: int = 1, started_ns: int | None = None, slot_ns: int | None = None,
+        exit_code: int | None = None, error: Mapping[str, str] | None = None, host: str | None = None, tags: Sequence[str] = (),
+        parent: Sequence[str] = (), facts: Mapping[str, object] | None = None, declared: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Tell the state of a run.
+
+        Args:
+            workflow: its workflow's name.
+            key: what names it in its system.
+            state: one of ``rota.rules.fold.STATES``.
+            at_ns: since when it is so, Unix time, by the system's own clock.
+            raw_state: the system's word for it.
+            reason: why.
+            attempt: from 1.
+            started_ns: when the attempt began, if it is known.
+            slot_ns: the nominal time that it is for.
+            exit_code: of its process.
+            error: attributes of what went wrong: ``names.ERROR_TYPE`` and the ``EXCEPTION_*``.
+            host: where it runs.
+            tags: words to find it by.
+            parent: names of the run that it is part of.
+            facts: attributes.
+            declared: its schedule: ``names.SCHEDULE_SPEC`` and the like.
+
+        Raises:
+            ValueError: no such state.
+        """
+        if state not in STATES:
+            raise ValueError("%r is no state of a run: there are %s" % (state, ", ".join(STATES)))
+        run_id = self.run_id(key)
+        pairs: dict[str, object] = {
+            names.EVENT_ID: str(ids.uuid_of("/".join((run_id, str(attempt), state, raw_state or "", str(at_ns))))),
+            names.WORKFLOW: workflow, names.RUN_ID: run_id, names.STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
+            names.ATTEMPT: attempt, names.SOURCE: self.system, names.RUN_SCOPE: self._scope,
+            names.PARENT_RUN_ID: self.run_id(parent) if parent else None, names.RUN_STARTED: started_ns, names.SLOT: slot_ns,
+            names.PROCESS_EXIT_CODE: exit_code, names.HOST_NAME: host, names.TAGS: list(tags) or None,
+            names.PIPELINE_RESULT: _RESULT.get(state), **(declared or {}), **(error or {}), **(facts or {}),
+        }  # fmt: skip
+        self._tell_run(workflow, run_id, state, at_ns, attempt, started_ns, pairs, error or {})
+
+    def task(
+        self, workflow: str, key: Sequence[str], task: str, state: str, at_ns: int, *, instance: str = "",
+        raw_state: str | None = None, reason: str | None = None, attempt: int = 1, run_attempt: int = 1,
+        started_ns: int | None = None, error: Mapping[str, str] | None = None, facts: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
+        """Tell the state of a task of a run.
+
+        Args:
+            workflow: the run's.
+            key: what names the run in its system.
+            task: the task's name.
+            state: one of ``rota.rules.fold.STATES``.
+            at_ns: since when it is so, Unix time.
+            instance: tells it from others of its name in the run: the index of a fan-out.
+            raw_state: the system's word for it.
+            reason: why.
+            attempt: of the task, from 1.
+            run_attempt: of its run.
+            started_ns: when the attempt began; left out, it took no time.
+            error: as of ``run``.
+            facts: attributes.
+
+        Raises:
+            ValueError: no such state.
+        """
+        if state not in STATES:
+            raise ValueError("%r is no state of a task: there are %s" % (state, ", ".join(STATES)))
+        run_id = self.run_id(key)
+        pairs: dict[str, object] = {
+            names.TASK_NAME: task, names.TASK_STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
+            names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: _RESULT.get(state),
+            **(error or {}), **(facts or {}),
+        }  # fmt: skip
+        place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)
+        self._tell_task(workflow, run_id, task, place, state, at_ns, started_ns, pairs, error or {})
+
+    @guarded
+    def flush(self) -> None:
+        """Have what was told so far leave now."""
+        if not _config.disabled():
+            owner = process(self.system)
+            owner.spool.flush()
+            getattr(owner.carrier, "hurry", owner.carrier.push)()
+
+    @guarded
+    def _tell_run(
+        self, workflow: str, run_id: str, state: str, at_ns: int, attempt: int, started_ns: int | None,
+        pairs: Mapping[str, object], error: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        if _config.disabled():
+            return
+        owner, trace_id, span_id = process(self.system), run_id.replace("-", ""), ids.span_id(run_id, attempt)
+        if state in TERMINAL and started_ns is not None:
+            link = events.link(trace_id, ids.span_id(run_id, attempt - 1)) if attempt > 1 else ""
+            tail = link + ("" if state in _FINE else _failed(at_ns, error))
+            span = events.span(
+                trace_id, span_id, "", events.text(workflow), events.KIND_SERVER, started_ns, max(at_ns, started_ns),
+                events.attributes({**pairs, names.EVENT_ID: None}), tail,
+            )  # fmt: skip
+            owner.spool.add_span(_scope(run_id, workflow), span, 0)
+            owner.spool.flush()
+        record = events.log_record(at_ns, names.RUN_STATE_EVENT, trace_id, span_id, pairs)
+        owner.write_event(_scope(run_id, workflow), record)
+
+    @guarded
+    def _tell_task(
+        self, workflow: str, run_id: str, task: str, place: tuple[str, str], state: str, at_ns: int, started_ns: int | None,
+        pairs: Mapping[str, object], error: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        if _config.disabled():
+            return
+        owner, trace_id = process(self.system), run_id.replace("-", "")
+        span_id, parent = place
+        if state in TERMINAL:
+            begun_ns = at_ns if started_ns is None else started_ns
+            span = events.span(
+                trace_id, span_id, parent, events.text(task), events.KIND_INTERNAL, begun_ns, max(at_ns, begun_ns),
+                events.attributes(pairs), "" if state in _FINE else _failed(at_ns, error),
+            )  # fmt: skip
+            owner.spool.add_span(_scope(run_id, workflow), span, 0)
+            if owner.spool.eager:  # this process may end without telling
+                owner.spool.flush()
+            return
+        more: dict[str, object] = {
+            names.EVENT_ID: str(ids.uuid_of("/".join((run_id, span_id, state, str(at_ns))))), names.RUN_ID: run_id,
+            names.WORKFLOW: workflow, names.TASK_PARENT_ID: parent,
+        }  # fmt: skip
+        record = events.log_record(at_ns, names.TASK_STATE_EVENT, trace_id, span_id, {**pairs, **more})
+        owner.write_event(_scope(run_id, workflow), record)
+
+
+def _scope(run_id: str, workflow: str) -> str:
+    return events.scope(__version__, {names.RUN_ID: run_id, names.WORKFLOW: workflow})
+
+
+def _failed(at_ns: int, error: Mapping[str, str]) -> str:
+    exception = {name: value for name, value in error.items() if name.startswith("exception.")}
+    return events.failed_tail(at_ns, error.get(names.EXCEPTION_MESSAGE, ""), exception)

@@ -1,0 +1,82 @@
+"""Runs of other systems, told by a process that looks on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from scripts import Outcome
+
+from rota.foreign import Source
+
+Run = Callable[..., Outcome]
+
+TELLING = """
+    from rota.foreign import Source
+    from rota.wire import names
+    source = Source("airflow")
+    key = ("etl", "manual__1")
+    S = 10**9
+    def tell():
+        source.run("etl", key, "running", 100 * S, raw_state="running", started_ns=100 * S, slot_ns=90 * S)
+        source.task("etl", key, "extract", "running", 101 * S)
+        source.task("etl", key, "extract", "succeeded", 103 * S, started_ns=101 * S, facts={"rows": 3})
+        source.task("etl", key, "load", "failed", 105 * S, started_ns=104 * S, instance="2",
+                    error={names.ERROR_TYPE: "ValueError", names.EXCEPTION_TYPE: "ValueError", names.EXCEPTION_MESSAGE: "row 7"})
+        source.task("etl", key, "report", "upstream_failed", 105 * S)
+        source.run("etl", key, "failed", 106 * S, raw_state="failed", started_ns=100 * S)
+    tell()
+    tell()
+    source.flush()
+"""
+
+
+def test_a_run_and_its_tasks_are_told_as_ours_are(run: Run) -> None:
+    """States as events, tasks as spans under the attempt's own; names of the other system make the ids."""
+    outcome = run(TELLING)
+    told = outcome.events
+    states = [(each["rota.run.state"], each["rota.state.raw"], each["rota.source"]) for each in told if "rota.run.state" in each]
+    assert set(states) == {("running", "running", "airflow"), ("failed", "failed", "airflow")}
+    run_id = Source("airflow").run_id(("etl", "manual__1"))
+    assert {each["cicd.pipeline.run.id"] for each in told} == {run_id}
+    spans = {span["name"]: span for span in outcome.spans}
+    root = spans["etl"]
+    assert {spans[name]["parentSpanId"] for name in ("extract", "load", "report")} == {root["spanId"]}
+    assert {span["traceId"] for span in outcome.spans} == {run_id.replace("-", "")}
+    assert spans["load"]["status"]["code"] == 2
+    assert [event["name"] for event in spans["load"]["events"]] == ["exception"]
+    assert "status" not in spans["report"]
+
+
+def test_what_is_told_twice_has_the_same_ids(run: Run) -> None:
+    """So that it is one fact for the collector, however often a history is read."""
+    outcome = run(TELLING)
+    events = [each["rota.event.id"] for each in outcome.events]
+    assert len(events) == 2 * len(set(events))
+    spans = [span["spanId"] for span in outcome.spans]
+    assert len(spans) == 2 * len(set(spans))
+
+
+def test_ids_are_those_that_the_collector_makes_of_the_system_s_own_spans(home: Path) -> None:
+    """A DAG run that is seen in both ways is one run."""
+    from rota_collector.decode.scalars import uuid_of
+
+    assert Source("airflow").run_id(("etl", "manual__1")) == str(uuid_of("airflow/etl/manual__1"))
+    prefect = "01990000-0000-7000-8000-00000000000b"
+    assert Source("prefect").run_id((prefect,)) == prefect
+
+
+@pytest.mark.parametrize("tell", ["run", "task"])
+def test_a_state_that_there_is_not_is_refused(tell: str, home: Path) -> None:
+    """The message names those that there are."""
+    source: Any = Source("x")
+    more = () if tell == "run" else ("task",)
+    with pytest.raises(ValueError, match="'done' is no state of a .*: there are scheduled, queued"):
+        getattr(source, tell)("etl", ("1",), *more, "done", 1)
+
+
+def test_nothing_is_written_where_rota_is_disabled(run: Run, home: Path) -> None:
+    """As everywhere."""
+    outcome = run(TELLING, environment={"ROTA_DISABLED": "1"})
+    assert (outcome.code, outcome.events, outcome.spans) == (0, [], [])
