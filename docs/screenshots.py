@@ -1,6 +1,7 @@
 """``make screenshots``: takes the pictures of the dashboard in ``docs/pictures``, each in light, dark and on a phone.
 
-The history is made up by ``bench.history``; what is seen is the real dashboard over a real collector, in the system's Chromium.
+The history is made up by ``bench.history``, and what happens now by ``bench.present``; what is seen is the real dashboard over a
+real collector, in the system's Chromium.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from bench import history, servers
+from bench import history, present, servers
 from bench.history import Story
+from bench.present import Present
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
@@ -40,7 +42,7 @@ class Shot(NamedTuple):
     height: int = 900
 
 
-def shots(story: Story) -> list[Shot]:
+def shots(story: Story, now: Present) -> list[Shot]:
     """What is worth a picture."""
     return [
         Shot("overview", "/", ".workflows .row"),
@@ -49,6 +51,10 @@ def shots(story: Story) -> list[Shot]:
         Shot("timeline", f"/timeline?day={datetime.now(ZONE) - timedelta(days=1):%Y-%m-%d}&at=04:05", ".lane"),  # a whole day
         Shot("incidents", "/incidents", ".panel .name"),
         Shot("incident", f"/incident?id={story.incidents['missed']}", ".cause"),
+        Shot("spectrum", "/spectrum?order=high", ".spectrum .row"),
+        Shot("policy", f"/policy?name={story.missed_workflow}&to=retry", ".versions summary", 1300),
+        Shot("approvals", "/approvals", ".asks", 420),
+        Shot("permission", f"/run?id={now.retried}", ".decisions details", 1150),
     ]
 
 
@@ -82,8 +88,9 @@ def main() -> int:
         home = Path(folder) / "home"
         story = history.make(home)
         with servers.collector(home) as collector, servers.dashboard(collector) as (url, _):
+            now = present.tell(collector.url)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--lang=en-GB"])
-            for shot in shots(story):
+            for shot in shots(story, now):
                 for look, png in take(browser, url, shot):
                     save(png, PICTURES / f"{shot.name}-{look}.webp")
                     print(f"{shot.name}-{look}.webp", flush=True)

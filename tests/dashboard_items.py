@@ -93,14 +93,17 @@ def a_policy(document: Item | None = None, **fields: Any) -> Item:
     return {
         "workflow": "etl.nightly", "version": 1 if document else 0, "level": "observe", "policy": document,
         "stored": document or None, "declared": None, "source": dict.fromkeys(document, "stored"), "problems": [], "warnings": [],
-        **fields,
+        "place": None, "revision": None, **fields,
     }  # fmt: skip
 
 
 def a_version(number: int = 1, **fields: Any) -> Item:
     """A version of a policy that Ada stored."""
     created = iso(NOW - timedelta(days=3))
-    return {"version": number, "origin": "stored", "policy": {}, "author": "ada", "reason": None, "created_at": created, **fields}
+    return {
+        "version": number, "origin": "stored", "policy": {}, "author": "ada", "reason": None, "created_at": created,
+        "place": None, "revision": None, **fields,
+    }  # fmt: skip
 
 
 def some_work(name: str = "load", **fields: Any) -> Item:
@@ -114,6 +117,38 @@ def a_record(body: Any = "loaded", **fields: Any) -> Item:
         "at": "2026-11-23T01:00:03.042000Z", "severity": "info", "event_name": None, "body": body, "attributes": {},
         "trace_id": None, "span_id": None, **fields,
     }  # fmt: skip
+
+
+def an_approval(identity: str = "a1", **fields: Any) -> Item:
+    """A run that has waited half an hour for an operator's word, and has half an hour left."""
+    at = NOW - timedelta(minutes=30)
+    return {
+        "id": identity, "workflow": "billing.invoices", "run_id": "0193-1", "task": None, "host": "app-1", "role": "operate",
+        "state": "asked", "asked_at": iso(at), "expires_at": iso(at + timedelta(hours=1)), "answered_at": None, "by": None,
+        "comment": None, **fields,
+    }  # fmt: skip
+
+
+def a_decision(answer: str = "go", at: datetime = NIGHT, **fields: Any) -> Item:
+    """What the collector said to a run that asked."""
+    return {
+        "id": f"d{answer}", "at": iso(at), "attempt": 1, "task": None, "answer": answer, "reason": "all 2 gates say go",
+        "gate": None, "kind": None, "host": "etl-2", "ticket": "t1", "source": "collector", "answers": [], **fields,
+    }  # fmt: skip
+
+
+def an_attempt(number: int, state: str = "failed", **fields: Any) -> Item:
+    """One try of a run, that took two seconds."""
+    at = NIGHT + timedelta(minutes=number)
+    return {
+        "attempt": number, "state": state, "reason": None, "started_at": iso(at), "ended_at": iso(at + timedelta(seconds=2)),
+        "duration_seconds": 2.0, "exit_code": 1, "error_type": None, "error_message": None, **fields,
+    }  # fmt: skip
+
+
+def a_standing(workflow: str = "etl.nightly", **fields: Any) -> Item:
+    """What advice for all says of a workflow that never failed."""
+    return {"workflow": workflow, "level": "observe", "runs": 90, "failed": 0, "items": [], "coverage": None, **fields}
 
 
 def said_of_run(run: Item, **fields: Any) -> runs_page.Known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from bench.history import Story
 from collectors import CollectorProcess
-from servers import environment_of, serve
+from servers import client_of, environment_of, rota, serve
 
 BERLIN = ZoneInfo("Europe/Berlin")  # where the person sits who looks
 
@@ -51,3 +52,11 @@ def dashboard(collector_http: str, folder: Path, **settings: str) -> Iterator[st
     address = f"http://{environment['ROTA_DASHBOARD']}"
     with serve([sys.executable, "-m", "rota_dashboard"], environment, folder / "dashboard.log", f"{address}/_stcore/health"):
         yield address
+
+
+def key_of(collector: CollectorProcess, scope: str, **settings: str) -> str:
+    """A new key; the first must be an admin's."""
+    done = rota("key", "create", "--scope", scope, "--name", scope, "--json", environment=client_of(collector) | settings)
+    found = re.search(r'"key": "(\w\w_[\w-]+)"', done.stdout)
+    assert found is not None, done.stdout
+    return found[1]

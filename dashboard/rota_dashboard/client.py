@@ -19,6 +19,7 @@ Item = dict[str, Any]
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 _ARROW = "application/vnd.apache.arrow.stream"
+_YAML = "application/yaml"
 _PAGE = 1000  # the most items that one page holds
 
 
@@ -42,7 +43,11 @@ class NotThere(CollectorRefused):
     """It knows nothing by that name."""
 
 
-_REFUSALS = {401: KeyNeeded, 404: NotThere}
+class Changed(CollectorRefused):
+    """It is another one by now."""
+
+
+_REFUSALS = {401: KeyNeeded, 404: NotThere, 409: Changed}
 
 
 @lru_cache(maxsize=4)
@@ -114,11 +119,52 @@ class Collector:
         """An incident, or what is ``below`` it."""
         return self._item(f"/incidents/{_segment(incident_id)}{below}")
 
+    def advice(self) -> Item:
+        """What each level would have changed, of all workflows of which there is something to say."""
+        return self._page("/advice")
+
+    def advice_for(self, name: str) -> Item:
+        """The same of one, with the runs that tell it and the documents that lead to each level."""
+        return self._item(f"/advice/{_segment(name)}")
+
+    def approvals(self, **asked: Any) -> Item:
+        """A page of approvals, the last asked first."""
+        return self._page("/approvals", **asked)
+
+    def leases(self, scope: str) -> list[Item]:
+        """Who holds some of a capacity now."""
+        return self._list("/leases", scope=scope)
+
+    def waiting(self, workflow: str) -> list[Item]:
+        """Who waits for permission now."""
+        return self._list("/waiting", workflow=workflow)
+
     # -- acting -------------------------------------------------------------------------------------------------------
 
     def act(self, path: str, **said: Any) -> Item:
         """POST to ``path`` below ``/api/v1`` what is said; what is None in it is left out."""
         return self._object(path, self._call("POST", path, json=_given(said)))
+
+    def examined(self, text: str, workflow: str) -> Item:
+        """The policy document that a text (YAML) holds, and what is wrong with it. Raises CollectorRefused: it is unreadable."""
+        headers, path = {"Content-Type": _YAML}, "/policies/check"
+        answer = self._call("POST", path, params={"workflow": workflow}, content=text.encode(), headers=headers)
+        items: list[Item] = self._object(path, answer)["items"]
+        if len(items) != 1:
+            raise CollectorRefused(f"The text holds {len(items)} documents. Write one.")
+        return items[0]
+
+    def tested(self, document: Item, workflow: str) -> Item:
+        """What a policy document would have changed for the runs of the last 90 days."""
+        answer = self._call("POST", "/policies/test", json={**document, "workflow": workflow})
+        items: list[Item] = self._object("/policies/test", answer)["items"]
+        return items[0]
+
+    def store(self, workflow: str, text: str, **said: Any) -> Item:
+        """Store the policy in a text (YAML); ``said``: ``author``, ``reason``, ``if_version``. Raises Changed."""
+        path = f"/workflows/{_segment(workflow)}/policy"
+        headers = {"Content-Type": _YAML}
+        return self._object(path, self._call("PUT", path, params=_given(said), content=text.encode(), headers=headers))
 
     # -- how ----------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _IMPORT = re.compile(r'from"\./([\w.-]+\.js)"')
 _FONT = re.compile(r'<link\s+rel="preload"[^>]*SourceSans[^>]*>')
 _NEEDED_FIRST = ("base", "marks", "incidents", "runs")  # by most pages
-_WAYS = {"/": "Overview", "/timeline": "Timeline", "/incidents": "Incidents"}
+_WAYS = {"/": "Overview", "/timeline": "Timeline", "/incidents": "Incidents", "/spectrum": "Spectrum", "/approvals": "Approvals"}
 
 
 @lru_cache(maxsize=1)
@@ -31,7 +31,7 @@ def html() -> str:
         f"<style>{_colours()}</style>",
         f'<link rel="stylesheet" href="{parts.path()}/page.css">',
         f'<link rel="preload" href="{parts.path()}/inter.woff2" as="font" type="font/woff2" crossorigin>',
-        f'<link rel="preload" href="{parts.path()}/look.css" as="fetch" crossorigin>',
+        *(f'<link rel="preload" href="{parts.path()}/{name}.css" as="fetch" crossorigin>' for name in ("look", "policy")),
         *(f'<link rel="modulepreload" href="{parts.path()}/{name}.js">' for name in _NEEDED_FIRST),
         f'<script type="module" src="{parts.path()}/ways.js"></script>',
         *(f'<link rel="modulepreload" crossorigin href="./static/js/{name}">' for name in _components() if name not in given),

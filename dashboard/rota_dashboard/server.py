@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rota_dashboard import config, index, login, parts
 
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
-PAGES = ("/", "/overview", "/workflow", "/run", "/timeline", "/incidents", "/incident")
+PAGES = (
+    "/", "/overview", "/workflow", "/run", "/timeline", "/incidents", "/incident", "/spectrum", "/policy", "/approvals",
+)  # fmt: skip
 
 
 def app() -> st.App:

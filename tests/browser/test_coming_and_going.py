@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import otlp
-from looking import dashboard
+from looking import dashboard, key_of
 from playwright.sync_api import BrowserContext, Page, expect
-from servers import client_of, environment_of, rota
+from servers import client_of, environment_of
 
 
 def test_an_empty_rota_shows_the_two_lines_and_turns_live(collector, fresh, page: Page, tmp_path) -> None:
@@ -50,12 +50,6 @@ def test_a_collector_that_was_never_there_is_waited_for(new_collector, tmp_path,
         expect(page.get_by_text(f"Nobody listens at http://{http}.")).to_be_visible()
         new_collector(ROTA_HTTP=http).start()
         expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
-
-
-def key_of(collector, scope: str, **settings: str) -> str:
-    """A new key; the first must be an admin's."""
-    done = rota("key", "create", "--scope", scope, "--name", scope, "--json", environment=client_of(collector) | settings)
-    return re.search(r'"key": "(\w\w_[\w-]+)"', done.stdout)[1]  # type: ignore[index]
 
 
 def test_who_has_no_key_is_asked_for_one(collector, fresh, page: Page) -> None:

@@ -142,6 +142,9 @@ def test_a_phone_has_everything_without_scrolling_sideways(looked: Looked, page:
         f"/run?id={looked.story.failed_run}",
         "/timeline",
         "/incidents",
+        "/spectrum",
+        f"/policy?name={looked.story.missed_workflow}&to=retry",
+        "/approvals",
     ):
         page.goto(looked.url + where)
         expect(page.locator("h1")).to_be_visible()

@@ -302,6 +302,9 @@ def looks(up: Up, page: Page, run: str) -> None:
         "/timeline": "What ran at",
         "/incidents": "job",
         f"/incident?id={incident['id']}": "Who was told",
+        "/spectrum": "Where your workflows stand",
+        "/policy?name=gated": "Policy of gated",
+        "/approvals": "Nothing waits for a person.",
     }.items():
         page.goto(base + path)
         page.get_by_text(wanted).first.wait_for()

@@ -16,7 +16,7 @@ from rota_collector.api.documents import Examined
 from rota_collector.api.envelope import answer
 from rota_collector.api.stores import Stores
 from rota_collector.api.workflows import must_read, unknown
-from rota_collector.domain.advise import Advice, advise
+from rota_collector.domain.advise import Advice, advise, upstreams
 from rota_collector.domain.fleet import Fleet
 from rota_collector.domain.promote import NoPromotion, demoted, promoted
 from rota_collector.domain.replay import replay
@@ -104,31 +104,28 @@ def _advice(stores: Stores, name: str) -> dict[str, Any]:
     if known is None and view is None:
         raise unknown(name)
     policy = view.in_force if view else {}
-    fleet = _fleet(stores, name, policy, now_ns)
-    found = advise(name, fleet, policy)
+    history = fleet(stores, name, policy, now_ns)
+    found = advise(name, history, policy)
     stored, declared = (view.stored or {}, view.declared or {}) if view else ({}, {})
     usual_ns = known.usual_ns if known else None
     return {
-        "workflow": name, "level": level(policy), "since_at": shape.iso(now_ns - LOOK_BACK_NS), "runs": len(fleet.of(name)),
+        "workflow": name, "level": level(policy), "since_at": shape.iso(now_ns - LOOK_BACK_NS), "runs": len(history.of(name)),
         "items": [_piece(each) for each in found],
         "promote": _each(lambda to: promoted(to, policy, stored, found, usual_ns)),
         "demote": _each(lambda to: demoted(to, policy, stored, declared)),
     }  # fmt: skip
 
 
-def _fleet(stores: Stores, name: str, policy: Mapping[str, Any], now_ns: int) -> Fleet:
+def fleet(stores: Stores, name: str, policy: Mapping[str, Any], now_ns: int) -> Fleet:
     """The past of a workflow, of those that its policy names, and of those that fail like it."""
-    upstream = {*((policy.get("expect") or {}).get("upstream") or ())}
-    for gate in policy.get("gates") or ():
-        upstream |= {*([gate["workflow"]] if gate.get("workflow") else gate.get("all_of") or ())}
     with stores.control.engine.begin() as connection:
-        return Fleet(past(connection, name, upstream, now_ns - LOOK_BACK_NS))
+        return Fleet(past(connection, name, upstreams(policy), now_ns - LOOK_BACK_NS))
 
 
 def _tested(stores: Stores, one: Examined) -> dict[str, Any]:
     view = stores.expectations.policies.view(one.workflow)
     policy = merge(view.declared or {} if view else {}, one.document)
-    found = replay(one.workflow, policy, _fleet(stores, one.workflow, policy, stores.clock.now_ns()))
+    found = replay(one.workflow, policy, fleet(stores, one.workflow, policy, stores.clock.now_ns()))
     changes = [{**each._asdict(), "count": len(each.runs), "runs": list(each.runs[-_MOST_SHOWN:])} for each in found.changes]
     return {"workflow": one.workflow, "level": level(policy), "runs": found.runs, "changes": changes, "unknown": found.unknown}
 

@@ -17,6 +17,7 @@ from rota_collector.api import (
     cancels,
     channels,
     counts,
+    drafts,
     envelope,
     export,
     health,
@@ -34,6 +35,7 @@ from rota_collector.api import (
     runs,
     searches,
     slots,
+    spectrum,
     sql,
     tail,
     workflows,
@@ -47,8 +49,8 @@ __all__ = ["Progress", "Stores", "Tails", "create"]
 _ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": models.Error, "description": "What failed, and what to do"}}
 # Names of workflows may hold slashes, so what stands below a workflow comes before the workflow itself.
 _ROUTERS = (
-    policies, advice, quiet, counts, badges, workflows, run_parts, run_story, cancels, runs, searches, slots, incidents, channels,
-    keys, audit, sql, export, tail, leases, approvals,
+    policies, drafts, spectrum, advice, quiet, counts, badges, workflows, run_parts, run_story, cancels, runs, searches, slots,
+    incidents, channels, keys, audit, sql, export, tail, leases, approvals,
 )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from rota_collector.api import access, models, permission_models, shape
 from rota_collector.api.access import Asker, Owning, Reads
@@ -13,6 +13,8 @@ from rota_collector.api.parameters import Cursor, Limit
 from rota_collector.api.stores import Stores
 from rota_collector.domain.reach import Reach
 from rota_collector.store.approvals import Approval
+
+Run = Annotated[str | None, Query(description="of this run")]
 
 
 def router(stores: Stores) -> APIRouter:
@@ -23,12 +25,13 @@ def router(stores: Stores) -> APIRouter:
     def list_approvals(
         reads: Reads,
         state: Literal["asked", "approve", "refuse", "expired"] | None = None,
+        run: Run = None,
         limit: Limit = 100,
         cursor: Cursor = None,
     ) -> Response:
         """Approvals, the last asked first."""
         now_ns = stores.clock.now_ns()
-        found = stores.approvals.page(state, now_ns, cursor, limit, reads)
+        found = stores.approvals.page(state, now_ns, cursor, limit, reads, run_id=run)
         return answer(shape.page(found, lambda approval: shape.approval_item(approval, now_ns)))
 
     @router.get("/{approval_id}", response_model=permission_models.Approval)

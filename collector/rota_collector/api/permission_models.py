@@ -88,6 +88,16 @@ class Lease(Granted):
     expires_at: AwareDatetime
 
 
+class Waiting(BaseModel):
+    """A run, or a task of it, that waits for permission."""
+
+    workflow: str
+    run_id: str
+    attempt: int
+    task: str | None = Field(description="null: the run itself waits")
+    asked_at: AwareDatetime = Field(description="since when it waits")
+
+
 class Pool(BaseModel):
     """A pool, whose capacity several workflows share."""
 

@@ -70,6 +70,8 @@ AsOf = Annotated[
     int | None, Query(ge=0, description="`as_of` of an answer: 409 when somebody else stored one of the policies since")
 ]
 
+Version = Annotated[int | None, Query(ge=0, description="store it only while this version is in force; else 409")]
+
 
 def router(stores: Stores) -> APIRouter:
     """``/api/v1/workflows/{name}/policy`` and its versions, ``/api/v1/policies``."""
@@ -100,7 +102,7 @@ def router(stores: Stores) -> APIRouter:
         dependencies=[access.admin],
     )
     def put_policy(
-        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, as_of: AsOf = None
+        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, if_version: Version = None
     ) -> Response:  # fmt: skip
         """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
         asker.must_own(name)
@@ -109,7 +111,7 @@ def router(stores: Stores) -> APIRouter:
         _refuse([one])
         _must_be_shared(stores, asker, one)
         kept = Source(_stored(stores, name).source.place)  # what is changed by hand still is that file's, but of no commit
-        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, kept, as_of)
+        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, kept, if_version=if_version)
         return answer(_item(stores, asker.reads, view))
 
     @router.get("/policies", response_model=expectation_models.Stored)
@@ -152,12 +154,12 @@ def router(stores: Stores) -> APIRouter:
 
 def _put(
     stores: Stores, given: dict[str, dict[str, Any]], author: str, reason: str | None, source: Source,
-    as_of: int | None,
+    as_of: int | None = None, if_version: int | None = None,
 ) -> list[PolicyView]:  # fmt: skip
     """Store documents. Raises ApiError when others were faster."""
     there, now_ns = stores.expectations.policies, stores.clock.now_ns()
     try:
-        return there.put(given, author=author, reason=reason, now_ns=now_ns, source=source, as_of_ns=as_of)
+        return there.put(given, author=author, reason=reason, now_ns=now_ns, source=source, as_of_ns=as_of, if_version=if_version)
     except PolicyChanged as newer:
         when = f"{newer.author!r} stored version {newer.version} at {shape.iso(newer.created_ns)}"
         hint = "nothing was stored; look at it with `rota policy diff`, then apply again"

@@ -13,6 +13,7 @@ from rota_collector.domain.incident import Incident
 from rota_collector.store.approvals import Approval
 from rota_collector.store.control_queries import Page, Workflow
 from rota_collector.store.leases import Lease
+from rota_collector.store.line import Waiting
 from rota_collector.store.policy_rows import PolicyVersion, PolicyView
 from rota_collector.store.quiet import QuietTime
 from rota_collector.store.readings import Attempt
@@ -260,6 +261,12 @@ def lease_item(lease: Lease, now_ns: int) -> dict[str, Any]:
     of = {name: getattr(lease, name) for name in ("workflow", "run_id", "task", "attempt", "host", "weight")}
     times = {"granted_at": iso(lease.granted_ns), "expires_at": iso(lease.expires_ns)}
     return {**granted_item(lease, now_ns), **of, **times}
+
+
+def waiting_item(waiting: Waiting) -> dict[str, Any]:
+    """Somebody who waits for permission."""
+    of = {name: getattr(waiting, name) for name in ("workflow", "run_id", "attempt", "task")}
+    return {**of, "asked_at": iso(waiting.asked_ns)}
 
 
 def approval_item(approval: Approval, now_ns: int) -> dict[str, Any]:

@@ -45,6 +45,20 @@ def advise(workflow: str, fleet: Fleet, policy: Mapping[str, Any]) -> list[Advic
     return sorted(found, key=lambda advice: -len(advice.saved))
 
 
+def upstreams(policy: Mapping[str, Any]) -> set[str]:
+    """The workflows whose past advice for a policy rests on."""
+    found = _needed(policy)
+    for gate in policy.get("gates") or ():
+        found |= {*([gate["workflow"]] if gate.get("workflow") else gate.get("all_of") or ())}
+    return found
+
+
+def _needed(policy: Mapping[str, Any]) -> set[str]:
+    """The workflows that it says it needs, or comes after."""
+    after = ((policy.get("schedule") or {}).get("after") or {}).get("workflow")
+    return {*((policy.get("expect") or {}).get("upstream") or ()), *([after] if after else ())}
+
+
 # -- retry -------------------------------------------------------------------------------------------------------------------
 
 
@@ -95,11 +109,7 @@ def _concurrency(runs: Sequence[Past], failed: Sequence[Past], _fleet: Fleet, po
 
 def _upstream(runs: Sequence[Past], failed: Sequence[Past], fleet: Fleet, policy: Mapping[str, Any]) -> Iterator[Advice]:
     """Failures of runs that began although what they are said to need had failed, or had not come."""
-    named = {
-        *((policy.get("expect") or {}).get("upstream") or ()),
-        ((policy.get("schedule") or {}).get("after") or {}).get("workflow"),
-    }
-    for upstream in sorted(named - {None}):
+    for upstream in sorted(_needed(policy)):
         theirs = fleet.of(upstream)
         if not theirs or _has_gate(policy, "upstream"):
             continue

@@ -97,10 +97,13 @@ class Approvals:
         return found
 
     def page(
-        self, state: str | None, now_ns: int, page: str | None = None, limit: int = 100, reach: Reach = EVERYTHING
-    ) -> Page[Approval]:
+        self, state: str | None, now_ns: int, page: str | None = None, limit: int = 100, reach: Reach = EVERYTHING, *,
+        run_id: str | None = None,
+    ) -> Page[Approval]:  # fmt: skip
         """Approvals, the last asked first; ``state`` asked, approve, refuse, expired. Raises BadCursor."""
         query = within(select(*_columns), reach, approvals.c.workflow)
+        if run_id is not None:
+            query = query.where(approvals.c.run_id == run_id)
         is_over = approvals.c.expires_ns <= now_ns
         if state in ANSWERS:
             query = query.where(approvals.c.answer == state)

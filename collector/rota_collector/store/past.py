@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from rota_collector.domain.fleet import Past, key_of
 from rota_collector.store.control_schema import runs
@@ -22,6 +22,31 @@ def past(connection: Connection, workflow: str, upstream: Iterable[str], since_n
     errors = sorted({run.failure.partition(":")[0] for run in own if run.failure})
     found = {*upstream, *_sharing(connection, errors, since_ns)} - {workflow}
     return [*own, *(run for name in sorted(found) for run in _of(connection, name, since_ns, _EACH))]
+
+
+def of_failing(connection: Connection, since_ns: int, most_runs: int) -> dict[str, list[Past] | None]:
+    """By workflow, runs that ended since then (Unix ns), of all that failed at all, those that failed most often first.
+
+    About ``most_runs`` of them are read at most; of whoever is behind that there is None.
+    """
+    query = (
+        select(runs.c.workflow)
+        .where(runs.c.state.in_(BAD), runs.c.listed_ns >= since_ns)
+        .group_by(runs.c.workflow)
+        .order_by(func.count().desc(), runs.c.workflow)
+    )
+    found: dict[str, list[Past] | None] = {}
+    for name in connection.execute(query).scalars().all():
+        own = list(_of(connection, name, since_ns, _OWN)) if most_runs > 0 else None
+        most_runs -= len(own or ())
+        found[name] = own
+    return found
+
+
+def of_each(connection: Connection, names: Iterable[str], since_ns: int) -> Iterator[Past]:
+    """The latest runs of these workflows."""
+    for name in sorted(names):
+        yield from _of(connection, name, since_ns, _EACH)
 
 
 def _of(connection: Connection, workflow: str, since_ns: int, most: int) -> Iterator[Past]:

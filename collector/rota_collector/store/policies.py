@@ -127,12 +127,13 @@ class Policies:
 
     def put(
         self, stored: Mapping[str, object], *, author: str, reason: str | None, now_ns: int, source: Source = Source(),  # noqa: B008
-        as_of_ns: int | None = None,
+        as_of_ns: int | None = None, if_version: int | None = None,
     ) -> list[PolicyView]:  # fmt: skip
         """Store documents by workflow, all of them or none; an empty one takes the stored policy away.
 
         Args:
             source: where they come from.
+            if_version: which version whoever stores them has read; another one is not overwritten.
             as_of_ns: when whoever stores them read what is stored: what others stored since is not overwritten.
 
         Raises:
@@ -143,6 +144,8 @@ class Policies:
         with self._writer.begin() as connection:
             if as_of_ns is not None:
                 _must_be_as_read(connection, valid, as_of_ns)
+            if if_version is not None:
+                _must_be_at(connection, valid, if_version)
             written = [self._put(connection, name, document, author, reason, now_ns, source) for name, document in valid.items()]
         with self._lock:
             for row in written:
@@ -233,6 +236,14 @@ class Policies:
             for row in noted:
                 self._remember(row["workflow"], row["document"], row["as_declared"], row["declared_ns"])
                 self.asking.note(row["workflow"], row["version"], row["document"])
+
+
+def _must_be_at(connection: Connection, names: Iterable[str], version: int) -> None:
+    """Raises PolicyChanged when one of them is at another version (0: it has none)."""
+    for name in names:
+        latest = next(iter(rows.history(connection, name)), None)
+        if (latest.version if latest else 0) != version:
+            raise PolicyChanged(name, *((latest.version, latest.author, latest.created_ns) if latest else (0, "nobody", 0)))
 
 
 def _watch(connection: Connection, workflow: str, document: str, anchor_ns: int, now_ns: int) -> None:

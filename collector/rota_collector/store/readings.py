@@ -181,6 +181,12 @@ class Readings:
         found = Counter(self._items("signals", {**given, "last": ids[0]})[0]) + Counter(self._items("told_signals", given)[0])
         return found + Counter(f"metric {row[0]}" for row in self._rows("measured_signals", given))
 
+    def run_functions(self, run_ids: Sequence[str], since_ns: int) -> list[tuple[str, str]]:
+        """(run, the name of a task of it) of these runs, none of which began before ``since_ns``."""
+        ids = {str(to_rows.uuid_of(each)): each for each in run_ids}
+        found = self._rows("run_functions", {"run_ids": list(ids), "since_ns": since_ns}) if ids else []
+        return [(ids[run_id], task) for run_id, task in found]
+
     def incident_history(self, incident_id: str) -> list[Item]:
         """All that happened to an incident."""
         return self._items("incident_history", [to_rows.uuid_of(incident_id)])

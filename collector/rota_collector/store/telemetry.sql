@@ -600,6 +600,12 @@ SELECT DISTINCT name FROM metrics
 WHERE run_id IN (SELECT unnest($run_ids :: UUID[])) AND measured_at >= make_timestamp_ns($since_ns)
 LIMIT 100;
 
+-- name: run_functions
+-- The names of the tasks that these runs did, by run.
+SELECT DISTINCT run_id :: VARCHAR AS run_id, task FROM spans
+WHERE run_id IN (SELECT unnest($run_ids :: UUID[])) AND started_at >= make_timestamp_ns($since_ns) AND task IS NOT NULL
+LIMIT 20000;
+
 -- name: last_sign
 -- When something was last heard of a run, Unix ns: its spans and its records, but not what the collector says of it.
 SELECT coalesce(max(at_ns), 0) FROM (

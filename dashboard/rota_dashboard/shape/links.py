@@ -15,6 +15,11 @@ def run(run_id: str) -> str:
     return f"/run?id={quote(run_id, safe='')}"
 
 
+def policy(name: str, **asked: str) -> str:
+    """The policy of a workflow; ``to``: with the smallest one that leads to this level."""
+    return f"/policy?name={quote(name, safe='')}" + (f"&{urlencode(asked)}" if asked else "")
+
+
 def incident(incident_id: str) -> str:
     """The page of an incident."""
     return f"/incident?id={quote(incident_id, safe='')}"

@@ -25,6 +25,7 @@ class Known(NamedTuple):
     incidents: list[Item]  # the open ones, acknowledged and snoozed too
     activity: list[Item]
     at: datetime
+    approvals: Item | None = None  # a page of those that wait; None: nobody asked
 
 
 def head(known: Known, zone: tzinfo, away: str | None) -> Item:
@@ -39,6 +40,7 @@ def head(known: Known, zone: tzinfo, away: str | None) -> Item:
             f"{words.count(len(names) - len(held & set(names)))} of {words.count(len(names))} as expected",
             f"{words.count(live)} running now",
         ],
+        "approvals": _approvals(known.approvals),
         "next": _next(names, due, known.at),
         "activity": _activity(known.activity),
         "incidents": [
@@ -58,6 +60,14 @@ def title(needing: Sequence[Item]) -> str:
     counted = {"workflow": workflows, "host": hosts, "outage": outages}
     who = words.joined([words.count(number, word) for word, number in counted.items() if number])
     return f"{who} {'needs' if sum(counted.values()) == 1 else 'need'} someone" if who else "Nothing needs you."
+
+
+def _approvals(found: Item | None) -> str | None:
+    """How many runs wait for a person's word, if any does."""
+    if not found or not found["items"]:
+        return None
+    count = len(found["items"])
+    return f"{count}{'+' if found['next'] else ''} {'waits' if count == 1 else 'wait'} for approval"
 
 
 def _leading(incidents: Sequence[Item]) -> list[Item]:

@@ -52,6 +52,7 @@ def head(known: Known, reader: tzinfo, away: str | None) -> Item:
         "tone": MEANING.get(letter(state), "mute"),
         "paused": workflow["paused"],
         "level": workflow["level"],
+        "policy": links.policy(workflow["name"]),
         "facts": [
             schedules.in_words(policy["policy"]),
             *([f"runs on {words.joined(hosts)}"] if hosts else []),

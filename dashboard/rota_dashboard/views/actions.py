@@ -22,6 +22,11 @@ def may_operate() -> bool:
     return me()["scope"] in ("operate", "admin")
 
 
+def may_administer() -> bool:
+    """Whether whoever looks may change the rules."""
+    return bool(me()["scope"] == "admin")
+
+
 def who() -> None:
     """Who looks, and the way out, when somebody came in with a key of their own."""
     if config.token() or not st.context.cookies.get(login.COOKIE):
@@ -105,6 +110,30 @@ def _close(path: str) -> None:
     )
     if st.button("Close it", type="primary"):
         _do(f"{path}/close")
+
+
+# -- an approval ---------------------------------------------------------------------------------------------------------
+
+
+def answering(part: str) -> Callable[[], None]:
+    """Notes which approval is to be answered, as the part tells it."""
+    return lambda: st.session_state.__setitem__("answering", st.session_state[part]["answer"])
+
+
+def of_approvals(waiting: list[Item]) -> None:
+    """Approve or refuse the one whose button was pressed."""
+    said = st.session_state.pop("answering", None)
+    chosen = next((each for each in waiting if said and each["id"] == said["id"] and each["state"] == "asked"), None)
+    if chosen is not None:
+        st.dialog("Refuse" if said["answer"] == "refuse" else "Approve")(_answer)(chosen, said["answer"])
+
+
+def _answer(approval: Item, word: str) -> None:
+    what = f"{approval['task']} of {approval['workflow']}" if approval["task"] else f"The run of {approval['workflow']}"
+    st.text(f"{what} {'goes on at once.' if word == 'approve' else 'does not go on.'} What you say is kept with your name.")
+    comment = st.text_input("Comment", placeholder="for the record", max_chars=1000)
+    if st.button("Approve it" if word == "approve" else "Refuse it", type="primary"):
+        _do(f"/approvals/{quote(approval['id'], safe='')}", answer=word, comment=comment or None)
 
 
 # -- a run ---------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@ from rota_dashboard.views import REFRESH_SECONDS, calmly, first_run, known, zone
 
 
 def _ask(collector: Collector) -> shape.Known:
-    return shape.Known(collector.workflows(), collector.incidents(state="open"), collector.activity(), datetime.now(UTC))
+    return shape.Known(
+        collector.workflows(), collector.incidents(state="open"), collector.activity(), datetime.now(UTC),
+        collector.approvals(state="asked", limit=100),
+    )  # fmt: skip
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

@@ -9,11 +9,11 @@ import streamlit as st
 
 from rota_dashboard import parts
 from rota_dashboard.client import Collector, CollectorRefused, Item
-from rota_dashboard.shape import failure, told, waterfall
+from rota_dashboard.shape import approvals, decisions, failure, told, waterfall
 from rota_dashboard.shape import run as shape
 from rota_dashboard.shape import runs as lists
 from rota_dashboard.shape.differences import differences
-from rota_dashboard.views import REFRESH_SECONDS, actions, calmly, collector, known, logs, zone
+from rota_dashboard.views import REFRESH_SECONDS, actions, calmly, collector, known, logs, me, zone
 
 _BEFORE, _FAILURES = 31, 14
 
@@ -68,11 +68,20 @@ def _draw(found: shape.Known, spans: pa.Table, away: str | None) -> None:
     if not away:
         actions.of_run(found.run)
     total = spans.column("total")[0].as_py() if spans.num_rows else 0
-    parts.draw("figure_row", {"figures": shape.figures(found, total), "differences": differences(found), "away": away})
+    _draw_approvals(found, away)
+    parts.draw(
+        "figure_row",
+        {
+            "figures": shape.figures(found, total),
+            "differences": differences(found) if found.run["started_at"] else [],
+            "away": away,
+        },
+    )
     if spans.num_rows:
         now = found.at.timestamp() * 1000 if found.run["ended_at"] is None else None
         parts.draw("waterfall", waterfall.packed(spans, found.run["id"], now), on_span_change=lambda: None)
         _draw_span(found.run["id"])
+    _draw_decisions(found)
     _draw_measurements(found.run["id"])
     logs.show(found.run["id"], found.is_live)
     parts.draw("story", {
@@ -81,6 +90,28 @@ def _draw(found: shape.Known, spans: pa.Table, away: str | None) -> None:
         "id": found.run["id"],
         "trace": found.run["trace_id"],
     })  # fmt: skip
+
+
+def _draw_approvals(found: shape.Known, away: str | None) -> None:
+    """The word that it waits for, above everything that it did."""
+    if not found.is_live:
+        return
+    run_id = found.run["id"]
+    waiting = known(lambda collector: collector.approvals(run=run_id, state="asked")["items"], "asked", run_id).answer
+    if waiting:
+        scope = "" if away else me()["scope"]
+        rows = approvals.rows(waiting, scope, zone(), found.at)
+        parts.draw("approval", {"rows": rows, "now": found.at.timestamp() * 1000}, on_answer_change=actions.answering("approval"))
+    actions.of_approvals(waiting)
+
+
+def _draw_decisions(found: shape.Known) -> None:
+    """Its attempts, and what gates said, if there is anything to say of either."""
+    run_id = found.run["id"]
+    told = known(lambda collector: collector.run(run_id, "/decisions")["items"], "decisions", run_id).answer
+    attempts = decisions.attempts(found.run, zone())
+    if attempts or told:
+        parts.draw("decisions", {"attempts": attempts, **decisions.decisions(told, zone(), is_live=found.is_live)})
 
 
 def _draw_span(run_id: str) -> None:

@@ -16,6 +16,7 @@ from rota_collector.domain.admission import Need, Question
 from rota_collector.domain.incident import Alerting, Incident, incident_id, told
 from rota_collector.domain.message import Message
 from rota_collector.domain.slots import Slot
+from rota_collector.store import questions
 from rota_collector.store.approvals import asked as asked_for
 from rota_collector.store.dialect import upsert
 from rota_collector.store.expectations_schema import slots
@@ -56,8 +57,11 @@ TABLE = """
     named  read    GET /incidents/{incident_id}/history
     listed read    GET /maintenance
     named  read    GET /advice/{name}
+    listed read    GET /advice
     named  read    POST /policies/test
+    named  read    POST /policies/check
     listed read    GET /leases
+    listed read    GET /waiting
     listed read    GET /approvals
     named  read    GET /approvals/{approval_id}
     listed read    GET /policies
@@ -141,6 +145,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /maintenance": {"json": {"workflow": "b.*", "seconds": 9}},
     "PUT /workflows/{name}/policy": {"json": {"expect": {"failures": 2}}},
     "POST /policies/test": {"json": {"workflow": "b.one"}},
+    "POST /policies/check": {"json": {"workflow": "b.one"}},
     "POST /policies": {"json": {"workflow": "b.one"}},
     "POST /sql": {"json": {"query": "SELECT 1"}},
     "POST /export": {"json": {"format": "none"}},  # so that whoever may ask is told at once what is wrong with it
@@ -195,6 +200,7 @@ def furnished(stores: Stores) -> dict[str, str]:
     (lease,) = stores.leases.acquire(scope, Question("b.one", RUN), [Need(scope, 1, 1, 60 * SECOND)]) or ()
     with stores.expectations.transaction() as connection:
         approval = asked_for(connection, Question("b.one", scope), 0, "operate", None, T0)
+        questions.keep(connection, [questions.Asked("t", "b.one", RUN, 1, None, T0, "wait", T0)])
     incident = Incident(str(uuid.uuid4()), "missed", "b.one", "", T0, T0, "no run started")
     message = Message(incident.id, "ops", "b.one is missed", "", {"count": 1, "incidents": [{"id": incident.id}]})
     with stores.expectations.transaction() as connection:

@@ -11,7 +11,7 @@ import pytest
 from dashboard_items import HOSTILE, a_collector, a_run, refusal, run_columns, span_columns, streamed, workflow_columns
 
 from rota_dashboard import client
-from rota_dashboard.client import Collector, CollectorAway, CollectorRefused, KeyNeeded, NotThere
+from rota_dashboard.client import Changed, Collector, CollectorAway, CollectorRefused, KeyNeeded, NotThere
 
 NOT_OURS = "and not as a rota collector does"
 
@@ -102,8 +102,10 @@ def test_long_lists_are_asked_for_as_columns(ask, table, address):
         (lambda c: c.slots(workflow="a", limit=3), "/slots?workflow=a&limit=3"),
         (lambda c: c.alerts(incident="i", limit=100), "/alerts?incident=i&limit=100"),
         (lambda c: c.activity(), "/activity"),
+        (lambda c: c.leases("pool a/b"), "/leases?scope=pool+a%2Fb"),
+        (lambda c: c.waiting("a"), "/waiting?workflow=a"),
     ],
-    ids=["slots", "alerts", "activity"],
+    ids=["slots", "alerts", "activity", "leases", "waiting"],
 )
 def test_short_lists_are_their_items(ask, address):
     """As the collector keeps them, without what is around them."""
@@ -131,9 +133,34 @@ def test_what_is_done_is_posted():
     assert json.loads(asked.asked[0].content) == {"state": "failed", "by": HOSTILE}
 
 
+def test_a_policy_goes_as_the_text_that_it_is():
+    """To be read by the collector: with whose it is, and, when it is stored, who, why and over which version."""
+    asked = Recorder({"items": [{"document": {}}], "next": None})
+    text = f"a: '{HOSTILE}' # naïve"
+    assert a_collector(asked).examined(text, "a/b") == {"document": {}}
+    assert asked.address == "/policies/check?workflow=a%2Fb"
+    a_collector(asked).store("a/b", text, author="ada", reason=None, if_version=3)
+    assert (asked.asked[-1].method, asked.address) == ("PUT", "/workflows/a%2Fb/policy?author=ada&if_version=3")
+    assert {(each.content, each.headers["Content-Type"]) for each in asked.asked} == {(text.encode(), "application/yaml")}
+
+
+def test_a_text_of_several_policies_is_none_for_an_editor():
+    """It says how many there are."""
+    for items in ([], [{}, {}]):
+        with pytest.raises(CollectorRefused, match=f"holds {len(items)} documents"):
+            a_collector(Recorder({"items": items, "next": None})).examined("x", "w")
+
+
+def test_a_null_that_takes_the_codes_value_away_is_tried_on_the_past_too():
+    """Nothing of a document is left out."""
+    asked = Recorder({"items": [{"runs": 0}], "next": None})
+    assert a_collector(asked).tested({"retry": None}, "w") == {"runs": 0}
+    assert json.loads(asked.asked[0].content) == {"retry": None, "workflow": "w"}
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, KeyNeeded), (404, NotThere), (403, CollectorRefused), (409, CollectorRefused), (500, CollectorRefused)],
+    [(401, KeyNeeded), (404, NotThere), (403, CollectorRefused), (409, Changed), (500, CollectorRefused)],
 )
 def test_a_refusal_has_the_collectors_own_words(status, kind):
     """With its hint, as one text."""

@@ -62,7 +62,7 @@ def test_the_ways_to_other_pages_stand_above_everything():
     names = [name for name, _ in page.tags]
     assert page.tags[names.index("body") + 1] == ("nav", {"class": "ways", "aria-label": "Pages"})
     ways = [each["href"] for each in page.named("a") if not str(each["href"]).startswith("./_stcore/")]
-    assert ways == ["/", "/", "/timeline", "/incidents"]
+    assert ways == ["/", "/", "/timeline", "/incidents", "/spectrum", "/approvals"]
     assert set(ways) <= set(server.PAGES)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from dashboard_items import BERLIN, HOSTILE, NIGHT, NOW, an_incident, iso, ns, workflow_columns
+from dashboard_items import BERLIN, HOSTILE, NIGHT, NOW, an_approval, an_incident, iso, ns, workflow_columns
 
 from rota_dashboard.shape import overview
 from rota_dashboard.shape.overview import Known, head, rows
@@ -209,3 +209,15 @@ def test_a_collector_without_workflows_has_empty_columns():
     assert isinstance(nothing, pa.Table)
     assert rows(Known(nothing, [], [], NOW), None)["names"] == []
     assert head(Known(nothing, [], [], NOW), BERLIN, None)["facts"] == ["0 of 0 as expected", "0 running now"]
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "said"), [(0, None, None), (1, None, "1 waits for approval"), (3, None, "3 wait for approval"),
+                               (100, "more", "100+ wait for approval")],
+)  # fmt: skip
+def test_those_that_wait_for_a_person_are_counted(count, more, said):
+    """With the way to them; nothing is said when nobody does."""
+    page = {"items": [an_approval(str(n)) for n in range(count)], "next": more}
+    known = Known(workflow_columns(), [], [], NOW, page)
+    assert head(known, BERLIN, None)["approvals"] == said
+    assert head(known._replace(approvals=None), BERLIN, None)["approvals"] is None

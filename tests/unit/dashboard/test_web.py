@@ -154,7 +154,7 @@ def test_what_is_drawn_in_a_calendar_and_a_legend_are_letters():
 
 def test_levels_are_numbered_alike():
     """A number in a list is the same level on both sides."""
-    found = re.search(r"const LEVELS = (\[[^\]]+\]);", source("list.js"))
+    found = re.search(r"const LEVELS = (\[[^\]]+\]);", source("levels.js"))
     assert found is not None
     assert tuple(re.findall(r'"(\w+)"', found[1])) == LEVELS
 

@@ -1,7 +1,12 @@
 // What all parts share: elements, links, time that passes, words for numbers. Text from users is only ever set as text.
 
-const styles = new CSSStyleSheet();
-styles.replaceSync(await (await fetch(new URL("look.css", import.meta.url))).text());
+const styles = await Promise.all(["look.css", "policy.css"].map(sheet));
+
+async function sheet(name) {
+  const made = new CSSStyleSheet();
+  made.replaceSync(await (await fetch(new URL(name, import.meta.url))).text());
+  return made;
+}
 
 /** An element with properties and children. `class` is its class, names with a dash are attributes. */
 export function h(tag, props = {}, ...children) {
@@ -59,7 +64,7 @@ export const remembered = (name, otherwise = "") => new URL(location).searchPara
 export function part(draw, readsBytes = false) {
   return ({ data: sent, parentElement: root, setTriggerValue: tell }) => {
     const data = readsBytes ? sent : JSON.parse(new TextDecoder().decode(sent));
-    if (!root.adoptedStyleSheets.includes(styles)) root.adoptedStyleSheets = [styles];
+    if (!root.adoptedStyleSheets.includes(styles[0])) root.adoptedStyleSheets = styles;
     root.state ??= {};
     if (data?.now && !data.away) skew = data.now - Date.now();
     const done = draw({ data, root, state: root.state, tell });

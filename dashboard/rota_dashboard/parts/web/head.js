@@ -19,7 +19,7 @@ const top = (data) =>
       "div",
       {},
       h("h1", {}, data.title),
-      h("p", { class: "facts" }, ...data.facts.map((fact) => h("span", {}, fact)), next(data.next)),
+      h("p", { class: "facts" }, ...data.facts.map((fact) => h("span", {}, fact)), data.approvals && h("span", {}, link("/approvals", { class: "link" }, data.approvals)), next(data.next)),
     ),
     activity(data.activity),
   );

@@ -1,6 +1,6 @@
 // How a workflow did: figures, a calendar, durations, its runs, and the policy in force.
 
-import { fill, h, part } from "./base.js";
+import { fill, h, link, part } from "./base.js";
 import { calendar } from "./calendar.js";
 import { durations } from "./durations.js";
 import { figures } from "./figures.js";
@@ -29,8 +29,8 @@ export default part(({ data, root, state }) => {
   );
 });
 
-function policy({ keys, versions, notes }, open) {
-  if (!keys.length && !versions.length) return h("details");
+function policy({ keys, versions, notes, href }, open) {
+  if (!keys.length && !versions.length) return h("p", { class: "more quiet" }, "It has no policy: it is observed. ", link(href, { class: "link" }, "Write one"));
   return h(
     "details",
     { open, class: "more" },
@@ -40,6 +40,7 @@ function policy({ keys, versions, notes }, open) {
       {},
       keys.map((row) => h("tr", {}, h("th", { class: "mono" }, row.key), h("td", { class: "mono" }, row.value), h("td", { class: "quiet" }, row.source === "code" ? "set by code" : "stored"))),
     ),
+    h("p", {}, link(href, { class: "link" }, "Edit it, try it on the past, or go back to an earlier version")),
     notes.map((note) => h("p", { class: "quiet" }, note)),
     h(
       "table",

@@ -6,7 +6,7 @@ export default part(({ data, root }) => {
   const pills = [
     h("span", { class: `pill ${data.tone}` }, data.state),
     data.paused && h("span", { class: "pill" }, "paused"),
-    h("span", { class: "pill" }, `level: ${data.level}`),
+    link(data.policy, { class: "pill is-link", title: "its policy" }, `level: ${data.level}`),
     data.tags.map((tag) => h("span", { class: "tag" }, tag)),
   ];
   fill(
