@@ -93,8 +93,7 @@ def a_policy(document: Item | None = None, **fields: Any) -> Item:
     return {
         "workflow": "etl.nightly", "version": 1 if document else 0, "level": "observe", "policy": document,
         "stored": document or None, "declared": None, "source": dict.fromkeys(document, "stored"), "problems": [], "warnings": [],
-        "from": None, "revision": None,
-        **fields,
+        "from": None, "revision": None, **fields,
     }  # fmt: skip
 
 
@@ -102,16 +101,9 @@ def a_version(number: int = 1, **fields: Any) -> Item:
     """A version of a policy that Ada stored."""
     created = iso(NOW - timedelta(days=3))
     return {
-        "version": number,
-        "origin": "stored",
-        "policy": {},
-        "author": "ada",
-        "reason": None,
-        "created_at": created,
-        "from": None,
-        "revision": None,
-        **fields,
-    }
+        "version": number, "origin": "stored", "policy": {}, "author": "ada", "reason": None, "created_at": created,
+        "from": None, "revision": None, **fields,
+    }  # fmt: skip
 
 
 def some_work(name: str = "load", **fields: Any) -> Item:

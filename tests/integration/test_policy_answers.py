@@ -162,7 +162,7 @@ def test_two_at_once(api: Api) -> None:
     assert error["hint"] == "nothing was stored; look at it with `rota policy diff`, then apply again"
     assert api.item("/workflows/b/policy")["stored"] is None
     assert send(api, {"b": {"per": "host"}}, as_of=tried["as_of"]).status_code == 200
-    status, code, _ = api.refusal("PUT", "/workflows/a/policy", json={}, params={"as_of": tried["as_of"]})
+    status, code, _ = api.refusal("PUT", "/workflows/a/policy", json={}, params={"if_version": 0})
     assert (status, code) == (409, "changed")
 
 

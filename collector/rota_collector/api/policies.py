@@ -69,6 +69,7 @@ Prune = Annotated[bool, Query(description="take away what was stored from `sourc
 AsOf = Annotated[
     int | None, Query(ge=0, description="`as_of` of an answer: 409 when somebody else stored one of the policies since")
 ]
+
 Version = Annotated[int | None, Query(ge=0, description="store it only while this version is in force; else 409")]
 
 
@@ -101,8 +102,7 @@ def router(stores: Stores) -> APIRouter:
         dependencies=[access.admin],
     )
     def put_policy(
-        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, as_of: AsOf = None,
-        if_version: Version = None,
+        name: str, text: Given, asker: Owning, author: Author = None, reason: Reason = None, if_version: Version = None
     ) -> Response:  # fmt: skip
         """Store a policy; the empty document takes the stored one away, and what code declares is in force again."""
         asker.must_own(name)
@@ -111,7 +111,7 @@ def router(stores: Stores) -> APIRouter:
         _refuse([one])
         _must_be_shared(stores, asker, one)
         kept = Source(_stored(stores, name).source.place)  # what is changed by hand still is that file's, but of no commit
-        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, kept, as_of, if_version)
+        (view,) = _put(stores, {name: one.document}, asker.who(author), reason, kept, if_version=if_version)
         return answer(_item(stores, asker.reads, view))
 
     @router.get("/policies", response_model=expectation_models.Stored)
@@ -154,7 +154,7 @@ def router(stores: Stores) -> APIRouter:
 
 def _put(
     stores: Stores, given: dict[str, dict[str, Any]], author: str, reason: str | None, source: Source,
-    as_of: int | None, if_version: int | None = None,
+    as_of: int | None = None, if_version: int | None = None,
 ) -> list[PolicyView]:  # fmt: skip
     """Store documents. Raises ApiError when others were faster."""
     there, now_ns = stores.expectations.policies, stores.clock.now_ns()

@@ -133,8 +133,8 @@ class Policies:
 
         Args:
             source: where they come from.
+            if_version: which version whoever stores them has read; another one is not overwritten.
             as_of_ns: when whoever stores them read what is stored: what others stored since is not overwritten.
-            if_version: the version that was edited, of each; None: whichever it is.
 
         Raises:
             rota.rules.policy.PolicyError: with every problem of every document.
@@ -238,6 +238,14 @@ class Policies:
                 self.asking.note(row["workflow"], row["version"], row["document"])
 
 
+def _must_be_at(connection: Connection, names: Iterable[str], version: int) -> None:
+    """Raises PolicyChanged when one of them is at another version (0: it has none)."""
+    for name in names:
+        latest = next(iter(rows.history(connection, name)), None)
+        if (latest.version if latest else 0) != version:
+            raise PolicyChanged(name, *((latest.version, latest.author, latest.created_ns) if latest else (0, "nobody", 0)))
+
+
 def _watch(connection: Connection, workflow: str, document: str, anchor_ns: int, now_ns: int) -> None:
     """Let the instances be judged by the policy as it is now. One that spans all hosts need not have run yet."""
     connection.execute(_new_anchor, {"name": workflow, "anchor": anchor_ns})
@@ -260,13 +268,6 @@ def _must_be_as_read(connection: Connection, workflows: Iterable[str], as_of_ns:
         newer = rows.stored_since(connection, name, as_of_ns)
         if newer is not None:
             raise PolicyChanged(name, newer.version, newer.author, newer.created_ns)
-
-
-def _must_be_at(connection: Connection, workflows: Iterable[str], version: int) -> None:
-    for name in workflows:
-        latest = next(iter(rows.history(connection, name)), None)
-        if (latest.version if latest else 0) != version:
-            raise PolicyChanged(name, *((latest.version, latest.author, latest.created_ns) if latest else (0, "nobody", 0)))
 
 
 def _validated(stored: Mapping[str, object]) -> dict[str, dict[str, Any]]:
