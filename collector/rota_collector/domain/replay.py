@@ -43,7 +43,10 @@ def replay(workflow: str, policy: Mapping[str, Any], fleet: Fleet) -> Replayed:
     found = Replayed(len(runs), [*_retried(runs, policy, fleet)], {})
     for gate in gates.of(policy):
         if gate.kind in KEPT:
-            found.changes.extend(_gated(gate, runs, policy, fleet))
+            changes, untold = _gated(gate, runs, policy, fleet)
+            found.changes.extend(changes)
+            if untold:
+                found.unknown[f"gates[{gate.number}]"] = f"of {untold} runs: what came before the first known facts"
         else:
             found.unknown[f"gates[{gate.number}]"] = f"nobody kept what a {gate.kind} gate rests on"
     if any(terms and terms.get("permit") for terms in (policy.get("tasks") or {}).values()):
@@ -76,18 +79,27 @@ def _failure(run: Past) -> retry.Failure:
 # -- gates -------------------------------------------------------------------------------------------------------------------
 
 
-def _gated(gate: Gate, runs: Sequence[Past], policy: Mapping[str, Any], fleet: Fleet) -> Iterator[Change]:
+def _gated(gate: Gate, runs: Sequence[Past], policy: Mapping[str, Any], fleet: Fleet) -> tuple[list[Change], int]:
+    """(what a gate would have changed, of how many runs that is not known)."""
     facts = _FACTS[gate.kind](gate, runs, policy, fleet)
     by_answer: dict[str, list[tuple[Past, str]]] = {}
+    untold = 0
     for number, run in enumerate(runs):
-        said = gates.decide(gate, facts(number, run), run.started_ns)
+        known = facts(number, run)
+        if known is None:
+            untold += 1
+            continue
+        said = gates.decide(gate, known, run.started_ns)
         if said.answer != gates.GO:
             by_answer.setdefault(said.answer, []).append((run, said.reason))
-    for answer, those in by_answer.items():
-        yield Change(f"gates[{gate.number}]", gate.kind, answer, _ids([run for run, _ in those]), those[-1][1])
+    part = f"gates[{gate.number}]"
+    changes = [
+        Change(part, gate.kind, answer, _ids([run for run, _ in those]), those[-1][1]) for answer, those in by_answer.items()
+    ]
+    return changes, untold
 
 
-_Facts = Callable[[int, Past], Mapping[str, Any]]
+_Facts = Callable[[int, Past], Mapping[str, Any] | None]  # None: they are not known
 
 
 def _concurrency(_gate: Gate, _runs: Sequence[Past], _policy: Mapping[str, Any], _fleet: Fleet) -> _Facts:
@@ -117,11 +129,15 @@ def _upstream(gate: Gate, _runs: Sequence[Past], _policy: Mapping[str, Any], fle
     def last(name: str, at_ns: int) -> Mapping[str, Any] | None:
         place = bisect_left(ends[name], at_ns)
         if not place:
-            return None
+            return None  # what it did before the first end that was read, nobody knows
         run = ended[name][place - 1]
         return {"state": "succeeded" if run.failure is None else "failed", "ended_ns": run.ended_ns, "slot_ns": None}
 
-    return lambda _number, run: {"runs": {name: last(name, run.started_ns) for name in names}, "slot_ns": None}
+    def facts(_number: int, run: Past) -> Mapping[str, Any] | None:
+        found = {name: last(name, run.started_ns) for name in names}
+        return None if None in found.values() else {"runs": found, "slot_ns": None}
+
+    return facts
 
 
 def _window(gate: Gate, _runs: Sequence[Past], policy: Mapping[str, Any], _fleet: Fleet) -> _Facts:

@@ -50,11 +50,13 @@ def test_a_rate_holds_what_came_too_soon():
 
 
 def test_an_upstream_holds_what_came_before_it():
-    """Its last run that had ended by then counts."""
+    """Its last run that had ended by then counts; before the first that is known, nobody knows."""
     upstream = [Past(f"u-{day}", "u", at, at + HOUR, "KeyError" if day == 1 else None)
                 for day, at in ((0, MONDAY + 5 * HOUR), (1, MONDAY + 29 * HOUR))]  # fmt: skip
-    (found,) = changes([*past(), *upstream], **gate(kind="upstream", workflow="u"))
-    assert found == ("gates[0]", "wait", tuple(f"a-{n}" for n in (*range(7), *range(31, 48))))
+    runs, policy = [*past(), *upstream], gate(kind="upstream", workflow="u")
+    assert changes(runs, **policy) == [("gates[0]", "wait", tuple(f"a-{n}" for n in range(31, 48)))]
+    unknown = replay("a", validate(policy), Fleet(runs)).unknown
+    assert unknown == {"gates[0]": "of 7 runs: what came before the first known facts"}
 
 
 def test_a_breaker_keeps_what_would_fail_again():
