@@ -108,13 +108,13 @@ class FaultyCollector(CollectorProcess):
         traced = [self.process.pid, *self.keepers()]
         which = [part for pid in traced for part in ("-p", str(pid))]
         self._attached = subprocess.Popen([*command(self.home, self.log, self._watch), *which])
-        until(lambda: all(map(_is_traced, traced)), "strace to have all threads")
+        until(lambda: all(map(_is_traced, traced)), "strace to have all threads", 10 * PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """SIGKILL; returns when nothing of it is left."""
         super().kill()
         if self._attached is not None:
-            self._attached.wait(PATIENCE_SECONDS)
+            self._attached.wait(10 * PATIENCE_SECONDS)
             self._attached = None
 
     def struck(self) -> bool:

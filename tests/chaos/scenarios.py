@@ -11,11 +11,12 @@ from typing import NamedTuple, Protocol
 import httpx
 from chaos.faults import FaultyCollector
 from chaos.oracle import Oracle, is_settled
-from collectors import PATIENCE_SECONDS, until
+from collectors import until
 
 from rota_collector.clock import SystemClock
 from rota_collector.journal import Journal, Signal
 
+PATIENCE_SECONDS = 600.0  # with a collector that lives: campaigns run beside other work, and at its mercy
 _SEGMENT_BYTES = 64 << 20  # from which on the journal begins another
 
 
@@ -52,7 +53,7 @@ def begin(collector: FaultyCollector) -> None:
             return collector.listens(process) and collector.get("/readyz").status_code == 200
         return False
 
-    until(is_ready, "the collector to be ready, or to die", 2 * PATIENCE_SECONDS)
+    until(is_ready, "the collector to be ready, or to die", PATIENCE_SECONDS)
     collector.is_ready()
 
 
@@ -89,7 +90,7 @@ def _catch_up(collector: FaultyCollector) -> None:
             return is_settled(collector)
         return False
 
-    until(is_done, "the stores to catch up, or to die", 2 * PATIENCE_SECONDS)
+    until(is_done, "the stores to catch up, or to die", PATIENCE_SECONDS)
 
 
 def _ship_and_stop(collector: FaultyCollector, oracle: Oracle) -> None:
