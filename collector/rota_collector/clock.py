@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -14,6 +17,9 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some start; never goes back."""
+
+    def boot(self) -> str | None:
+        """Which start ``monotonic`` counts from: equal in two processes whose times can be compared. None: unknown."""
 
 
 class SystemClock:
@@ -26,6 +32,13 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since the machine started."""
         return time.monotonic()
+
+    def boot(self) -> str | None:
+        """Which start of the machine that was, as Linux names it."""
+        try:
+            return _BOOT.read_text().strip()
+        except OSError:
+            return None
 
 
 class ManualClock:
@@ -42,6 +55,10 @@ class ManualClock:
     def monotonic(self) -> float:
         """Seconds that were advanced."""
         return self._elapsed_ns / 1e9
+
+    def boot(self) -> str | None:
+        """This very clock."""
+        return f"manual clock {id(self)}"
 
     def advance(self, seconds: float) -> None:
         """Moves both clocks forward."""

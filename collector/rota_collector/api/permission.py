@@ -49,19 +49,19 @@ def router(stores: Stores) -> APIRouter:
             raise ApiError(409, "foreign_ticket", str(error)) from error
         except StoreError as error:
             raise ApiError(503, "undecided", str(error), "send it again") from error
-        return answer(_item(found, stores.clock.now_ns()))
+        return answer(_item(found))
 
     @router.post("/leases/{lease_id}/renew", response_model=permission_models.Granted, dependencies=[access.ingest])
     async def renew(lease_id: str, body: permission_models.Token, asker: Owning) -> Response:
         """Let a lease hold for its whole time from now on."""
         await asyncio.to_thread(_must_hold, stores, asker, lease_id)
-        return _changed(stores, lease_id, await asyncio.wrap_future(stores.room.renew(lease_id, body.token)))
+        return _changed(lease_id, await asyncio.wrap_future(stores.room.renew(lease_id, body.token)))
 
     @router.post("/leases/{lease_id}/release", response_model=permission_models.Granted, dependencies=[access.ingest])
     async def release(lease_id: str, body: permission_models.Token, asker: Owning) -> Response:
         """Give a lease back: who waits for it goes now."""
         await asyncio.to_thread(_must_hold, stores, asker, lease_id)
-        return _changed(stores, lease_id, await asyncio.wrap_future(stores.room.release(lease_id, body.token)))
+        return _changed(lease_id, await asyncio.wrap_future(stores.room.release(lease_id, body.token)))
 
     @router.get("/policies/asking", response_model=permission_models.Asking, dependencies=[access.ingest])
     def list_asking(reads: Reads, known: Known = 0) -> Response:
@@ -110,13 +110,13 @@ def _must_hold(stores: Stores, asker: Asker, lease_id: str) -> None:
     asker.must_own(lease.workflow)
 
 
-def _changed(stores: Stores, lease_id: str, found: Lease | None) -> Response:
+def _changed(lease_id: str, found: Lease | None) -> Response:
     if found is None:
         raise ApiError(
             409, "not_held", f"the lease {lease_id!r} is over, or its token is another one", "ask for permission again"
         )
-    return answer(shape.granted_item(found, stores.clock.now_ns()))
+    return answer(shape.granted_item(found))
 
 
-def _item(found: Permission, now_ns: int) -> dict[str, Any]:
-    return {**found._asdict(), "leases": [shape.granted_item(lease, now_ns) for lease in found.leases]}
+def _item(found: Permission) -> dict[str, Any]:
+    return {**found._asdict(), "leases": [shape.granted_item(lease) for lease in found.leases]}

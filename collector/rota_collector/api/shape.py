@@ -250,17 +250,17 @@ def quiet_item(quiet: QuietTime) -> dict[str, Any]:
     }
 
 
-def granted_item(lease: Lease, now_ns: int) -> dict[str, Any]:
-    """A lease, as its holder is told."""
-    left_seconds = max(0, lease.expires_ns - now_ns) / 1e9
-    return {"id": lease.id, "scope": lease.scope, "token": lease.token, "expires_in_seconds": left_seconds}
+def granted_item(lease: Lease) -> dict[str, Any]:
+    """A lease that was granted or renewed just now, as its holder is told: whatever a clock on a wall says meanwhile."""
+    return {"id": lease.id, "scope": lease.scope, "token": lease.token, "expires_in_seconds": lease.lasts_ns / 1e9}
 
 
 def lease_item(lease: Lease, now_ns: int) -> dict[str, Any]:
     """A lease, and who holds it."""
     of = {name: getattr(lease, name) for name in ("workflow", "run_id", "task", "attempt", "host", "weight")}
     times = {"granted_at": iso(lease.granted_ns), "expires_at": iso(lease.expires_ns)}
-    return {**granted_item(lease, now_ns), **of, **times}
+    left_seconds = max(0, lease.expires_ns - now_ns) / 1e9
+    return {**granted_item(lease), "expires_in_seconds": left_seconds, **of, **times}
 
 
 def waiting_item(waiting: Waiting) -> dict[str, Any]:

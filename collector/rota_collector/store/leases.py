@@ -35,6 +35,8 @@ _renew = """
     WHERE id = ? AND token = ? AND is_mark = 0 AND released_ns IS NULL AND expires_ns > ?"""
 _release = """
     UPDATE leases SET released_ns = ? WHERE id = ? AND token = ? AND is_mark = 0 AND released_ns IS NULL AND expires_ns > ?"""
+_move = """
+    UPDATE leases SET granted_ns = granted_ns + ?, expires_ns = expires_ns + ? WHERE released_ns IS NULL AND expires_ns > ?"""
 _forget = delete(leases).where(leases.c.expires_ns < bindparam("before"))
 
 
@@ -210,6 +212,13 @@ class Leases:
         with self._engine.begin() as connection:
             found = [_lease(row) for row in connection.execute(query)]
         return page_of(found, limit, lambda lease: (lease.granted_ns, lease.id))
+
+
+def move(connection: Connection, step_ns: int, now_ns: int) -> None:
+    """The wall clock was set by ``step_ns``: what would be live at ``now_ns`` without that is so for as long as before, and what
+    would be over stays so.
+    """
+    connection.exec_driver_sql(_move, (step_ns, step_ns, min(now_ns, now_ns + step_ns)))
 
 
 def forget(connection: Connection, now_ns: int) -> None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from rota.rules.gates import WAIT
 from rota_collector.store.admission_schema import questions, told_answers
@@ -58,6 +58,7 @@ _put_asked, _put_told = driver_sql(upsert(questions)), driver_sql(upsert(told_an
 _forget_asked = delete(questions).where(questions.c.answered_ns < bindparam("before"), questions.c.answer != WAIT)
 _forget_told = delete(told_answers).where(told_answers.c.told_ns < bindparam("before"))
 _leave = delete(questions).where(questions.c.ticket == bindparam("one"), questions.c.answer == WAIT)
+_move = update(questions).where(questions.c.answer == WAIT).values(asked_ns=questions.c.asked_ns + bindparam("step"))
 _waiting = select(questions.c.ticket).where(questions.c.answer == WAIT)
 
 
@@ -111,6 +112,11 @@ def leave(connection: Connection, tickets: Iterable[str]) -> None:
     """These wait no more: who asks with one of them stands at the end of the line."""
     if rows := [{"one": ticket} for ticket in tickets]:
         connection.execute(_leave, rows)
+
+
+def move(connection: Connection, step_ns: int) -> None:
+    """The wall clock was set: those who wait have waited as long as before."""
+    connection.execute(_move, {"step": step_ns})
 
 
 def waiting(connection: Connection) -> list[str]:

@@ -41,6 +41,13 @@ class Room:
     due: set[str] = field(default_factory=set)  # tickets to be looked at
     serving: set[str] = field(default_factory=set)  # scopes in which somebody may be next
 
+    def move(self, step_ns: int) -> None:
+        """The wall clock was set by so much: times in the past move with it, and everybody is looked at again."""
+        for waiter in self.waiters.values():
+            self.lines.leave(waiter)
+            waiter.move(step_ns)
+        self.due |= self.waiters.keys()
+
 
 class Desk:
     """What one turn does, at ``now_ns`` (Unix) and ``now`` (monotonic). ``after`` is done when it is on disk."""

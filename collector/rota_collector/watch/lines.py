@@ -62,6 +62,12 @@ class Waiter:
         """As the line sees it."""
         return Claim(self.ticket, self.scopes, self.terms.priority, self.asked_ns, self.stuck_ns)
 
+    def move(self, step_ns: int) -> None:
+        """The wall clock was set: it has waited as long as before. It stands in no line meanwhile."""
+        self.asked_ns += step_ns
+        self.stuck_ns = None if self.stuck_ns is None else self.stuck_ns + step_ns
+        self.place = self.claim.place
+
     def know(self, terms: Terms) -> None:
         """This is what the policy asks of it now; ``place`` is where it stands by that."""
         self.terms = terms

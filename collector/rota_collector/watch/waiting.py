@@ -25,6 +25,7 @@ from rota_collector.store.leases import Lease
 from rota_collector.store.questions import Permission
 from rota_collector.watch.desk import BATCH, LEFT_SECONDS, Desk, Room
 from rota_collector.watch.lines import Ask, Waiter
+from rota_collector.watch.steady import SteadyClock
 
 MOST_HELD = 8000  # requests that are held open; more are told at once to come again
 FORGET_SECONDS = 600.0
@@ -53,6 +54,7 @@ class Waiting(threading.Thread):
         self.counters = Counters()
         with expectations.transaction() as connection:
             admission_schema.metadata.create_all(connection)
+            self._steady = SteadyClock(clock, connection)
             self._left = set(questions.waiting(connection))  # who waited before we began, and has not come again
         self._begun = self._forgot = clock.monotonic()
         expectations.policies.asking.changed.append(lambda _: self.look_again())  # it may share a pool with others
@@ -82,7 +84,7 @@ class Waiting(threading.Thread):
 
     def _asked_ns(self) -> int:
         with self._asking:
-            self._last_ns = max(self._clock.now_ns(), self._last_ns + 1)
+            self._last_ns = max(self._steady.now_ns(), self._last_ns + 1)
             return self._last_ns
 
     def renew(self, lease_id: str, token: int) -> Future[Lease | None]:
@@ -146,6 +148,7 @@ class Waiting(threading.Thread):
     def turn(self) -> bool:
         """Do what is to be done now; whether there is more. What was asked and could not be answered has the error."""
         with self._turn:
+            self._follow_clock()
             acts = [self._inbox.popleft() for _ in range(min(len(self._inbox), BATCH))]
             self._wake_due()
             if not acts and self._is_idle():
@@ -161,10 +164,25 @@ class Waiting(threading.Thread):
             self.counters.observe("rota_permission_turn_seconds", self._clock.monotonic() - began)
             return bool(self._inbox or self._room.due or self._room.serving)
 
+    def _follow_clock(self) -> None:
+        """If the wall clock was set, let what is held hold as long as it would have, and who waits wait as long."""
+        step_ns = self._steady.step_ns()
+        if not step_ns:
+            return
+        with self._expectations.transaction() as connection:
+            leases.move(connection, step_ns, self._steady.now_ns())
+            questions.move(connection, step_ns)
+            self._steady.keep(connection, step_ns)
+        self._steady.follow(step_ns)
+        self._room.move(step_ns)
+        with self._asking:
+            self._last_ns += step_ns
+        log.say(f"permission: the clock was set by {step_ns / 1e9:+.1f} s: leases and those who wait are moved with it", log.WARN)
+
     def _transact(self, acts: list[Act]) -> None:
         room, now = self._room, self._clock.monotonic()
         with self._expectations.transaction() as connection:
-            desk = Desk(connection, room, self._clock.now_ns(), now)
+            desk = Desk(connection, room, self._steady.now_ns(), now)
             try:
                 self._leave(desk)
                 for act in acts:
@@ -181,7 +199,7 @@ class Waiting(threading.Thread):
     def _wake_due(self) -> None:
         """Have looked at what time has come for."""
         room = self._room
-        for name in room.looks.due(self._clock.now_ns()):
+        for name in room.looks.due(self._steady.now_ns()):
             kind, _, what = name.partition(" ")
             if kind == "scope":
                 room.serving.add(what)
@@ -212,7 +230,7 @@ class Waiting(threading.Thread):
         room = self._room
         at_ns, tell = room.looks.next(), room.tells.next()
         ways = [_LONGEST_SLEEP_SECONDS]
-        ways += [] if at_ns is None else [(at_ns - self._clock.now_ns()) / 1e9]
+        ways += [] if at_ns is None else [(at_ns - self._steady.now_ns()) / 1e9]
         ways += [] if tell is None else [tell - self._clock.monotonic()]
         return max(0.001, min(ways))
 
