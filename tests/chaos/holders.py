@@ -64,7 +64,7 @@ class Holder:
 
     def begin(self) -> None:
         """What the host does."""
-        self.host.sleep(self._chance.uniform(0, 30))
+        self.host.sleep(self._chance.uniform(0, 20))
         for number in range(self._chance.choice((1, 1, 2, 3))):
             self._run(f"{self._name}.{number}")
 
@@ -93,7 +93,7 @@ class Holder:
             self.host.is_gone = True
         elif doom < 0.25:
             self.host.pause(self._chance.uniform(1, 150))
-        self.host.sleep(self._chance.expovariate(self._chance.choice((1 / 2, 1 / 2, 1 / 10, 1 / 50))))
+        self.host.sleep(self._chance.expovariate(self._chance.choice((1, 1 / 2, 1 / 5, 1 / 40))))
         if doom > 0.95:
             self.host.pause(self._chance.uniform(30, 150))  # between the last look and the release
             self.host.sleep(0.0)

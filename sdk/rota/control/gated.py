@@ -12,6 +12,7 @@ import time
 from rota._guard import guarded, note
 from rota.control.admit import HELD_SECONDS, Admission, Permission
 from rota.control.client import Client, Unreachable
+from rota.control import hold
 from rota.control.hold import Held
 from rota.rules import gates
 from rota.wire import events, names
@@ -56,7 +57,7 @@ class Gated:
         self._run, self._client = run, Client(run.owner.home)
         self._held: Held | None = None
         self.reason = ""  # why it may not begin
-        self._asked_at = time.monotonic()
+        self._asked_at = hold.now()
         question: dict[str, Any] = {
             "workflow": run.workflow, "run_id": run.run_id, "attempt": run.attempt, "task": None, "slot_at": None,
             "host": os.uname().nodename if hasattr(os, "uname") else None, "priority": document.get("priority") or 0, "facts": {},
@@ -67,7 +68,7 @@ class Gated:
 
     def ask(self, question: dict[str, Any], timeout_seconds: float) -> dict[str, Any]:
         """As ``Client.ask``; a lease counts from before the question."""
-        self._asked_at = time.monotonic()
+        self._asked_at = hold.now()
         return self._client.ask(question, timeout_seconds)
 
     def exit_code(self) -> int | None:

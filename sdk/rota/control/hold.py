@@ -1,8 +1,8 @@
 """Leases that a run holds: kept alive while it runs, given back when it ends, and never believed longer than they are valid.
 
 A lease is the collector's grant until it expires by the collector's clock. Its holder counts from before the question by a clock
-that nobody sets, and stops believing a tenth earlier: so no two believe at once. That the holder is still there is told by
-renewing; a holder that is gone loses its leases by saying nothing.
+that nobody sets and that goes on while the machine sleeps, and stops believing a tenth earlier: so no two believe at once. That the
+holder is still there is told by renewing; a holder that is gone loses its leases by saying nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _MARGIN = 0.9  # of its time, for which a lease is believed
 _RENEW_AT = 1 / 3  # of its time: two more questions may be lost
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def now() -> float:
+    """Seconds since the machine started, those included in which it slept (where the system tells)."""
+    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
 
 
 class Held:
@@ -25,7 +31,7 @@ class Held:
 
     Args:
         leases: as they were granted.
-        asked_at: the monotonic time before they were asked for.
+        asked_at: when they were asked for, or a little earlier, by ``clock``.
         post: sends ``(path, body, timeout_seconds)`` to the collector and returns its answer; raises KeyError where the lease is
             no longer ours (409, 404), and any other error when nobody answers.
         lost: told once, with the reason, when a lease can be believed no longer.
@@ -33,7 +39,7 @@ class Held:
 
     def __init__(
         self, leases: Sequence[Mapping[str, Any]], asked_at: float, post: Post, lost: Callable[[str], object],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
     ) -> None:  # fmt: skip
         self._leases = list(leases)
         self._post, self._lost, self._clock = post, lost, clock

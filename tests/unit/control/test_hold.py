@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
+from rota.control import hold
 from rota.control.hold import Held
 
 LEASE = {"id": "l1", "token": 7, "scope": "workflow etl", "expires_in_seconds": 0.3}
@@ -87,3 +89,10 @@ def test_giving_back_to_nobody_is_no_error():
     collector = Collector(OSError("refused"))
     Held([LEASE, {**LEASE, "id": "l2"}], 0.0, collector.post, collector.tell).release()
     assert [path for path, _ in collector.posts] == ["/api/v1/leases/l1/release", "/api/v1/leases/l2/release"]
+
+
+def test_a_holder_that_slept_knows_how_long():
+    """By default it counts by the clock that goes on while the machine sleeps."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    before = time.clock_gettime(clock)
+    assert before <= hold.now() <= time.clock_gettime(clock)
