@@ -21,7 +21,8 @@ from rota.rules.tasks import Terms, entry_of
 LONGEST_QUESTION = 256 * 1024  # bytes
 _MOST_PASSED_ON = 64  # questions that wait for the collector's answers at once
 _MOST_REMEMBERED = 1024  # policies, and questions
-_FIRST_SECONDS, _LATE_SECONDS = 1.5, 3.0  # for the collector's answer; a little less than whoever asked us waits
+# For the collector's answer; a little less than whoever asked us waits: a task, a run, who is held.
+_TASK_SECONDS, _RUN_SECONDS, _LATE_SECONDS = 1.5, 3.0, 3.0
 
 Document = dict[str, Any]
 Mark = tuple[int, int, int]
@@ -145,8 +146,9 @@ class Permit:
 
     def _ask(self, line: Line, question: dict[str, Any]) -> None:
         wait_seconds = float(question.get("wait_seconds") or 0)
+        first_seconds = _RUN_SECONDS if question.get("task") is None else _TASK_SECONDS
         try:
-            answer = self._pass_on(question, wait_seconds + _LATE_SECONDS if wait_seconds else _FIRST_SECONDS)
+            answer = self._pass_on(question, wait_seconds + _LATE_SECONDS if wait_seconds else first_seconds)
             line.say(json.dumps(answer).encode("ascii") + b"\n")
         except Unreachable as error:
             line.say(_failed(str(error)))

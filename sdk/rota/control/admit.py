@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 HELD_SECONDS = 20.0
-_ANSWER_SECONDS = 5.0  # to answer it then
+_FIRST_SECONDS = 4.0  # for the first answer, which holds nobody: a silent collector must not keep a job that may go
+_ANSWER_SECONDS = 5.0  # to answer a question that was held
 _AGAIN_SECONDS = 5.0  # between questions to nobody
 
 
@@ -89,13 +90,19 @@ class Admission:
         waited = self._clock() - self._began
         here = [self._here(gate, waited) for gate in self._gates if gate.kind in gates.ON_HOST]
         own = gates.together(here)
-        most = self._held_seconds
-        held_seconds = min(most, own.look_again_seconds or most) if own.answer in (gates.GO, gates.WAIT) else 0.0
+        held_seconds = self._hold(own)
+        timeout_seconds = _FIRST_SECONDS if self._ticket is None else held_seconds + _ANSWER_SECONDS
         try:
-            answer = self._asked.ask(self._with(here, held_seconds), held_seconds + _ANSWER_SECONDS)
+            answer = self._asked.ask(self._with(here, held_seconds), timeout_seconds)
             return self._answered(answer, here, waited)
         except self._unreachable as error:
             return self._blind(here, waited, str(error))
+
+    def _hold(self, own: gates.Decision) -> float:
+        """How long the question may be held: only that of one who has been told to wait, and while the host's own gates allow it."""
+        if self._ticket is None or own.answer not in (gates.GO, gates.WAIT):
+            return 0.0
+        return min(self._held_seconds, own.look_again_seconds or self._held_seconds)
 
     def _with(self, here: Sequence[gates.Answer], held_seconds: float) -> dict[str, Any]:
         local = [
@@ -106,15 +113,14 @@ class Admission:
 
     def _answered(self, answer: Mapping[str, Any], here: Sequence[gates.Answer], waited: float) -> tuple[Permission, float]:
         began_ago = self._clock() - self._began
-        self._ticket = answer.get("ticket") or self._ticket
+        is_first, self._ticket = self._ticket is None, answer.get("ticket") or self._ticket
         found = Permission(
             answer["answer"], answer.get("reason") or "", answer.get("kind"), began_ago, tuple(answer.get("leases") or ()), here
         )
         again = answer.get("look_again_seconds")
-        was_held = (
-            began_ago - waited > 0.5 * self._held_seconds
-        )  # who answered has waited for us: asked again at once, it keeps our place
-        return found, 0.0 if was_held else min(_AGAIN_SECONDS, 1.0 if again is None else again)
+        was_held = began_ago - waited > 0.5 * self._held_seconds  # who answered has waited for us
+        is_on_hand = was_held or (is_first and self._ticket is not None)  # asked again at once, it keeps our place
+        return found, 0.0 if is_on_hand else min(_AGAIN_SECONDS, 1.0 if again is None else again)
 
     def _blind(self, here: Sequence[gates.Answer], waited: float, why: str) -> tuple[Permission, float]:
         looked = {each.number for each in here}

@@ -19,10 +19,12 @@ class World:
         self.now = 100.0
         self.answers = list(answers)
         self.questions = []
+        self.timeouts = []
         self.reasons = []
 
     def ask(self, question, timeout_seconds):
         self.questions.append(question)
+        self.timeouts.append(timeout_seconds)
         assert timeout_seconds > question["wait_seconds"]
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
@@ -56,17 +58,25 @@ def test_go_comes_with_its_leases(tmp_path):
 
 def test_who_waits_keeps_its_place(tmp_path):
     """It comes again with the ticket that it was given, and tells why it waits once."""
-    world = World({**WAIT, "held": 20.0}, {**WAIT, "held": 20.0}, GO)
+    world = World(WAIT, {**WAIT, "held": 20.0}, {**WAIT, "held": 20.0}, GO)
     found = world.permission(tmp_path, ONE)
-    assert [question["ticket"] for question in world.questions] == [None, "t", "t"]
+    assert [question["ticket"] for question in world.questions] == [None, "t", "t", "t"]
     assert world.reasons == ["1 of 1 in use"]
     assert (found.answer, found.waited_seconds) == ("go", 40.0)
 
 
 def test_who_is_told_to_wait_at_once_does_not_ask_all_the_time(tmp_path):
     """An answer that was not held back is followed by a pause."""
-    world = World(WAIT, {**WAIT, "look_again_seconds": 60.0}, GO)
+    world = World(WAIT, WAIT, {**WAIT, "look_again_seconds": 60.0}, GO)
     assert world.permission(tmp_path, ONE).waited_seconds == 6.0
+
+
+def test_only_who_is_told_to_wait_has_a_question_held_open(tmp_path):
+    """The first answer comes at once, or is not waited for: so long a silent collector keeps a job, and no longer."""
+    world = World(WAIT, GO)
+    world.permission(tmp_path, ONE)
+    assert [question["wait_seconds"] for question in world.questions] == [0.0, 20.0]
+    assert [0.0 < seconds < 5.0 for seconds in world.timeouts] == [True, False]
 
 
 def test_what_only_the_host_can_tell_goes_with_the_question(tmp_path):
@@ -79,10 +89,12 @@ def test_what_only_the_host_can_tell_goes_with_the_question(tmp_path):
 
 def test_a_question_that_is_lost_already_is_not_held_back(tmp_path):
     """Where a gate here says skip, the collector is only told."""
-    world = World({**WAIT, "held": 15.0}, {"answer": "skip", "reason": "no such file"})
+    world = World(WAIT, {**WAIT, "held": 15.0}, {"answer": "skip", "reason": "no such file"})
     probe = {"kind": "probe", "file": str(tmp_path / "none"), "wait_at_most": 0.5, "otherwise": "skip"}
     assert world.permission(tmp_path, probe).answer == "skip"
-    assert [(each["wait_seconds"], each["local"][0]["answer"]) for each in world.questions] == [(0.5, "wait"), (0.0, "skip")]
+    assert [(each["wait_seconds"], each["local"][0]["answer"]) for each in world.questions] == [
+        (0.0, "wait"), (0.5, "wait"), (0.0, "skip"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
