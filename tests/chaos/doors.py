@@ -250,4 +250,3 @@ class Door:
         asking = [each for each, call in self._calls.items() if call.lost is None]
         if asking:
             self._chance.choice(asking).cancel()
-

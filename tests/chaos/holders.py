@@ -104,7 +104,9 @@ class Holder:
             for lease in held._leases:
                 what = self._chance.choice(("renew", "release"))
                 stale = lease["token"] + self._chance.choice((0, -1, 1))
-                self._network.carry(lambda lease=lease, what=what, stale=stale: self._door.change(what, lease["id"], stale, _unheard))
+                self._network.carry(
+                    lambda lease=lease, what=what, stale=stale: self._door.change(what, lease["id"], stale, _unheard)
+                )
 
     def _told_lost(self, _reason: str) -> None:
         self.lost += 1

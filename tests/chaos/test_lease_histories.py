@@ -87,7 +87,9 @@ def _token_twice(patch: pytest.MonkeyPatch) -> None:
 
 def _one_too_many(patch: pytest.MonkeyPatch) -> None:
     """What a turn grants itself is forgotten in it."""
-    patch.setattr(Ledger, "used", lambda ledger, scope: leases.read(ledger._connection, leases._live, (scope, ledger.now_ns))[0][0])
+    patch.setattr(
+        Ledger, "used", lambda ledger, scope: leases.read(ledger._connection, leases._live, (scope, ledger.now_ns))[0][0]
+    )
 
 
 def _answers_first(patch: pytest.MonkeyPatch) -> None:

@@ -40,5 +40,7 @@ def test_all_gates_say_what_holds(tmp_path: Path, new_collector, pytestconfig: p
         problems += [problem for one in tried for problem in one.problems]
         slowest[f"{place.fault}, {'an' if place.has_agent else 'no'} agent"] = round(max(one.seconds for one in tried), 1)
         collector.stop()
-        kept.keep({"cells": many, "slowest_seconds": slowest, "problems": problems}, f"reach: {many} cells, {len(problems)} problems")
+        kept.keep(
+            {"cells": many, "slowest_seconds": slowest, "problems": problems}, f"reach: {many} cells, {len(problems)} problems"
+        )
     assert problems == []

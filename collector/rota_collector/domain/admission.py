@@ -48,7 +48,7 @@ class Need(NamedTuple):
 
 class Claim(NamedTuple):
     """One who waits for room in ``scopes``. ``asked_ns``: when it first asked (Unix ns); ``stuck_ns``: since when it does not fit
-    although there is some room; None: that was not seen yet.
+    although there is some room; None: that was not seen yet. ``is_coming``: it is between two questions, and nobody may pass it.
     """
 
     ticket: str
@@ -56,6 +56,7 @@ class Claim(NamedTuple):
     priority: int
     asked_ns: int
     stuck_ns: int | None = None
+    is_coming: bool = False
 
     @property
     def place(self) -> Place:
@@ -81,4 +82,4 @@ def admitted(line: Iterable[Claim], lacking: Callable[[Claim], Collection[str]],
 def _may_pass(claim: Claim, now_ns: int) -> int:
     """The lowest priority of those who may pass one who does not fit."""
     is_old = claim.stuck_ns is not None and now_ns - claim.stuck_ns >= PASSED_NS
-    return claim.priority + 1 if is_old else claim.priority
+    return claim.priority + 1 if is_old or claim.is_coming else claim.priority

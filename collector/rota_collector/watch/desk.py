@@ -21,7 +21,7 @@ from rota_collector.store.policies import Policies
 from rota_collector.store.questions import Asked, Permission, Told
 from rota_collector.watch import judging
 from rota_collector.watch.alarms import Alarms
-from rota_collector.watch.lines import Ask, Lines, Waiter
+from rota_collector.watch.lines import COMING_SECONDS, Ask, Lines, Waiter
 
 BATCH = 250  # questions, and grants, in one turn: others wait for the lock meanwhile
 LEFT_SECONDS = 30.0  # who has not asked again by then does not wait any more
@@ -209,7 +209,8 @@ class Desk:
     def _claims(self, scope: str) -> Iterator[Claim]:
         """Those in a line who may go if there is room, up to the first whom nobody behind can pass."""
         for waiter in self._room.lines.of(scope):
-            if not waiter.is_held or waiter.ticket in self._over:
+            is_coming = waiter.is_coming(self._now)
+            if not (waiter.is_held or is_coming) or waiter.ticket in self._over:
                 continue
             if self._grants >= BATCH:
                 self._room.serving.add(scope)
@@ -220,15 +221,20 @@ class Desk:
                 continue  # what held when it came to the line holds no more
             said = self._said[waiter.ticket] = self._capacity(waiter)
             if gates.together(said).answer not in (GO, WAIT):
-                self._finish(waiter, self._others[waiter.ticket], said)
+                if not is_coming:
+                    self._finish(waiter, self._others[waiter.ticket], said)
                 continue
-            yield waiter.claim
-            if scope in self._lacking(waiter.claim) and judging.is_smallest(waiter.terms, waiter.question, scope):
+            fits = not judging.lacking(waiter.terms, waiter.question, said)
+            claim = waiter.claim._replace(is_coming=is_coming and fits)
+            yield claim
+            if scope in self._lacking(claim) and judging.is_smallest(waiter.terms, waiter.question, scope):
                 return
 
     def _lacking(self, claim: Claim) -> list[str]:
         """The scopes that one does not fit in, which then are looked at when something of them is free."""
         waiter, said = self._room.waiters[claim.ticket], self._said[claim.ticket]
+        if claim.is_coming:
+            return self._keep_for(waiter)
         lacks = judging.lacking(waiter.terms, waiter.question, said)
         for scope, answer in lacks.items():
             if answer.look_again_seconds is not None:
@@ -236,6 +242,12 @@ class Desk:
         if lacks and waiter.stuck_ns is None:
             waiter.stuck_ns = self.now_ns
         return list(lacks) if claim.ticket not in self._over else []
+
+    def _keep_for(self, waiter: Waiter) -> list[str]:
+        """It would go if it were there, and it will be: what it may take is kept for it."""
+        for scope in waiter.scopes:
+            self._room.looks.set(f"scope {scope}", self.now_ns + round(COMING_SECONDS * 1e9))
+        return list(waiter.scopes)
 
     def _capacity(self, waiter: Waiter) -> list[Answer]:
         return judging.capacity(self._facts, waiter.terms, waiter.question, self.now_ns, self._waited(waiter))
@@ -291,6 +303,8 @@ class Desk:
         if waiter.is_held and waiter.ask.until <= self._now:
             if waiter.decision is not None:
                 self._tell(waiter.ask, waiter.decision)
+                if waiter.ask.is_held:
+                    self.after.append(lambda: setattr(waiter, "told_at", self._now))
             self.after.append(lambda: self._room.tells.set(ticket, self._now + LEFT_SECONDS))
         elif waiter.is_held or waiter.ask.until + LEFT_SECONDS > self._now:
             self.after.append(lambda: self._room.tells.set(ticket, waiter.ask.until + LEFT_SECONDS * (not waiter.is_held)))

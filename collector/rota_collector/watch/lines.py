@@ -12,6 +12,9 @@ from rota_collector.store.questions import Permission
 from rota_collector.watch.judging import NO_TERMS, Terms
 
 
+COMING_SECONDS = 1.0  # for so long nobody passes one who waited and was told to ask again
+
+
 class Ask(NamedTuple):
     """One request with a question. ``asked_ns``: when it came, after every one before it (Unix ns); ``until``: to be answered
     by then, whatever the answer (monotonic seconds).
@@ -23,6 +26,7 @@ class Ask(NamedTuple):
     payload: str  # the digest of the request
     asked_ns: int
     until: float
+    is_held: bool  # whether it may be kept waiting; who may not perhaps only wants to know
     answer: Future[Permission]
 
 
@@ -35,6 +39,7 @@ class Waiter:
         self.decision: Decision | None = None  # of the last look
         self.scopes: tuple[str, ...] = ()  # in whose lines it stands
         self.stuck_ns: int | None = None
+        self.told_at = float("-inf")  # when it was last told to ask again (monotonic seconds)
         self.know(NO_TERMS)
 
     @property
@@ -52,6 +57,10 @@ class Waiter:
         """Whether somebody is there to be answered."""
         return not self.ask.answer.done()
 
+    def is_coming(self, now: float) -> bool:
+        """Whether it was told to ask again so lately that it is on its way."""
+        return not self.is_held and now < self.told_at + COMING_SECONDS
+
     def hurry(self) -> float:
         """It is to be answered now; since when (monotonic seconds)."""
         self.ask = self.ask._replace(until=float("-inf"))
@@ -59,7 +68,7 @@ class Waiter:
 
     @property
     def claim(self) -> Claim:
-        """As the line sees it."""
+        """As the line sees it, when it is there."""
         return Claim(self.ticket, self.scopes, self.terms.priority, self.asked_ns, self.stuck_ns)
 
     def move(self, step_ns: int) -> None:

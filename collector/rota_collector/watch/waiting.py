@@ -78,7 +78,9 @@ class Waiting(threading.Thread):
             answer.add_done_callback(lambda _: self._keys.discard(key))
         ticket = ticket or questions.ticket_of(question.run_id, question.attempt, question.task, key)
         held_seconds = wait_seconds if len(self._room.waiters) < MOST_HELD else 0.0
-        ask = Ask(question, ticket, key, payload, self._asked_ns(), self._clock.monotonic() + held_seconds, answer)
+        ask = Ask(
+            question, ticket, key, payload, self._asked_ns(), self._clock.monotonic() + held_seconds, wait_seconds > 0, answer
+        )
         self._do(lambda desk: desk.take(ask), answer)
         return answer
 

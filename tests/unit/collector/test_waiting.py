@@ -75,6 +75,40 @@ def test_wait_is_said_when_the_time_is_up_and_the_place_is_kept(rooms: Rooms) ->
     assert (answer_of(again), answer_of(late)) == ("go", "…")
 
 
+def test_nobody_passes_who_is_between_two_questions(rooms: Rooms) -> None:
+    """Who was told to ask again a moment ago is on its way; one who does not come within a second has lost the turn."""
+    rooms.policy("w", **ONE)
+    holder, early = rooms.ask("r1"), rooms.ask("r2", wait=2)
+    rooms.clock.advance(0.5)
+    late = rooms.ask("r3", wait=60)
+    rooms.wait(1.5)
+    assert answer_of(early) == "wait"
+    rooms.release(holder.result())
+    assert answer_of(late) == "…"
+    rooms.wait(0.4)
+    again = rooms.ask("r2", ticket=early.result(0).ticket, wait=2)
+    assert (answer_of(again), answer_of(late)) == ("go", "…")
+    rooms.release(again.result())
+    assert answer_of(late) == "go"
+    gone = rooms.ask("r4", wait=2)
+    rooms.wait(2)
+    behind = rooms.ask("r5", wait=60)
+    rooms.release(late.result())
+    assert (answer_of(gone), answer_of(behind)) == ("wait", "…")
+    rooms.wait(1)
+    assert answer_of(behind) == "go"
+
+
+def test_a_large_one_between_two_questions_holds_up_no_small_one_that_it_does_not_fit_with(rooms: Rooms) -> None:
+    """It could not go anyway."""
+    for name, weight in (("large", 3), ("small", 1)):
+        rooms.policy(name, gates=[{"kind": "concurrency", "limit": 3, "scope": "gpu", "weight": weight}])
+    rooms.ask("r1", "small")
+    assert answer_of(rooms.ask("r2", "large", wait=1)) == "…"
+    rooms.wait(1)
+    assert answer_of(rooms.ask("r3", "small")) == "go"
+
+
 def test_who_asks_with_no_time_is_told_at_once(rooms: Rooms) -> None:
     """``wait_seconds`` 0: the answer as it is now, and a place in the line."""
     rooms.policy("w", **ONE)
