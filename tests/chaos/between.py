@@ -17,14 +17,14 @@ _TICK_SECONDS = 0.05
 
 
 class Between:
-    """Listens at ``address``, "host:port", for what is at ``there``. ``state``: how it is; ``asked``: requests that came so far."""
+    """Listens at ``address``, "host:port", for what is at ``there``. ``state``: how it is."""
 
     def __init__(self, there: str) -> None:
         host, _, port = there.rpartition(":")
         self._there = (host, int(port))
         self._door = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self._door.getsockname()[1]
-        self.state, self.asked = WELL, 0
+        self.state = WELL
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -63,7 +63,6 @@ class Between:
         with here, contextlib.suppress(OSError, ValueError):
             here.settimeout(_TICK_SECONDS)
             for request in self._requests(here, state):
-                self.asked += 1
                 if state == ERROR:
                     here.sendall(_ERROR)
                 elif state == CUT:

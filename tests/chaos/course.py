@@ -6,6 +6,7 @@ The steps are what can be seen from outside. Leases last ten seconds here, so th
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -61,7 +62,7 @@ class Course:
             ROTA_HOME=str(self._folder / "host"), ROTA_ENDPOINT=self.collector.url, ROTA_DETACH="off"
         )
         self.start_agent()
-        self._until(lambda: (self._folder / "host/policy" / f"{BEHIND}.json").exists(), "the policies to come")
+        self._until((self._folder / "host/policy" / f"{BEHIND}.json").exists, "the policies to come")
 
     def start_agent(self) -> None:
         """Resident, on the host of all jobs."""
@@ -110,7 +111,7 @@ class Course:
 
     def wait_for(self, step: str) -> None:
         """Until the main run is there."""
-        self._until(lambda: STEPS[step](self), f"the step {step!r}")
+        self._until(functools.partial(STEPS[step], self), f"the step {step!r}")
 
     def _until(self, true: Callable[[], Any], what: str) -> Any:
         def safely() -> Any:

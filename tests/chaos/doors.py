@@ -1,6 +1,6 @@
 """A collector's waiting room behind a door: real stores and the real room, played turn by turn in a simulated world.
 
-It can be killed in any turn, before its transaction or between that and its answers, and started again; its wall clock can be set.
+It can be killed in any turn, before its transaction or between that and its answers, and started again; its wall clock is set.
 Who stands at the door writes down every call and its answer, with real times.
 """
 
@@ -53,12 +53,11 @@ class Clock:
 
 
 class Grounds:
-    """Stores with policies, which many histories use one after the other. ``scopes``: what a run of each workflow takes of what."""
+    """Stores with policies, which many histories use one after the other."""
 
     def __init__(self, folder: Path, policies: Mapping[str, Mapping[str, Any]]) -> None:
         self.clock = Clock()
         self.stores = new_stores(folder)
-        self.policies = policies
         self.expectations = self.stores.expectations
         self.expectations._clock = self.clock
         self._transaction = self.expectations.transaction
@@ -67,10 +66,10 @@ class Grounds:
     def begin(self) -> None:
         """As if nothing had ever been asked."""
         self.clock.world, self.clock.ahead_ns = World(), 0
-        self.expectations.transaction = self._transaction
+        self.expectations.transaction = self._transaction  # type: ignore[method-assign]
         with self._transaction() as connection:
             for name in _NAMES:
-                connection.exec_driver_sql(f"DELETE FROM {name}")  # noqa: S608
+                connection.exec_driver_sql(f"DELETE FROM {name}")
 
     def close(self) -> None:
         self.stores.control.close()
@@ -100,7 +99,7 @@ class Door:
         self._room: Waiting | None = None
         self._alarm_ns: int | None = None
         self.kills = 0
-        grounds.expectations.transaction = self._dangerous
+        grounds.expectations.transaction = self._dangerous  # type: ignore[method-assign]
         self.start()
 
     # -- its life ---------------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ repeats, on hosts whose clocks are wrong, which stand still for a while, or are 
 from __future__ import annotations
 
 import random
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,7 +49,7 @@ class Believed(Held):
 
 
 class Holder:
-    """A host, and the runs on it, one after the other. ``beliefs`` are everybody's: who holds what, as long as they believe it."""
+    """A host, and the runs on it, one after the other. ``beliefs`` are everybody's: who believes to hold what."""
 
     def __init__(
         self, name: str, workflow: str, door: Door, network: Network, beliefs: Beliefs, policy: Mapping[str, Any],
@@ -139,7 +138,7 @@ class Holder:
         """The answer, or the error instead of one."""
         heard = Signal(self.host)
         self._network.carry(lambda: arrive(lambda answer: self._network.carry(lambda: heard.set(answer))))
-        return heard.value if heard.wait(timeout_seconds) else socket.timeout("no answer")
+        return heard.value if heard.wait(timeout_seconds) else TimeoutError("no answer")
 
 
 class Beliefs:

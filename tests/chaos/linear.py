@@ -1,5 +1,5 @@
-"""Whether a history of leases is one that could have been: some order of its operations, each at a moment between its call and its
-answer, that a counted, expiring, fenced semaphore would have answered so.
+"""Whether a history of leases is one that could have been: some order of its operations, each at a moment between its call and
+its answer, that a counted, expiring, fenced semaphore would have answered so.
 
 The search is that of Wing and Gong, with Lowe's memory of where it was: an operation may come next if no other one had been
 answered before it was called. Times are real ones, as one who stands at the collector's door sees them; a lease expires

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import resource
-from collections.abc import Iterator
 
 import httpx
 import otlp
@@ -23,15 +21,6 @@ ONE_REQUEST = (
     b"content-type: application/x-protobuf\r\ncontent-length: %d\r\n\r\n"
 )
 PATIENCE_SECONDS = 30
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """As many descriptors as this process may have; the collector inherits them."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def post(collector: CollectorProcess, body: bytes, **headers: str) -> int:

@@ -26,7 +26,7 @@ from rota_collector.watch import desk, steady
 
 SEED = int(os.environ.get("ROTA_SEED", "1"))
 SAMPLE, MOST = 8, 60
-IN_MEMORY = Path("/dev/shm")  # noqa: S108 (a disk that is kept is not what is tested here)
+IN_MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="module")

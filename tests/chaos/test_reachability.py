@@ -1,5 +1,5 @@
-"""When a collector is down, silent, slow, in error, or cut off in the middle of an answer, each gate's own word holds, soon; it is
-told later; and the job is as it would have been.
+"""When a collector is down, silent, slow, in error, or cut off in the middle of an answer, each gate's own word holds, soon; it
+is told later; and the job is as it would have been.
 
 A seeded sample in `make test` (`ROTA_SEED` chooses another); every cell in `make soak`.
 """

@@ -38,8 +38,8 @@ leases = Table(
 # The last token of each scope: it only grows, so that whoever comes with a smaller one has been followed by another.
 scopes = Table("scopes", metadata, Column("scope", Text, primary_key=True), Column("token", BigInteger, nullable=False))
 
-# How far the wall clock was ahead of the one that nobody sets, when the times here were written: the one row tells a collector that
-# starts whether it was set meanwhile. ``boot``: the start of the machine from which the other one counts.
+# How far the wall clock was ahead of the one that nobody sets, when the times here were written: the one row tells a collector
+# that starts whether it was set meanwhile. ``boot``: the start of the machine from which the other one counts.
 anchor = Table("anchor", metadata, Column("boot", Text, primary_key=True), Column("ahead_ns", BigInteger, nullable=False))
 
 # Pools whose limit somebody set; that of every other one is the smallest that a policy gives.

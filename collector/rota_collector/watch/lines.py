@@ -11,7 +11,6 @@ from rota_collector.domain.admission import Claim, Place, Question
 from rota_collector.store.questions import Permission
 from rota_collector.watch.judging import NO_TERMS, Terms
 
-
 COMING_SECONDS = 1.0  # for so long nobody passes one who waited and was told to ask again
 
 
@@ -39,6 +38,7 @@ class Waiter:
         self.decision: Decision | None = None  # of the last look
         self.scopes: tuple[str, ...] = ()  # in whose lines it stands
         self.stuck_ns: int | None = None
+        self.place: Place
         self.told_at = float("-inf")  # when it was last told to ask again (monotonic seconds)
         self.know(NO_TERMS)
 
@@ -80,7 +80,7 @@ class Waiter:
     def know(self, terms: Terms) -> None:
         """This is what the policy asks of it now; ``place`` is where it stands by that."""
         self.terms = terms
-        self.place: Place = self.claim.place
+        self.place = self.claim.place
 
 
 class Lines:

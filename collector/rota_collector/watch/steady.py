@@ -1,7 +1,7 @@
-"""Time for what is held and waited for. A wall clock may be set, by seconds or by years, and a lease must not end or last for that.
+"""Time for what is held and waited for. A wall clock may be set, by seconds or by years: no lease must end or last for that.
 
-Leases are kept with wall times, as people and a collector started anew read them. While one runs, the time that counts goes on with
-the clock that nobody sets; and when the wall clock is found to have been set, all that is held and waited for is moved along.
+Leases are kept with wall times, as people and a collector started anew read them. While one runs, the time that counts goes on
+with the clock that nobody sets; when the wall clock is found to have been set, all that is held and waited for is moved along.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SteadyClock:
         self.keep(connection, 0)
 
     def now_ns(self) -> int:
-        """Unix time in nanoseconds. Never goes back but by ``follow``."""
+        """Unix time in nanoseconds. It goes back only by ``follow``."""
         return self._ahead_ns + round(self._clock.monotonic() * 1e9)
 
     def step_ns(self) -> int:

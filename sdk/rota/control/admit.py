@@ -99,7 +99,7 @@ class Admission:
             return self._blind(here, waited, str(error))
 
     def _hold(self, own: gates.Decision) -> float:
-        """How long the question may be held: only that of one who has been told to wait, and while the host's own gates allow it."""
+        """How long the question may be held: only that of one who was told to wait, and while the host's own gates allow it."""
         if self._ticket is None or own.answer not in (gates.GO, gates.WAIT):
             return 0.0
         return min(self._held_seconds, own.look_again_seconds or self._held_seconds)

@@ -10,9 +10,9 @@ import os
 import time
 
 from rota._guard import guarded, note
+from rota.control import hold
 from rota.control.admit import HELD_SECONDS, Admission, Permission
 from rota.control.client import Client, Unreachable
-from rota.control import hold
 from rota.control.hold import Held
 from rota.rules import gates
 from rota.wire import events, names

@@ -1,8 +1,8 @@
 """Leases that a run holds: kept alive while it runs, given back when it ends, and never believed longer than they are valid.
 
 A lease is the collector's grant until it expires by the collector's clock. Its holder counts from before the question by a clock
-that nobody sets and that goes on while the machine sleeps, and stops believing a tenth earlier: so no two believe at once. That the
-holder is still there is told by renewing; a holder that is gone loses its leases by saying nothing.
+that nobody sets and that goes on while the machine sleeps, and stops believing a tenth earlier: so no two believe at once. That
+the holder is still there is told by renewing; a holder that is gone loses its leases by saying nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A wall clock that is set, while a collector runs or while none does, ends no lease, lets none last, and nobody waits for that."""
+"""A wall clock that is set, while a collector runs or while none does: no lease ends or lasts, and nobody waits, for that."""
 
 from __future__ import annotations
 
