@@ -77,7 +77,7 @@ def play(stage: Grounds, seed: int) -> Played:
     steps = _steps(door, chance)
     door.world.run(PLAYED_NS)
     for holder in holders:
-        holder.host.is_gone = True
+        holder.host.end()
     problems = [*beliefs.broken, *_after(door, setting)]
     counts = Counter(op.kind if op.is_sure else f"{op.kind}, its answer lost" for op in door.history)
     counts.update({"kills of the collector": door.kills, "steps of its clock": steps})

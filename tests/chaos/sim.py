@@ -42,6 +42,7 @@ class Host:
     def __init__(self, world: World, clock_began: float, clock_rate: float) -> None:
         self.world, self._began, self._rate = world, clock_began, clock_rate
         self.is_gone = False
+        self._threads: list[greenlet.greenlet] = []
         self._paused_until_ns = 0
 
     def clock(self) -> float:
@@ -54,7 +55,16 @@ class Host:
 
     def start(self, body: Callable[[], object]) -> None:
         """A thread on this host."""
-        self.go_on(greenlet.greenlet(body))
+        self._threads.append(greenlet.greenlet(body))
+        self.go_on(self._threads[-1])
+
+    def end(self) -> None:
+        """It is over with this host, and with its threads: what they hold is let go of, which the collector of garbage cannot see."""
+        self.is_gone = True
+        for thread in self._threads:
+            thread.parent = greenlet.getcurrent()
+            thread.throw()
+        self._threads.clear()
 
     def sleep(self, seconds: float) -> None:
         """In a thread: wait, by this host's clock."""
