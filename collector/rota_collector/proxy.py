@@ -12,6 +12,7 @@ import httpcore
 from rota_collector.asgi import Receive, Send
 
 _CONNECTIONS = 200  # requests under way; more wait
+_QUEUE_SECONDS, _QUEUE_LOOK_SECONDS = 10.0, 0.05  # for a place in the queue of the server
 _MOST_QUESTION = 1 << 20  # bytes of a question about permission
 _KEPT, _KEPT_SECONDS = 16, 30.0  # shorter than the keeper keeps them
 _ATTEMPTS = 3  # of what only asks: kept connections are broken when the keeper was started again
@@ -129,12 +130,21 @@ class Questions:
                 return connection, await connection.ask(request)
             except (OSError, asyncio.IncompleteReadError):
                 connection.close()  # the server has closed it since; it has not read the question
-        connection = _Connection(*await asyncio.open_unix_connection(self._path))
+        connection = await self._connected()
         try:
             return connection, await connection.ask(request)
         except BaseException:
             connection.close()
             raise
+
+    async def _connected(self) -> _Connection:
+        """A new one. When the server has not come to take those before, a Unix socket does not let us wait in line."""
+        for _ in range(round(_QUEUE_SECONDS / _QUEUE_LOOK_SECONDS)):
+            try:
+                return _Connection(*await asyncio.open_unix_connection(self._path))
+            except BlockingIOError:
+                await asyncio.sleep(_QUEUE_LOOK_SECONDS)
+        raise TimeoutError(f"no connection to {self._path} in {_QUEUE_SECONDS} s: its queue is full")
 
     async def close(self) -> None:
         """Close what is kept open."""

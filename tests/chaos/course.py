@@ -48,7 +48,8 @@ class Course:
         (folder / "site/sitecustomize.py").write_text(_SHORT_LEASES)
         path = os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH")]))
         self.collector = CollectorProcess(folder / "server", folder / "collector.log", PYTHONPATH=path)
-        self.jobs: dict[str, subprocess.Popen[bytes]] = {}
+        self.jobs: dict[str, subprocess.Popen[bytes]] = {}  # the last of each name
+        self._all: list[subprocess.Popen[bytes]] = []
         self._agent: subprocess.Popen[bytes] | None = None
         self._renewed_from: str | None = None
 
@@ -74,6 +75,7 @@ class Course:
         command = ["sh", "-c", _JOB, "job", str(self.files), name, str(succeeds)]
         words = [sys.executable, "-m", "rota", "exec", "--name", name, "--", *command]
         self.jobs[name] = subprocess.Popen(words, env=self.environment, start_new_session=True, stderr=subprocess.PIPE)
+        self._all.append(self.jobs[name])
 
     def tell(self, *names: str) -> None:
         """Let attempts end: ``main.1``."""
@@ -98,7 +100,7 @@ class Course:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        for job in self.jobs.values():
+        for job in self._all:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(job.pid, signal.SIGKILL)
             job.communicate()

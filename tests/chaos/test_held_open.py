@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from chaos.kept import Kept
 from collectors import CollectorProcess, until
@@ -47,9 +48,13 @@ class Crowd:
             failed = [each.exception() for each in everybody if each.done() and each.exception()]
             assert not failed, failed[0]
         began = time.monotonic()
-        await asyncio.to_thread(self._collector.put, "/api/v1/pools/hall", {"limit": 1_000_000})
+        await asyncio.to_thread(self._make_room)
         await asyncio.gather(*everybody)
         self.seconds = time.monotonic() - began
+
+    def _make_room(self) -> None:
+        pool = {"limit": 1_000_000}
+        httpx.put(f"{self._collector.url}/api/v1/pools/hall", json=pool, trust_env=False, timeout=600).raise_for_status()
 
     async def _run(self, run_id: str) -> None:
         ticket = None
