@@ -59,7 +59,7 @@ class Host:
         self.go_on(self._threads[-1])
 
     def end(self) -> None:
-        """It is over with this host, and with its threads: what they hold is let go of, which the collector of garbage cannot see."""
+        """It is over with this host, and with its threads: the collector of garbage cannot see what they hold."""
         self.is_gone = True
         for thread in self._threads:
             thread.parent = greenlet.getcurrent()

@@ -37,6 +37,7 @@ class Crowd:
         self._collector, self._many = collector, many
         self._door = asyncio.Semaphore(AT_ONCE)
         self.answers = {"go": 0, "wait": 0}
+        self.patient = set[str]()  # runs that never were told to ask again
         self.open = self.most_open = 0
         self.seconds = 0.0
 
@@ -62,6 +63,7 @@ class Crowd:
             found = await self._ask({"workflow": "crowd", "run_id": run_id, "ticket": ticket, "wait_seconds": 30})
             self.answers[found["answer"]] += 1
             if found["answer"] == "go":
+                self.patient |= {run_id} if ticket is None else set()
                 return
             ticket = found["ticket"]
             await asyncio.sleep(0.1)
@@ -106,7 +108,9 @@ def _megabytes(collector: CollectorProcess) -> list[float]:
 
 @pytest.mark.parametrize("many", [400, pytest.param(8_300, marks=pytest.mark.soak)])
 def test_nobody_who_waits_is_lost(many_files, new_collector, pytestconfig: pytest.Config, many: int) -> None:
-    """Each run goes, with a lease of its own, and the tokens are in the order of the questions. More than are held ask again."""
+    """Each run goes, with a lease of its own, and the tokens are in the order of the questions. Who is told to ask again, since
+    more ask than are held, or for too long, keeps the place as well, but for those who then are late.
+    """
     collector = new_collector().start()
     collector.put("/api/v1/workflows/crowd/policy", POLICY)
     before = _megabytes(collector)
@@ -114,12 +118,12 @@ def test_nobody_who_waits_is_lost(many_files, new_collector, pytestconfig: pytes
     asyncio.run(crowd.play(min(many, MOST_HELD) - 1))
     assert crowd.answers["go"] == many
     assert until(lambda: len(collector.item("/leases", scope="pool hall", limit=1)["items"]), "the leases") == 1
-    granted = _rows(
-        collector.home, "SELECT questions.asked_ns, leases.token FROM leases JOIN questions USING (ticket) ORDER BY token"
-    )
-    assert len(granted) == many
-    assert [asked for asked, _ in granted] == sorted(asked for asked, _ in granted)
-    assert len({token for _, token in granted}) == many
+    query = "SELECT leases.run_id, asked_ns, token FROM leases JOIN questions USING (ticket) ORDER BY token"
+    granted = _rows(collector.home, query)
+    assert len(granted) == len({token for _, _, token in granted}) == many
+    in_order = [asked_ns for run_id, asked_ns, _ in granted if run_id in crowd.patient]
+    assert in_order == sorted(in_order)
+    assert many > MOST_HELD or len(in_order) == many
     if many > MOST_HELD:
         told = {
             "questions": many,
