@@ -47,6 +47,8 @@ def _lives(pid: int) -> bool:
 class CollectorProcess:
     """``python -m rota_collector`` in ``home``: start, ask, kill or stop, start again."""
 
+    patience_seconds = PATIENCE_SECONDS
+
     def __init__(self, home: Path, log: Path, **settings: str) -> None:
         self.home = home
         self.settings = {"ROTA_HOME": str(home), "ROTA_HTTP": "127.0.0.1:0", "ROTA_GRPC": "off", **settings}
@@ -155,7 +157,7 @@ class CollectorProcess:
         keepers = self.keepers()
         self.process.kill()
         self.process.wait()
-        until(lambda: not any(map(_lives, keepers)), "the keeper to go with the front")
+        until(lambda: not any(map(_lives, keepers)), "the keeper to go with the front", self.patience_seconds)
         self._client.close()
         del self._client  # the next question makes another
 

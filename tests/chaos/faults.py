@@ -69,6 +69,8 @@ class FaultyCollector(CollectorProcess):
     A fault may come from the first call on, or once the collector is ready: a start is half as long without strace.
     """
 
+    patience_seconds = 10 * PATIENCE_SECONDS
+
     def __init__(self, home: Path, log: Path, strace_log: Path) -> None:
         super().__init__(home, log, ROTA_GRPC="127.0.0.1:0", ROTA_DISK_RESERVE="0")  # the disk itself says no
         self.log = strace_log
@@ -108,13 +110,13 @@ class FaultyCollector(CollectorProcess):
         traced = [self.process.pid, *self.keepers()]
         which = [part for pid in traced for part in ("-p", str(pid))]
         self._attached = subprocess.Popen([*command(self.home, self.log, self._watch), *which])
-        until(lambda: all(map(_is_traced, traced)), "strace to have all threads", 10 * PATIENCE_SECONDS)
+        until(lambda: all(map(_is_traced, traced)), "strace to have all threads", self.patience_seconds)
 
     def kill(self) -> None:
         """SIGKILL; returns when nothing of it is left."""
         super().kill()
         if self._attached is not None:
-            self._attached.wait(10 * PATIENCE_SECONDS)
+            self._attached.wait(self.patience_seconds)
             self._attached = None
 
     def struck(self) -> bool:
