@@ -88,6 +88,8 @@ _NEAR: dict[str, tuple[Mapping[str, Any], Expected]] = {
     "python": ({"kind": "python", "call": "no-such-entry-point", "on_unreachable": "deny"}, _DENIED),
 }
 
+_RULE = {"when": "task('extract').rows == 0", "do": "deny('load')"}  # of facts that only the collector may know
+
 
 class Cell(NamedTuple):
     """One of them. ``workflow`` is its own."""
@@ -99,8 +101,8 @@ class Cell(NamedTuple):
     expected: Expected
 
     def at(self, place: Place) -> Cell:
-        """What must come of it there: an agent answers for a function by the policy that it has, and needs nobody for that."""
-        return self._replace(expected=_RAN) if place.has_agent and self.way == "function" else self
+        """What must come of it there: without rules an agent answers for a function by the policy, and needs nobody for that."""
+        return self._replace(expected=_RAN) if place.has_agent and self.gate == "permit" else self
 
     @property
     def workflow(self) -> str:
@@ -122,7 +124,9 @@ def _cells() -> Iterator[Cell]:
         for name, (gate, expected) in _NEAR.items():
             yield Cell(way, name, "", {"gates": [gate]}, expected)
     for says in SAYS:
-        yield Cell("function", "permit", says, {"tasks": {"load": {"permit": True, "on_unreachable": says}}}, _OF_FUNCTIONS[says])
+        document = {"tasks": {"load": {"permit": True, "on_unreachable": says}}}
+        yield Cell("function", "permit", says, document, _OF_FUNCTIONS[says])
+        yield Cell("function", "rules", says, {**document, "rules": [_RULE]}, _OF_FUNCTIONS[says])
 
 
 CELLS = list(_cells())
