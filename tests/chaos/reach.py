@@ -124,7 +124,7 @@ def _cells() -> Iterator[Cell]:
         for name, (gate, expected) in _NEAR.items():
             yield Cell(way, name, "", {"gates": [gate]}, expected)
     for says in SAYS:
-        document = {"tasks": {"load": {"permit": True, "on_unreachable": says}}}
+        document: dict[str, Any] = {"tasks": {"load": {"permit": True, "on_unreachable": says}}}
         yield Cell("function", "permit", says, document, _OF_FUNCTIONS[says])
         yield Cell("function", "rules", says, {**document, "rules": [_RULE]}, _OF_FUNCTIONS[says])
 
