@@ -119,8 +119,8 @@ class Place(NamedTuple):
 def _cells() -> Iterator[Cell]:
     for way in WAYS[:2]:
         for (kind, terms), says in itertools.product(_FAR.items(), SAYS):
-            document = {"gates": [{"kind": kind, **terms, "on_unreachable": says}]}
-            yield Cell(way, kind, says, document, _BY_WORD[says])
+            gated = {"gates": [{"kind": kind, **terms, "on_unreachable": says}]}
+            yield Cell(way, kind, says, gated, _BY_WORD[says])
         for name, (gate, expected) in _NEAR.items():
             yield Cell(way, name, "", {"gates": [gate]}, expected)
     for says in SAYS:
