@@ -1,6 +1,7 @@
 """A run that is retried under a gate, step by step, with others before it and behind it; and somebody who is killed at a step.
 
-The steps are what can be seen from outside. Leases last twenty seconds here: what a dead holder had is free soon, and a collector is back before that.
+The steps are what can be seen from outside. Leases last twenty seconds here: what a dead holder had is free soon, and a
+collector is back before that.
 """
 
 from __future__ import annotations
