@@ -19,6 +19,7 @@ _ATTEMPTS = 3  # of what only asks: kept connections are broken when the keeper 
 _CONNECT_SECONDS = 10.0  # that a keeper which is just being started again may need to take a connection
 _OF_BODY = frozenset((b"content-length", b"transfer-encoding"))
 _OF_THIS_HOP = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"proxy-connection"))
+_NOT_PASSED_BACK = _OF_THIS_HOP | {b"date"}  # our own server tells that
 
 
 def _envelope(code: str, message: str, hint: str) -> bytes:
@@ -186,7 +187,7 @@ def _request(scope: MutableMapping[str, Any], body: bytes) -> bytes:
 def _told(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     """The header fields of an answer."""
     fields = (line.partition(b":") for line in lines)
-    return [(name.lower(), value.strip()) for name, _, value in fields if name.lower() not in _OF_THIS_HOP]
+    return [(name.lower(), value.strip()) for name, _, value in fields if name.lower() not in _NOT_PASSED_BACK]
 
 
 class _Away(Exception):
@@ -237,7 +238,7 @@ async def _disconnect(receive: Receive) -> None:
 
 async def _pass_back(answer: httpcore.Response, send: Send) -> None:
     told = [(name.lower(), value) for name, value in answer.headers]
-    headers = [pair for pair in told if pair[0] not in _OF_THIS_HOP and pair[0] != b"transfer-encoding"]
+    headers = [pair for pair in told if pair[0] not in _NOT_PASSED_BACK and pair[0] != b"transfer-encoding"]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     async for chunk in answer.aiter_stream():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})

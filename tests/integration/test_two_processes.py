@@ -86,6 +86,16 @@ def test_bodies_reach_the_api_as_they_were_sent(new_collector):
     assert whole.json()["items"] == chunks.json()["items"] == [{"n": 7}]
 
 
+def test_each_answer_has_one_date(shared_collector):
+    """Both processes would tell it."""
+    for answer in (
+        shared_collector.get("/api/v1/runs"),
+        shared_collector.post("/api/v1/permission", {"workflow": "dated", "run_id": "dated"}),
+        shared_collector.get("/healthz"),
+    ):
+        assert len(answer.headers.get_list("date")) == 1
+
+
 def test_a_home_with_a_long_path_works(new_collector, tmp_path):
     """Longer than the address of a unix socket may be."""
     collector = new_collector()

@@ -74,16 +74,20 @@ def _record(at_ns: int, name: str, pairs: dict[str, object], more: Mapping[str, 
     return events.log_record(at_ns, name, _NO_TRACE, _NO_SPAN, pairs)
 
 
-def decision_id(question: Question, ticket: str, answer: str) -> str:
-    """The id of a decision: the same question, answered the same again, has the same one."""
-    name = f"rota:decision/{question.run_id}/{question.attempt}/{question.task or ''}/{ticket}/{answer}"
+def decision_id(question: Question, ticket: str, answer: str, asked_ns: int) -> str:
+    """The id of a decision: the same question, answered the same again, has the same one. ``asked_ns``: when it was first asked;
+    who asks anew once a grant is over is answered anew.
+    """
+    name = f"rota:decision/{question.run_id}/{question.attempt}/{question.task or ''}/{ticket}/{asked_ns}/{answer}"
     return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
-def of_decision(question: Question, ticket: str, decision: Decision, answers: Sequence[Answer], at_ns: int) -> str:
+def of_decision(
+    question: Question, ticket: str, decision: Decision, answers: Sequence[Answer], at_ns: int, asked_ns: int = 0
+) -> str:  # fmt: skip
     """What was answered to a question, with what each gate said and the facts that it rests on."""
     pairs: dict[str, object] = {
-        names.EVENT_ID: decision_id(question, ticket, decision.answer),
+        names.EVENT_ID: decision_id(question, ticket, decision.answer, asked_ns),
         names.WORKFLOW: question.workflow,
         names.RUN_ID: question.run_id,
         names.ATTEMPT: question.attempt,

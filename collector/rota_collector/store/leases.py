@@ -37,6 +37,9 @@ _release = """
     UPDATE leases SET released_ns = ? WHERE id = ? AND token = ? AND is_mark = 0 AND released_ns IS NULL AND expires_ns > ?"""
 _move = """
     UPDATE leases SET granted_ns = granted_ns + ?, expires_ns = expires_ns + ? WHERE released_ns IS NULL AND expires_ns > ?"""
+_outlive = """
+    UPDATE leases SET expires_ns = max(expires_ns, ? + lasts_ns)
+    WHERE is_mark = 0 AND released_ns IS NULL AND expires_ns < ? + lasts_ns AND expires_ns > ?"""
 _forget = delete(leases).where(leases.c.expires_ns < bindparam("before"))
 
 
@@ -219,6 +222,11 @@ def move(connection: Connection, step_ns: int, now_ns: int) -> None:
     would be over stays so.
     """
     connection.exec_driver_sql(_move, (step_ns, step_ns, min(now_ns, now_ns + step_ns)))
+
+
+def outlive(connection: Connection, stopped_ns: int, now_ns: int) -> None:
+    """Those that were held when the collector stopped are held for their whole time from now on: nobody could renew them."""
+    connection.exec_driver_sql(_outlive, (now_ns, now_ns, stopped_ns))
 
 
 def forget(connection: Connection, now_ns: int) -> None:

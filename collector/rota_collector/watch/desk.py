@@ -109,8 +109,8 @@ class Desk:
         waiter = self._room.waiters.get(ask.ticket)
         if waiter is None:
             held = self.ledger.held(ask.ticket) if row is not None and row.answer == GO else []
-            if held:
-                self._tell(ask, Decision(GO, "it was granted before"), held)
+            if held and row is not None:
+                self._tell(ask, row.asked_ns, Decision(GO, "it was granted before"), held)
                 return
             asked_ns = row.asked_ns if row is not None and row.answer == WAIT else ask.asked_ns
             waiter = Waiter(ask, asked_ns, row.answer if row is not None else "")
@@ -118,7 +118,7 @@ class Desk:
             self._new.append(waiter)
         else:
             if waiter.is_held:
-                self._tell(waiter.ask, waiter.decision or _ASKED_TWICE)
+                self._tell(waiter.ask, waiter.asked_ns, waiter.decision or _ASKED_TWICE)
             waiter.ask = ask
         self._room.tells.set(ask.ticket, ask.until)
         self._look(waiter)
@@ -267,7 +267,7 @@ class Desk:
         taken = self.ledger.take(waiter.ticket, waiter.question, needs)
         self._over.add(waiter.ticket)
         self._write_down(waiter, decision, answers)
-        self._tell(waiter.ask, decision, taken)
+        self._tell(waiter.ask, waiter.asked_ns, decision, taken)
         self.after.append(lambda: self._let_go(waiter))
 
     def _note_wait(self, waiter: Waiter) -> None:
@@ -286,7 +286,7 @@ class Desk:
         question, before = waiter.question, waiter.answered
         waiter.answered = decision.answer
         self._taken_up.append((lambda word: setattr(waiter, "answered", word), before))
-        self._records.append(events.of_decision(question, waiter.ticket, decision, answers, self.now_ns))
+        self._records.append(events.of_decision(question, waiter.ticket, decision, answers, self.now_ns, waiter.asked_ns))
         self._asked.append(
             Asked(
                 waiter.ticket, question.workflow, question.run_id, question.attempt, question.task, waiter.asked_ns,
@@ -302,7 +302,7 @@ class Desk:
         self._taken_up.append((lambda name: self._room.tells.set(name, self._now), ticket))
         if waiter.is_held and waiter.ask.until <= self._now:
             if waiter.decision is not None:
-                self._tell(waiter.ask, waiter.decision)
+                self._tell(waiter.ask, waiter.asked_ns, waiter.decision)
                 if waiter.ask.is_held:
                     self.after.append(lambda: setattr(waiter, "told_at", self._now))
             self.after.append(lambda: self._room.tells.set(ticket, self._now + LEFT_SECONDS))
@@ -316,8 +316,8 @@ class Desk:
         self._room.lines.leave(waiter)
         self._room.waiters.pop(waiter.ticket, None)
 
-    def _tell(self, ask: Ask, decision: Decision, leases: list[Lease] | None = None) -> None:
-        identity = events.decision_id(ask.question, ask.ticket, decision.answer)
+    def _tell(self, ask: Ask, asked_ns: int, decision: Decision, leases: list[Lease] | None = None) -> None:
+        identity = events.decision_id(ask.question, ask.ticket, decision.answer, asked_ns)
         said = (decision.answer, decision.reason, decision.number, decision.kind, identity, ask.ticket)
         permission = Permission(*said, decision.look_again_seconds, tuple(leases or ()))
         if ask.key is not None:

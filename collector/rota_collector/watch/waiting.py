@@ -19,7 +19,7 @@ from rota_collector.counters import Counters
 from rota_collector.domain.admission import Question
 from rota_collector.domain.exposition import series
 from rota_collector.errors import InFlight, StoreError
-from rota_collector.store import admission_schema, leases, questions
+from rota_collector.store import admission_schema, leases, questions, quiet
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.leases import Lease
 from rota_collector.store.questions import Permission
@@ -55,6 +55,9 @@ class Waiting(threading.Thread):
         with expectations.transaction() as connection:
             admission_schema.metadata.create_all(connection)
             self._steady = SteadyClock(clock, connection)
+            stopped_ns = quiet.last_beat(connection)
+            if stopped_ns is not None:
+                leases.outlive(connection, stopped_ns, self._steady.now_ns())
             self._left = set(questions.waiting(connection))  # who waited before we began, and has not come again
         self._begun = self._forgot = clock.monotonic()
         expectations.policies.asking.changed.append(lambda _: self.look_again())  # it may share a pool with others

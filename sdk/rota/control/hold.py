@@ -34,7 +34,8 @@ class Held:
         asked_at: when they were asked for, or a little earlier, by ``clock``.
         post: sends ``(path, body, timeout_seconds)`` to the collector and returns its answer; raises KeyError where the lease is
             no longer ours (409, 404), and any other error when nobody answers.
-        lost: told once, with the reason, when a lease can be believed no longer.
+        lost: told, with the reason, when a lease can be believed no longer. When nobody answers it is renewed all the same, as
+            soon as somebody does: what was held when the collector stopped it holds on for us.
     """
 
     def __init__(
@@ -72,20 +73,23 @@ class Held:
                 continue
 
     def _keep(self) -> None:
+        was_lost = False
         while not self._over.wait(self._every_seconds):
             reason = self._renewed()
-            if reason and not self._over.is_set():
-                self._over.set()
+            if reason and not was_lost and not self._over.is_set():
                 self._lost(reason)
+            was_lost = bool(reason)
 
     def _renewed(self) -> str:
-        """Why they are lost; empty when they are not, or not yet."""
+        """Why they cannot be believed; empty when they can, or still can."""
         asked_at = self._clock()
         try:
             valid = [self._renew(lease) for lease in self._leases]
         except KeyError as error:
-            return "the lease is not ours any more: %s" % error
-        except Exception as error:  # nobody answers; it is asked again as long as they are valid
+            self._over.set()
+            self._lost("the lease is not ours any more: %s" % error)
+            return ""
+        except Exception as error:  # nobody answers; a collector that comes back still has them for us
             return "nobody renewed it in time: %s" % error if self._clock() >= self._valid_until else ""
         self._valid_until = asked_at + _MARGIN * min(valid)
         return ""

@@ -92,7 +92,7 @@ def test_a_decision_is_a_row(store: Telemetry) -> None:
     tell(store, told_once)
     tell(store, told_once, told_once)
     (row,) = rows(store, "SELECT * FROM decisions")
-    assert str(row.pop("event_id")) == ours.decision_id(question, "a ticket", "wait")
+    assert str(row.pop("event_id")) == ours.decision_id(question, "a ticket", "wait", 0)
     facts = {"used": 1, "started_ns": list(range(10))}
     told = [{"gate": 0, "kind": "concurrency", "answer": "wait", "reason": "1 of 1 in use", "facts": facts}]
     assert json.loads(str(row.pop("answers"))) == told

@@ -8,6 +8,7 @@ from rooms import ONE, Rooms, answer_of
 
 from rota_collector.domain.admission import Question
 from rota_collector.errors import ForeignTicket, InFlight, KeyReused, StoreError
+from rota_collector.store import quiet
 
 
 def test_without_a_policy_that_asks_everybody_goes(rooms: Rooms) -> None:
@@ -316,3 +317,38 @@ def test_all_are_woken_in_the_order_in_which_they_asked(rooms: Rooms) -> None:
     rooms.policy("w", gates=[{"kind": "concurrency", "limit": 1000}])
     rooms.turns()
     assert order == list(range(600))
+
+
+def test_what_was_held_when_the_collector_stopped_is_held_on(rooms: Rooms) -> None:
+    """Nobody could renew it meanwhile; whoever does not come back loses it after its time. What was over by then stays over."""
+    for name in ("w", "v"):
+        rooms.policy(name, **ONE)
+    gone, holder = rooms.ask("r0", "v"), rooms.ask("r1")
+    rooms.wait(40)
+    (lease,) = holder.result().leases
+    assert rooms.settled(rooms.room.renew(lease.id, lease.token)) is not None
+    rooms.wait(30)  # the other one is over now
+    with rooms.stores.expectations.transaction() as connection:
+        quiet.beat(connection, rooms.clock.now_ns())
+    rooms.clock.advance(3600)
+    rooms.start_again()
+    assert [answer_of(rooms.ask("r2")), answer_of(rooms.ask("r3", "v"))] == ["…", "go"]
+    assert answer_of(gone) == "go"
+    assert rooms.settled(rooms.room.renew(lease.id, lease.token)) is not None
+    rooms.start_again()
+    third = rooms.ask("r4", wait=300)
+    rooms.wait(59)
+    assert answer_of(third) == "…"
+    rooms.wait(1)
+    assert answer_of(third) == "go"
+
+
+def test_a_grant_after_a_lost_one_is_another_decision(rooms: Rooms) -> None:
+    """Each is kept, with an id of its own; the same answer told again has the same one."""
+    rooms.policy("w", **ONE)
+    first = rooms.ask("r1").result()
+    assert rooms.ask("r1", ticket=first.ticket).result().decision_id == first.decision_id
+    rooms.wait(61)
+    again = rooms.ask("r1", ticket=first.ticket).result()
+    assert (again.answer, again.ticket) == ("go", first.ticket)
+    assert again.decision_id != first.decision_id

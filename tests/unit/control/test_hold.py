@@ -96,3 +96,19 @@ def test_a_holder_that_slept_knows_how_long():
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     before = time.clock_gettime(clock)
     assert before <= hold.now() <= time.clock_gettime(clock)
+
+
+def test_a_collector_that_comes_back_still_has_the_lease():
+    """What nobody renewed in time is not believed; it is as soon as somebody renews it."""
+    clock, collector = Clock(), Collector(OSError("refused"))
+    held = Held([LEASE], clock.now, collector.post, collector.tell, clock)
+    held.keep()
+    clock.now += 1
+    assert collector.lost.wait(10)
+    assert not held.is_valid()
+    collector.error = None
+    deadline = time.monotonic() + 10
+    while not held.is_valid() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert held.is_valid()
+    held.release()
