@@ -174,9 +174,11 @@ def test_a_run_that_waits(collector: CollectorProcess, home: Path) -> None:
     until(lambda: [run["state"] for run in collector.all_runs()] == ["retry_wait"], "the wait")
     (run,) = collector.all_runs()
     assert (run["exit_code"], run["ended_at"]) == (3, None)
-    until(lambda: collector.item(f"/runs/{run['id']}")["attempts"], "the attempt")
-    (attempt,) = collector.item(f"/runs/{run['id']}")["attempts"]
-    assert (attempt["state"], attempt["exit_code"]) == ("failed", 3)
+
+    def attempts() -> list[tuple[str, int]]:
+        return [(each["state"], each["exit_code"]) for each in collector.item(f"/runs/{run['id']}")["attempts"]]
+
+    until(lambda: attempts() == [("failed", 3)], "the attempt")
     process.kill()
     process.communicate(timeout=60)
     subprocess.run([sys.executable, "-m", "rota", "agent", "--once"], env=env, check=True, timeout=60)

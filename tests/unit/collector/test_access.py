@@ -326,4 +326,4 @@ def test_the_author_of_a_policy_is_the_key(api: Api) -> None:
     api.change("PUT", path, {}, params={"author": "grace"}, **key)
     api.change("POST", "/policies", [{"workflow": "w"}], **key)
     versions = api("GET", f"/api/v1{path}/versions", **key).json()["items"]
-    assert [each["author"] for each in versions] == ["ada", "grace", "ada", "api"]
+    assert [each["author"] for each in versions] == ["grace", "ada", "api"]  # what is the same as before makes no version
