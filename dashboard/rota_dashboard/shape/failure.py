@@ -58,6 +58,9 @@ def _without_message(run: Item) -> str:
 
 def _why(known: Known, broke: Sequence[Breakage], reader: tzinfo) -> Iterator[str]:
     run = known.run
+    asked = next((each["reason"] for each in reversed(known.history) if each["word"] == "cancelling"), None)
+    if run["state"] == "cancelled" and asked:
+        yield f"It was to end: {asked}."
     same = sum(_alike(run, each) for each in known.failures)
     count = len(known.failures)
     if run["state"] in WENT_WRONG and count == 1:

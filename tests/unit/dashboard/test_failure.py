@@ -54,6 +54,13 @@ def test_each_ending_says_what_is_known_of_it_and_no_more(fields, kind, message,
     assert (found["type"], found["message"], found["tone"]) == (kind, message, tone)
 
 
+def test_a_run_that_was_to_end_says_who_wanted_that():
+    """A rule of its policy, or a person: the signal alone tells neither."""
+    history = [{"word": "running", "reason": None}, {"word": "cancelling", "reason": "rule 3: nothing left to do"}]
+    found = error(state="cancelled", reason="sigterm", history=history)
+    assert (found["message"], found["why"]) == ("sigterm", "It was to end: rule 3: nothing left to do.")
+
+
 def test_the_stack_is_there_as_it_was_printed():
     """Without the blank lines at its end."""
     assert error(state="failed", error_stack=f"Traceback\n  {HOSTILE}\n\n")["stack"] == f"Traceback\n  {HOSTILE}"

@@ -4,14 +4,14 @@ import { count, fill, h, length, part, since, ticking } from "./base.js";
 import { mark } from "./marks.js";
 import { pairs } from "./span.js";
 
-const SIGNS = { go: ["→", "good"], wait: ["◷", "warn"], skip: ["–", "mute"], deny: ["✕", "bad"] };
+const SIGNS = { go: ["→", "good"], wait: ["◷", "warn"], skip: ["–", "mute"], deny: ["✕", "bad"], cancel: ["■", "bad"], alert: ["!", "warn"] };
 
 export default part(({ data, root, state }) => {
   state.open ??= new Set();
   fill(
     root,
     data.attempts.length > 0 && [h("h2", {}, "Attempts"), attempts(data.attempts)],
-    data.rows.length > 0 && [h("h2", {}, "What gates said"), h("div", { class: "panel decisions" }, data.rows.map((row, i) => decision(row, i, state)))],
+    data.rows.length > 0 && [h("h2", {}, "What gates and rules said"), h("div", { class: "panel decisions" }, data.rows.map((row, i) => decision(row, i, state)))],
     data.more > 0 && h("p", { class: "quiet" }, `and ${count(data.more)} more: rota show`),
   );
 });
