@@ -137,4 +137,4 @@ def test_a_person_cancels_a_run_that_nobody_prepared(collector, tmp_path):
     assert cancelling["reason"].endswith(": wrong day")
     done = rota("cancel", run["id"], environment=made.environment)
     assert done.returncode == 1
-    assert "cancelled already" in done.stderr
+    assert "is over: cancelled" in done.stderr

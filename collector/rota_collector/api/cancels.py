@@ -49,8 +49,7 @@ class Listening(BaseModel):
     policies: Annotated[int, Field(ge=0, strict=True)] | None = Field(
         default=None, description="the `version` of its policies; null: it has none and wants none"
     )
-    host: Name | None = Field(default=None, description="only cancels of this host's runs")
-    run_ids: Annotated[list[Name], Field(max_length=MOST, description="only those of these runs; none: of all")] = []
+    run_ids: Annotated[list[Name], Field(max_length=MOST, description="only cancels of these runs; none: of all")] = []
     wait_seconds: Annotated[
         float, Field(ge=0, le=MOST_WAIT_SECONDS, strict=True, description="how long to hold it open while there is no news")
     ] = 0.0
@@ -78,7 +77,7 @@ def router(stores: Stores) -> APIRouter:
         found, made = stores.expectations.cancels.order(run.run_id, by, reason, now_ns)
         if made is None:
             state = found.state if found is not None else run.state
-            raise ApiError(409, "run_over", f"the run {run.run_id} {state} already", "there is nothing left to cancel")
+            raise ApiError(409, "run_over", f"the run {run.run_id} is over: {state}", "a run that has ended cannot be cancelled")
         stores.audit.note(now_ns, by, "run.cancel", run.run_id, before={"state": run.state}, after={"reason": reason})
         stores.expectations.changed()  # the journal hears of it now
         return answer(_item(made))
@@ -102,7 +101,7 @@ def for_hosts(stores: Stores) -> APIRouter:
                 rung.clear()
                 if cancels.number > known:
                     newest = cancels.number
-                    found, known = await asyncio.to_thread(cancels.after, known, body.host, body.run_ids, reads), newest
+                    found, known = await asyncio.to_thread(cancels.after, known, body.run_ids, reads), newest
                 left_seconds = until - stores.clock.monotonic()
                 is_news = bool(found) or body.policies not in (None, asking.number)
                 if is_news or left_seconds <= 0 or stores.tails.stopping():

@@ -17,7 +17,7 @@ from rota_collector.clock import Clock
 from rota_collector.decode.to_rows import Heartbeat, TaskEnd
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
-from rota_collector.store import agents, inflight, quiet, watches
+from rota_collector.store import agents, cancels, inflight, quiet, watches
 from rota_collector.store import events as own
 from rota_collector.store.cancels import Cancels
 from rota_collector.store.control_queries import listed_ns
@@ -111,6 +111,8 @@ class Expectations:
                 succeeded |= self.policies.dependents.get(run.workflow, set())
             if run.ended_ns is not None:
                 ended.add(run.workflow)
+        if self.cancels.number and ended:
+            cancels.settle(connection, {run.run_id for run in changed if run.ended_ns is not None}, now_ns)
         watches.begin_watching(connection, [(*instance, *how) for instance, how in begun.items()], now_ns)
         watches.mark(connection, marks)
         watches.mark_workflows(connection, sorted(succeeded))

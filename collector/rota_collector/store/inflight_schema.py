@@ -50,7 +50,7 @@ rule_acts = Table(
     Index("rule_acts_at", "at_ns"),
 )
 
-# Runs that are to end. ``number`` grows, so that hosts ask for those after the last that they know.
+# Runs that are to end, until they have. ``number`` grows, so that hosts ask for those after the last that they know.
 cancels = Table(
     "cancels",
     metadata,
@@ -61,6 +61,7 @@ cancels = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ns", BigInteger, nullable=False),
+    Column("over_ns", BigInteger),  # when the run had ended: a further attempt of it is not to end
     Index("cancels_number", "number"),
     Index("cancels_at", "at_ns"),
 )

@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import time
-from typing import Callable
+from typing import Callable, Collection
 
 from rota.agent import cgroup, ends, witness
 from rota.agent.bury import bury, bury_unwatched, log_lines
@@ -147,16 +147,20 @@ class Deaths:
         except OSError as error:
             self._say_unwritable(spool, error)
 
-    def end(self, run_id: str) -> bool:
-        """Ask the process whose run that is to end, with SIGTERM. False: none of ours is, or it has others beside that run."""
+    def end(self, run_ids: Collection[str]) -> set[str]:
+        """Ask the processes whose runs these are to end, with SIGTERM; the runs whose process was asked. The others are not of
+        ours, or have others beside them in their process.
+        """
+        asked: set[str] = set()
         for watched in self.living():
             with watched.spool.mutex:
-                told = ends.read(log_lines(watched.spool, watched.spool.parts(watched.stem))).get(run_id)
-            if told is not None and not (told.is_part or told.is_inner or told.end_state):
+                told = ends.read(log_lines(watched.spool, watched.spool.parts(watched.stem)))
+            own = {run_id for run_id, run in told.items() if not (run.is_part or run.is_inner or run.end_state)}
+            if own & set(run_ids):
                 with contextlib.suppress(OSError):
                     signal.pidfd_send_signal(watched.pidfd, signal.SIGTERM)
-                    return True
-        return False
+                    asked |= own & set(run_ids)
+        return asked
 
     def close(self) -> None:
         """Forget all of them; they are found again after a restart."""

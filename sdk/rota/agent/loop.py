@@ -8,7 +8,6 @@ import resource
 import selectors
 import socket
 import time
-from collections import deque
 from typing import Callable, Sequence
 
 from rota import __version__
@@ -27,6 +26,7 @@ from rota.agent.turn import RESIDENT, Turn
 from rota.agent.worker import Worker
 
 _STOP_SECONDS = 3.0
+_CANCEL_SECONDS = 3.0  # how long a run that is to end is looked for: most are of another host
 _GROUPS_SECONDS = 5.0  # between two looks at the control groups of all watched processes
 _CALLER_SECONDS = 1.0  # a hello comes at once, or it is none
 _MOST_CALLERS, MOST_SPOOLS, _MOST_LINES = 256, 64, 4096  # whatever a user's programs do: an agent stays small
@@ -70,7 +70,7 @@ class Agent:
         self._deaths = Deaths(self._selector, report, on_buried=self._worker.wake)
         self._turn = Turn(self._own, RESIDENT) if home else None
         self._scan_at = self._groups_at = 0.0
-        self._cancels: deque[str] = deque()  # runs that are to end, as another thread heard
+        self._cancels: dict[str, tuple[str, float]] = {}  # runs that are to end: why, and until when they are looked for
         self._is_stopping = False
 
     def run(self) -> None:
@@ -110,11 +110,20 @@ class Agent:
         }
 
     def _cancel(self, run_id: str, why: str) -> None:
-        """A run is to end. Safe from any thread."""
-        self._report("run %s is to end: %s" % (run_id, why))
-        self._cancels.append(run_id)
+        """A run is to end, if it is of ours. Safe from any thread."""
+        self._cancels[run_id] = (why, time.monotonic() + _CANCEL_SECONDS)
         with contextlib.suppress(OSError):
             self._waker.send(b"c")
+
+    def _end_runs(self) -> None:
+        """End those that are to end; of one whose process is not known yet, it may be found by the next look."""
+        wanted = dict(self._cancels)
+        asked = self._deaths.end(wanted) if wanted else set()
+        for run_id, (why, until) in wanted.items():
+            if run_id in asked:
+                self._report("run %s was asked to end: %s" % (run_id, why))
+            if run_id in asked or time.monotonic() > until:
+                self._cancels.pop(run_id, None)
 
     def _turn_once(self) -> None:
         for key, _ in self._selector.select(max(0.0, min(self._deaths.next_look_seconds, self._scan_at - time.monotonic()))):
@@ -122,8 +131,6 @@ class Agent:
         self._deaths.settle()
         if time.monotonic() >= self._scan_at:
             self._scan()
-        while self._cancels:
-            self._deaths.end(self._cancels.popleft())
         if time.monotonic() >= self._groups_at:
             self._groups_at = time.monotonic() + _GROUPS_SECONDS
             self._deaths.look_at_groups()
@@ -143,6 +150,7 @@ class Agent:
             self._accept_all()
         elif key.fileobj is self._wake:
             self._wake.recv(64)
+            self._end_runs()
 
     def _accept_all(self) -> None:
         while True:
@@ -235,6 +243,7 @@ class Agent:
             if time.monotonic() > deadline:
                 self._hang_up(caller)
         is_unsure = [self._deaths.find(spool) for spool in list(self._spools.values())]
+        self._end_runs()
         self._scan_at = time.monotonic() + (SECOND_LOOK_SECONDS if any(is_unsure) else SCAN_SECONDS)
 
     def _close(self) -> None:

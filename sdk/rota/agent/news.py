@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import urllib.error
 import urllib.request
 from typing import Any, Callable
@@ -21,7 +20,7 @@ class News:
     """Hears of them. For one thread.
 
     Args:
-        cancel: called with (run id, why) of each run of this host that is to end.
+        cancel: called with (run id, why) of each run that is to end: on any host, as one in a container names its own.
     """
 
     def __init__(self, cancel: Callable[[str, str], None]) -> None:
@@ -37,8 +36,7 @@ class News:
         Raises:
             OSError, ValueError: nobody answers, or what came is not understood.
         """
-        host = os.uname().nodename if hasattr(os, "uname") else None
-        asked = {"known": self._known, "policies": policies, "host": host, "wait_seconds": _HELD_SECONDS}
+        asked = {"known": self._known, "policies": policies, "wait_seconds": _HELD_SECONDS}
         headers = {"Content-Type": "application/json", **_config.headers()}
         request = urllib.request.Request(goal.url, json.dumps(asked).encode("ascii"), headers)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -39,7 +40,7 @@ class Keeping(threading.Thread):
         spools: paths of those that are served; the agent may add some. A home is the directory above.
         report: takes one line of text for people.
         ask_seconds: how often to look, where nobody tells when there is news.
-        cancel: called with (run id, why) of each run of this host that is to end.
+        cancel: called with (run id, why) of each run that is to end.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Keeping(threading.Thread):
         self._spools, self._report, self._ask_seconds = spools, report, ask_seconds
         self._stopping, self._backoff = threading.Event(), Backoff()
         self._way: Way | None = None
-        self._news: News | None = News(cancel)
+        self._news, self._no_news_until = News(cancel), 0.0  # monotonic
 
     def run(self) -> None:
         """Look again and again; less often while nobody answers, and at once when there is news."""
@@ -61,15 +62,16 @@ class Keeping(threading.Thread):
     def _hears(self) -> bool:
         """Wait for news; False: nobody told any, or that there is none."""
         homes = [os.path.dirname(spool) for spool in list(self._spools)]
-        if self._news is None or self._way is None or self._way.is_grpc or self._backoff.failures:
+        if self._way is None or self._way.is_grpc or self._backoff.failures or time.monotonic() < self._no_news_until:
             return False
         try:
             version = version_of(homes[0]) if homes else None
-            if not self._news.wait(self._way.goal._replace(url=self._way.news_url), version):
-                self._news = None
+            tells = self._news.wait(self._way.goal._replace(url=self._way.news_url), version)
         except Exception:
             return False  # the next look reports it
-        return self._news is not None
+        if not tells:  # a collector of an earlier version, until it is another one
+            self._no_news_until = time.monotonic() + FOREIGN_SECONDS
+        return tells
 
     def stop(self) -> None:
         """End soon: a request under way is not waited for."""

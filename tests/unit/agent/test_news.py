@@ -71,6 +71,7 @@ def test_who_was_told_asks_on_from_there(server, heard):
     assert wait()
     assert cancelled == [("r", "ada: no")]
     assert [(asked["known"], asked["policies"]) for asked in server.asked] == [(0, 7), (4, 7)]
+    assert "host" not in server.asked[0]  # a run in a container names its own, and its spool is ours
 
 
 @pytest.mark.parametrize(("status", "is_rota"), [(404, True), (405, True), (200, False)])

@@ -70,7 +70,7 @@ def test_a_rule_acts_when_the_fact_arrives_and_once(stores):
     assert acts(stores) == [("cancel", "rule 1: nothing to load")]
     (cancelling,) = [values for name, values in records(stores) if name == names.RUN_STATE_EVENT]
     assert (cancelling[names.STATE], cancelling[names.REASON]) == ("cancelling", "rule 1: nothing to load")
-    (cancel,) = stores.expectations.cancels.after(0, "h1")
+    (cancel,) = stores.expectations.cancels.after(0)
     assert (cancel.run_id, cancel.by, stores.expectations.cancels.number) == (RUN, "rota", cancel.number)
 
 
@@ -164,14 +164,28 @@ def test_a_person_cancels_a_run_once(stores):
     for who in ("ada", "bob"):
         said = api("POST", f"/api/v1/runs/{RUN}/cancel", json={"by": who, "reason": "wrong day"}).json()
         assert (said["run_id"], said["by"], said["reason"]) == (RUN, "ada", "ada: wrong day")
-    known = api("POST", "/api/v1/news", json={"host": "h1"}).json()
+    known = api("POST", "/api/v1/news", json={}).json()
     assert [each["run_id"] for each in known["cancels"]] == [RUN]
     assert api("POST", "/api/v1/news", json={"known": known["number"]}).json() == {**known, "cancels": []}
-    assert api("POST", "/api/v1/news", json={"host": "h2"}).json()["cancels"] == []
+    assert api("POST", "/api/v1/news", json={"run_ids": ["another"]}).json()["cancels"] == []
     told(stores, state="succeeded")
     assert api("POST", "/api/v1/news", json={}).json()["cancels"] == []
     refused = api("POST", f"/api/v1/runs/{RUN}/cancel", json={})
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "run_over")
+
+
+def test_a_further_attempt_of_a_cancelled_run_is_not_to_end(stores):
+    """Unless somebody says so again, and hosts hear of that."""
+    api = Api(stores)
+    told(stores)
+    first = api("POST", f"/api/v1/runs/{RUN}/cancel", json={"by": "ada"}).json()
+    told(stores, state="cancelled")
+    told(stores, attempt=2)
+    assert api("POST", "/api/v1/news", json={}).json()["cancels"] == []
+    second = api("POST", f"/api/v1/runs/{RUN}/cancel", json={"by": "bob"}).json()
+    assert second["number"] > first["number"]
+    (heard,) = api("POST", "/api/v1/news", json={"known": first["number"]}).json()["cancels"]
+    assert (heard["run_id"], heard["by"]) == (RUN, "bob")
 
 
 def test_facts_are_forgotten_and_what_rules_did_is_not(stores):
