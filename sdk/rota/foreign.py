@@ -14,11 +14,13 @@ from rota._process import process
 from rota.rules.fold import STATES, TERMINAL
 from rota.wire import events, ids, names
 
-__all__ = ["Source", "harmless"]
+__all__ = ["Source", "harmless", "may_run"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping, Sequence
+
+    from rota.control.admit import Permission
 
 
 _RESULT = {
@@ -26,6 +28,24 @@ _RESULT = {
     "skipped": "skip", "upstream_failed": "skip",
 }  # fmt: skip
 _FINE = ("succeeded", "skipped", "ended", "cancelled", "upstream_failed")
+
+
+def may_run(workflow: str, wait_seconds: float = 0.0) -> Permission:
+    """Whether the gates of a workflow are open, for a task of another system that waits for them: as ``rota gate check`` asks.
+
+    Args:
+        workflow: whose gates.
+        wait_seconds: how long they may take to open.
+
+    Returns:
+        ``answer`` is ``go``, ``wait``, ``skip`` or ``deny``; ``reason`` says why.
+
+    Raises:
+        CollectorError: nobody can tell its policy, or there is no such workflow.
+    """
+    from rota.control.check import check
+
+    return check(workflow, wait_seconds)
 
 
 class Source:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "demo", "up", "collector", "dashboard", "agent", "exec", "ls", "runs", "show", "logs", "slots", "incidents", "channel",
-    "schedule", "policy", "advise", "promote", "demote", "gate", "approve", "cancel", "pause", "resume", "maintenance", "key",
-    "audit", "sql", "export", "doctor",
+    "schedule", "policy", "advise", "promote", "demote", "gate", "approve", "cancel", "pause", "resume", "maintenance", "observe",
+    "key", "audit", "sql", "export", "doctor",
 )  # fmt: skip
 _INTERRUPTED = 130  # as a shell reports a command that SIGINT ended
 

@@ -1,4 +1,4 @@
-"""The systems that are observed, and how each of them does the scenarios of ``contract/observers/expected.toml``."""
+"""What a system is to the contract: how it does the scenarios of ``contract/observers/expected.toml``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrators import SOURCES, python_of
 
-PROGRAMS = Path(__file__).parent / "contract" / "observers" / "programs"
+PROGRAMS = Path(__file__).parents[1] / "contract" / "observers" / "programs"
 ENDED_BY = {"cancel": signal.SIGINT, "killed": signal.SIGKILL}
 
 
@@ -21,14 +21,20 @@ class System:
     """One system.
 
     Args:
-        run: does a scenario: (its name, an empty folder, the environment of its user).
+        run: does a scenario: (its name, an empty folder, the environment of its user). With several names: see
+            ``together``.
         except_for: scenarios that it cannot do, with why.
         instead: what it tells where that differs from the table, with why in a comment beside.
+        together: scenarios that one call of ``run`` does in turn, each as a workflow of its name: for a system that takes long to
+            start.
+        soak: those that take too long for each `make test`.
     """
 
     run: Callable[[str, Path, dict[str, str]], None]
     except_for: dict[str, str] = field(default_factory=dict)
     instead: dict[str, dict[str, Any]] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
+    soak: tuple[str, ...] = ()
 
 
 def program(system: str, **settings: str) -> Callable[[str, Path, dict[str, str]], None]:
@@ -44,16 +50,3 @@ def program(system: str, **settings: str) -> Callable[[str, Path, dict[str, str]
             process.communicate(timeout=120)
 
     return run
-
-
-SYSTEMS = {
-    "luigi": System(program("luigi"), except_for={"schedule": "Luigi has none: cron starts it"}),
-    "luigi with worker processes": System(
-        program("luigi", WORKERS="3"),
-        except_for={
-            "schedule": "Luigi has none: cron starts it",
-            "cancel": "the signal goes to one process of several",
-            "killed": "the signal goes to one process of several",
-        },
-    ),
-}

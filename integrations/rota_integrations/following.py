@@ -1,0 +1,131 @@
+"""Observers from outside: a process of their own looks at a system's history again and again (``rota observe SYSTEM``).
+
+What a look tells is told by ids made of names, so one look too many does no harm, and after a restart the next one catches up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any, Callable, Protocol
+
+from rota import _config
+
+_LONGEST_SECONDS = 60.0  # between looks at a system that does not answer
+
+
+class Later(Exception):
+    """The system asks to be left alone for that many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("asked to wait for %g s" % seconds)
+        self.seconds = seconds
+
+
+class Follower(Protocol):
+    """Looks at one system. A room's ``follower(options)`` makes it."""
+
+    def look(self, memory: dict[str, Any]) -> None:
+        """Tell what is new.
+
+        Args:
+            memory: JSON, empty at first, kept when all was told: it is there again at the next look, also after a restart.
+
+        Raises:
+            Later: it is too early to ask again.
+            Exception: it could not be looked at; what was told by then is told again.
+        """
+        ...
+
+
+def follow(
+    system: str, follower: Follower, every_seconds: float, *, once: bool = False, told: Callable[[], object] | None = None
+) -> int:
+    """Look until SIGTERM or SIGINT comes; what goes wrong is said once on standard error, and tried again.
+
+    Args:
+        system: names the file of the memory.
+        follower: looks.
+        every_seconds: between the end of a look and the next.
+        once: look once.
+        told: has what was told leave; ``Source.flush`` when left out.
+
+    Returns:
+        Exit status: 1 when the last look of ``once`` failed.
+    """
+    over = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: over.set())
+    leave = told or _leave(system)
+    kept, problem, wait_seconds = _Kept(system, follower), "", every_seconds
+    while not over.is_set():
+        try:
+            kept.look(leave)
+            if problem:
+                _say(system, "looks again")
+            problem, wait_seconds = "", every_seconds
+        except Later as error:
+            wait_seconds = max(every_seconds, error.seconds)
+        except Exception as error:  # noqa: BLE001  whatever a system or its client library does
+            said = "%s: %s" % (type(error).__name__, error)
+            if said != problem:
+                _say(system, "could not look (%s). It is tried again" % said if not once else "could not look (%s)" % said)
+            problem, wait_seconds = said, min(_LONGEST_SECONDS, max(every_seconds, 2 * wait_seconds))
+        if once:
+            return 1 if problem else 0
+        over.wait(wait_seconds)
+    return 0
+
+
+class _Kept:
+    """A follower and its memory: a file that is replaced as a whole, when what was learned was told."""
+
+    def __init__(self, system: str, follower: Follower) -> None:
+        self._path = os.path.join(_config.home(), "observers", system + ".json")
+        self._follower = follower
+        self._text = self._read()
+
+    def look(self, leave: Callable[[], object]) -> None:
+        """Look once more. Raises what the follower does, and OSError."""
+        memory = json.loads(self._text)
+        self._follower.look(memory)
+        leave()
+        text = json.dumps(memory)
+        if text != self._text:
+            self._write(text)
+
+    def _read(self) -> str:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                text = file.read()
+            if isinstance(json.loads(text), dict):
+                return text
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            _say("observer", "%s cannot be read (%s): everything is looked at anew" % (self._path, error))
+        return "{}"
+
+    def _write(self, text: str) -> None:
+        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        with open(self._path + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(self._path + ".new", self._path)
+        self._text = text
+
+
+def _leave(system: str) -> Callable[[], object]:
+    from rota.foreign import Source
+
+    return Source(system).flush
+
+
+def _say(system: str, text: str) -> None:
+    sys.stderr.write("rota observe %s: %s\n" % (system, text))
+    sys.stderr.flush()
