@@ -25,6 +25,7 @@ MEASUREMENTS = (
     "permission",
     "orchestrated",
     "rules",
+    "observers",
     "ingest",
     "scale",
     "curve",

@@ -66,5 +66,7 @@ BUDGETS = {
     "decisions.p50": Budget("... one client, p50", 5, "ms"),
     "waking": Budget("10,000 waiting runs woken", 5, "s"),
     "durable": Budget("permitted and durable task", 300, "µs"),
+    "observer": Budget("a task of another orchestrator, observed, over the same unobserved", 1.01, "×"),
+    "observer.lag": Budget("a state told by an observer to the same in the collector, p99", 1_000, "ms"),
     "downstream.p99": Budget("upstream succeeded to downstream executing, p99", 100, "ms"),
 }

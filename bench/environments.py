@@ -25,7 +25,15 @@ _UV = Path(sys.executable).with_name("uv")
 
 def peer(name: str) -> str:
     """The interpreter of a peer's environment: exactly what ``bench/peers/<name>.txt`` pins."""
-    pins = TOP / "bench" / "peers" / f"{name}.txt"
+    return _pinned(name, TOP / "bench" / "peers" / f"{name}.txt")
+
+
+def observed(system: str) -> str:
+    """The interpreter of the environment in which a system is observed: what ``integrations/pins/<system>.txt`` pins."""
+    return _pinned(f"observed-{system}", TOP / "integrations" / "pins" / f"{system}.txt")
+
+
+def _pinned(name: str, pins: Path) -> str:
     folder = CACHE / "envs" / f"{name}-{_digest(sys.version, pins.read_text())}"
     done = folder / ".done"
     if not done.exists():
