@@ -1,6 +1,6 @@
 # The front door. demo and test do their own set-up on a machine with Python >= 3.11, git and make.
 # ARGS is passed on: make demo ARGS=--exit, make test ARGS="-k journal".
-.PHONY: demo test check bench soak docs screenshots lock
+.PHONY: demo test check bench soak docs screenshots observed lock
 BIN := .venv/bin
 # Tests mostly wait for processes: one more than there are cores takes a quarter less time.
 WORKERS = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
@@ -31,6 +31,9 @@ docs: .venv/.stamp
 
 screenshots: .venv/.stamp
 	PYTHONPATH=. $(BIN)/python docs/screenshots.py $(ARGS)
+
+observed: .venv/.stamp
+	PYTHONPATH=.:tests $(BIN)/python docs/observed.py $(ARGS)
 
 lock: .venv/.stamp
 	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --group docs --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \

@@ -10,7 +10,7 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from bench import history, present, servers
 from bench.history import Story
 from bench.present import Present
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 PICTURES = Path(__file__).parent / "pictures"
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -58,9 +58,15 @@ def shots(story: Story, now: Present) -> list[Shot]:
     ]
 
 
-def take(browser: Browser, base: str, shot: Shot) -> Iterator[tuple[str, bytes]]:
+def launch(playwright: Playwright, chromium: str) -> Browser:
+    """The system's Chromium, without a window."""
+    return playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--lang=en-GB"])
+
+
+def take(browser: Browser, base: str, shot: Shot, looks: Iterable[str] = LOOKS) -> Iterator[tuple[str, bytes]]:
     """Each look of it, and its PNG."""
-    for look, options in LOOKS.items():
+    for look in looks:
+        options = LOOKS[look]
         context = browser.new_context(**options, timezone_id=ZONE.key, locale="en-GB")
         page = context.new_page()
         if options["viewport"] is DESK:
@@ -89,7 +95,7 @@ def main() -> int:
         story = history.make(home)
         with servers.collector(home) as collector, servers.dashboard(collector) as (url, _):
             now = present.tell(collector.url)
-            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--lang=en-GB"])
+            browser = launch(playwright, chromium)
             for shot in shots(story, now):
                 for look, png in take(browser, url, shot):
                     save(png, PICTURES / f"{shot.name}-{look}.webp")

@@ -27,6 +27,7 @@ _RESULT = {
     "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error", "cancelled": "cancellation",
     "skipped": "skip", "upstream_failed": "skip",
 }  # fmt: skip
+_MOST_RUNS = 1000  # whose failed tasks are remembered
 _FINE = ("succeeded", "skipped", "ended", "cancelled", "upstream_failed")
 
 
@@ -60,6 +61,7 @@ class Source:
     def __init__(self, system: str, ends_with_process: bool = False) -> None:
         self.system = system
         self._scope = "inner" if ends_with_process else "foreign"
+        self._errors: dict[str, dict[tuple[str, str], Mapping[str, str]]] = {}  # run → its tasks that failed last, and of what
 
     def run_id(self, key: Sequence[str]) -> str:
         """The UUID of the run that has these names in its system, from the widest to the narrowest; one that is a UUID stays."""
@@ -84,7 +86,8 @@ class Source:
             started_ns: when the attempt began, if it is known.
             slot_ns: the nominal time that it is for.
             exit_code: of its process.
-            error: attributes of what went wrong: ``names.ERROR_TYPE`` and the ``EXCEPTION_*``.
+            error: attributes of what went wrong: ``names.ERROR_TYPE`` and the ``EXCEPTION_*``. Left out of a run that failed, it
+                is that of the first of its tasks that did, as far as this process told them.
             host: where it runs.
             tags: words to find it by.
             parent: names of the run that it is part of.
@@ -97,6 +100,9 @@ class Source:
         if state not in STATES:
             raise ValueError("%r is no state of a run: there are %s" % (state, ", ".join(STATES)))
         run_id = self.run_id(key)
+        if state in TERMINAL:
+            of_task = self._first_error(run_id)
+            error = error or (None if state in _FINE else of_task)
         pairs: dict[str, object] = {
             names.EVENT_ID: str(ids.uuid_of("/".join((run_id, str(attempt), state, raw_state or "", str(at_ns))))),
             names.WORKFLOW: workflow, names.RUN_ID: run_id, names.STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
@@ -135,6 +141,8 @@ class Source:
         if state not in STATES:
             raise ValueError("%r is no state of a task: there are %s" % (state, ", ".join(STATES)))
         run_id = self.run_id(key)
+        if state in TERMINAL:
+            self._remember(run_id, (task, instance), error if state not in _FINE else None)
         pairs: dict[str, object] = {
             names.TASK_NAME: task, names.TASK_STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
             names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: _RESULT.get(state),
@@ -142,6 +150,20 @@ class Source:
         }  # fmt: skip
         place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)
         self._tell_task(workflow, run_id, task, place, state, at_ns, started_ns, pairs, error or {})
+
+    @guarded  # threads of the system may tell at once
+    def _first_error(self, run_id: str) -> Mapping[str, str] | None:
+        return next(iter(self._errors.pop(run_id, {}).values()), None)
+
+    @guarded
+    def _remember(self, run_id: str, task: tuple[str, str], error: Mapping[str, str] | None) -> None:
+        """What to say of the run if it fails: the error of its last attempt, of those tasks that did not make it after all."""
+        if error:
+            while run_id not in self._errors and len(self._errors) >= _MOST_RUNS:
+                self._errors.pop(next(iter(self._errors)))
+            self._errors.setdefault(run_id, {})[task] = error
+        elif run_id in self._errors:
+            self._errors[run_id].pop(task, None)
 
     @guarded
     def flush(self) -> None:

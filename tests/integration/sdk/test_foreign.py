@@ -80,3 +80,26 @@ def test_nothing_is_written_where_rota_is_disabled(run: Run, home: Path) -> None
     """As everywhere."""
     outcome = run(TELLING, environment={"ROTA_DISABLED": "1"})
     assert (outcome.code, outcome.events, outcome.spans) == (0, [], [])
+
+
+SEVERAL = """
+    from rota.foreign import Source
+    from rota.wire import names
+    def error(text): return {names.ERROR_TYPE: "E", names.EXCEPTION_TYPE: "E", names.EXCEPTION_MESSAGE: text}
+    source, S = Source("airflow"), 10**9
+    for run in ("one", "two"):
+        source.task("etl", (run, "1"), "flaky", "failed", 1 * S, error=error("at first"))
+        source.task("etl", (run, "1"), "flaky", "succeeded", 2 * S, attempt=2)
+        if run == "two":
+            source.task("etl", (run, "1"), "load", "failed", 3 * S, error=error("row 7"))
+            source.task("etl", (run, "1"), "late", "failed", 4 * S, error=error("row 8"))
+        source.run("etl", (run, "1"), "failed", 5 * S, started_ns=0)
+    source.run("etl", ("two", "2"), "failed", 5 * S, started_ns=0)
+"""
+
+
+def test_a_run_that_failed_says_what_its_first_failed_task_said(run: Run) -> None:
+    """Unless its system says why itself; not of a task that made it after all, nor of another run."""
+    outcome = run(SEVERAL)
+    told = [each.get("exception.message") for each in outcome.events if each.get("rota.run.state") == "failed"]
+    assert told == [None, "row 7", None]
