@@ -1,6 +1,6 @@
 """``make observed``: a run of each observed system as the dashboard shows it, in ``docs/pictures/observed``.
 
-Each does the scenario ``failure`` of the observers' contract in its own environment, and is seen by a real collector. With names
+Each does the scenario ``retry`` of the observers' contract in its own environment, and is seen by a real collector. With names
 of systems as arguments: only those.
 """
 
@@ -22,6 +22,7 @@ from screenshots import PICTURES, Shot, launch, save, take
 
 FOLDER = PICTURES / "observed"
 PATIENCE_SECONDS = 30.0
+SCENARIOS = ("retry", "fan_out", "success")  # the first that a system can do
 WANTED = ".waterfall .label, .cause"  # what a run's page has
 
 
@@ -30,7 +31,7 @@ def run_of(system: str, url: str, home: Path) -> str:
     before = {run["id"] for run in _runs(url)}
     told = {name: value for name, value in os.environ.items() if not name.startswith(("ROTA_", "OTEL_"))}
     told |= {"ROTA_HOME": str(home), "ROTA_ENDPOINT": url, "ROTA_DETACH": "off", "ROTA_AGENT": "off"}
-    scenario = "failure" if "failure" not in SYSTEMS[system].except_for else "success"
+    scenario = next(each for each in SCENARIOS if each not in SYSTEMS[system].except_for)
     home.mkdir(parents=True)
     SYSTEMS[system].run(scenario, home, told)
     subprocess.run([sys.executable, "-m", "rota", "agent", "--once"], env=told, check=True)
