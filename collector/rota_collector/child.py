@@ -18,7 +18,7 @@ _STEADY_SECONDS = 60.0  # who lived so long did not fail at its start
 
 
 class Keeper:
-    """Runs ``python -m rota_collector.keeper`` on the ``api`` socket, which already listens: requests wait while it starts.
+    """Runs ``python -m rota_collector.keep`` on the ``api`` socket, which already listens: requests wait while it starts.
 
     ``bell`` and ``board`` outlive each of its lives; ``numbers`` are what it is told when it asks for what we counted.
     """
@@ -62,7 +62,7 @@ class Keeper:
         ours, theirs = socket.socketpair()
         with theirs:
             fds = (self._board.fd, self._bell.reader, theirs.fileno(), self._api.fileno())
-            command = [sys.executable, "-m", "rota_collector.keeper", *map(str, fds), str(os.getpid())]
+            command = [sys.executable, "-m", "rota_collector.keep", *map(str, fds), str(os.getpid())]
             self._process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, pass_fds=fds)
         self._serving = asyncio.create_task(serve(ours, self._journal, self._ready.set, self._numbers))
 

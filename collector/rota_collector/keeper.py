@@ -1,4 +1,4 @@
-"""``python -m rota_collector.keeper``: the process that keeps the stores, watches the clock and answers the API.
+"""The process that keeps the stores, watches the clock and answers the API.
 
 The front starts it (``child.py``) and shares only the journal with it: whatever keeps this one busy, or ends it, no
 acknowledgement waits. It serves the API on a socket that the front listens on, follows the journal's files, and stops when
@@ -237,7 +237,3 @@ def _stop_followers(link: JournalLink, followers: list[Follower]) -> None:
     if any(follower.is_alive() for follower in followers):
         say("a store takes too long to finish; the next start applies the rest from the journal")
         os._exit(0)  # its file must not be closed under it
-
-
-if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))

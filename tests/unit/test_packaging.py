@@ -103,7 +103,7 @@ LANGUAGE = SDK / "rules" / "expression.py"
 
 def pins_of(extra):
     """Where the environment of an observed system is pinned."""
-    return TOP / "integrations" / "pins" / f"{extra}.txt"
+    return TOP / "integrations" / "pins" / f"{extra.replace('-', '_')}.txt"
 
 
 @pytest.mark.parametrize("package", ["wire", "rules"])
