@@ -53,6 +53,8 @@ def home(pytester, monkeypatch) -> Path:
         "HOME": str(pytester.path / "h"),
     }.items():
         monkeypatch.setenv("ROTA_" + name, value)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # those of this project take two seconds in each session
+    monkeypatch.setenv("PYTEST_PLUGINS", "rota._pytest")
     return pytester.path / "h"
 
 
@@ -75,8 +77,10 @@ def tasks_of(outcome: Outcome) -> dict[str, dict[str, Any]]:
     return {span["name"].partition("::")[2] or span["name"]: span for span in outcome.spans if span["kind"] == 1}
 
 
-def test_unasked_the_plugin_does_nothing(session):
-    """Without the option nothing is spooled, and nothing of rota is imported but the plugin's own small file."""
+def test_unasked_the_plugin_does_nothing(session, monkeypatch):
+    """Pytest finds it; without the option nothing is spooled, and nothing of rota is imported but the plugin's own small file."""
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
     source = "import sys\ndef test(): assert sorted(n for n in sys.modules if n.startswith('rota')) == ['rota', 'rota._pytest']"
     outcome, result = session(source)
     result.assert_outcomes(passed=1)
@@ -197,9 +201,10 @@ def test_a_watched_session_may_capture(session):
     assert len({event[names.RUN_ID] for event in outcome.events}) == 1
 
 
-def test_workers_tell_of_their_tests(session):
+def test_workers_tell_of_their_tests(session, monkeypatch):
     """Under pytest-xdist there is one run, with the tests of all workers, and their number."""
     pytest.importorskip("xdist")
+    monkeypatch.setenv("PYTEST_PLUGINS", "rota._pytest,xdist.plugin")
     outcome, result = session(TESTS, "--rota", "-n", "2")
     assert result.ret == 1
     assert outcome.states() == ["running", "failed"]
