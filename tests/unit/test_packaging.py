@@ -177,9 +177,10 @@ def test_a_skipped_test_fails_the_run_where_the_result_decides(tmp_path):
         "import pytest\n\n@pytest.mark.skip(reason='no browser')\ndef test_page(): pass\n\ndef test_fine(): pass\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
-    told = {"cwd": TOP, "env": {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "capture_output": True, "text": True}
-    lenient = subprocess.run(command, check=False, **told)
-    strict = subprocess.run([*command, "-p", "tests.plugin_no_skips"], check=False, **told)
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    lenient = subprocess.run(command, cwd=TOP, env=alone, capture_output=True, text=True, check=False)
+    strict_command = [*command, "-p", "tests.plugin_no_skips"]
+    strict = subprocess.run(strict_command, cwd=TOP, env=alone, capture_output=True, text=True, check=False)
     assert (lenient.returncode, strict.returncode) == (0, 1)
     assert "test_page" in strict.stdout
 
