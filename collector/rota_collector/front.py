@@ -21,7 +21,7 @@ from rota_collector.errors import PortBusy
 from rota_collector.journal import Journal
 from rota_collector.log import say
 from rota_collector.proxy import Proxy, Questions
-from rota_collector.receive import access, grpc, lineage, otlp, pings, sentry
+from rota_collector.receive import access, github, grpc, lineage, otlp, pings, sentry
 from rota_collector.receive.cors import Cors
 from rota_collector.receive.tally import Counted, Tally
 from rota_collector.store.keys import Keys
@@ -58,6 +58,7 @@ class Front:
         self._doors: dict[re.Pattern[str], App] = {
             sentry.PATH: Counted(sentry.door(journal, keys, clock, config.max_body, say, rates), "sentry", self._tally),
             lineage.PATH: Counted(lineage.door(journal, keys, clock, config.max_body, rates), "lineage", self._tally),
+            github.PATH: Counted(github.door(journal, keys, clock, config.max_body, rates), "github", self._tally),
         }
         self._api: App = access.Nearby(proxy, keys)
         questions = Questions(keeper)

@@ -11,7 +11,7 @@ from rota import __version__, _config
 from rota._guard import guarded
 from rota._guard import guarded as harmless  # for observers: what they do inside another system must never raise there
 from rota._process import process
-from rota.rules.fold import STATES, TERMINAL
+from rota.rules.fold import RESULTS, STATES, TERMINAL
 from rota.wire import events, ids, names
 
 __all__ = ["Source", "harmless", "may_run"]
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from rota.control.admit import Permission
 
 
-_RESULT = {
-    "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error", "cancelled": "cancellation",
-    "skipped": "skip", "upstream_failed": "skip",
-}  # fmt: skip
 _MOST_RUNS = 1000  # whose failed tasks are remembered
 _FINE = ("succeeded", "skipped", "ended", "cancelled", "upstream_failed")
 
@@ -109,7 +105,7 @@ class Source:
             names.ATTEMPT: attempt, names.SOURCE: self.system, names.RUN_SCOPE: self._scope,
             names.PARENT_RUN_ID: self.run_id(parent) if parent else None, names.RUN_STARTED: started_ns, names.SLOT: slot_ns,
             names.PROCESS_EXIT_CODE: exit_code, names.HOST_NAME: host, names.TAGS: list(tags) or None,
-            names.PIPELINE_RESULT: _RESULT.get(state), **(declared or {}), **(error or {}), **(facts or {}),
+            names.PIPELINE_RESULT: RESULTS.get(state), **(declared or {}), **(error or {}), **(facts or {}),
         }  # fmt: skip
         self._tell_run(workflow, run_id, state, at_ns, attempt, started_ns, pairs, error or {})
 
@@ -145,7 +141,7 @@ class Source:
             self._remember(run_id, (task, instance), error if state not in _FINE else None)
         pairs: dict[str, object] = {
             names.TASK_NAME: task, names.TASK_STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
-            names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: _RESULT.get(state),
+            names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: RESULTS.get(state),
             **(error or {}), **(facts or {}),
         }  # fmt: skip
         place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)

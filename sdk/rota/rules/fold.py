@@ -15,6 +15,10 @@ from rota.rules.declared import Declared
 NONTERMINAL = ("scheduled", "queued", "blocked", "starting", "running", "paused", "retry_wait", "cancelling")
 TERMINAL = ("succeeded", "failed", "timed_out", "crashed", "cancelled", "skipped", "upstream_failed", "ended")
 STATES = NONTERMINAL + TERMINAL
+RESULTS = {  # what OpenTelemetry's conventions for CI/CD call how something ended
+    "succeeded": "success", "failed": "failure", "timed_out": "timeout", "crashed": "error", "cancelled": "cancellation",
+    "skipped": "skip", "upstream_failed": "skip",
+}  # fmt: skip
 
 # Who is believed, among terminal words of the same attempt. Evidence beats inference; what was seen from outside
 # (an exit status) outranks the process's own word; a person outranks everybody.
