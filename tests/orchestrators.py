@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 TOP = Path(__file__).parents[1]
@@ -25,6 +26,18 @@ def python_of(system: str) -> str:
         _run(uv, "pip", "install", "--quiet", "--no-config", "--compile-bytecode", "--python", python, "-r", str(pins))
         (folder / ".done").touch()
     return str(folder / "bin" / "python")
+
+
+def installed(folder: Path) -> str:
+    """A path with rota's sources and, in ``folder``, what tells that it is installed: its entry points, by which it is found."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    told = folder / "rota-0.dist-info"
+    told.mkdir(parents=True)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: rota\nVersion: 0\n")
+    groups = project["entry-points"].items()
+    lines = [f"[{group}]\n" + "".join(f"{name} = {where}\n" for name, where in each.items()) for group, each in groups]
+    (told / "entry_points.txt").write_text("\n".join(lines))
+    return os.pathsep.join((SOURCES, str(folder)))
 
 
 def _run(*command: str) -> None:
