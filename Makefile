@@ -24,7 +24,7 @@ bench: .venv/.stamp
 
 soak: .venv/.stamp
 	$(BIN)/python -m compileall -q sdk collector dashboard
-	$(PYTEST) tests/chaos -m "soak or not soak" $(ARGS)
+	$(PYTEST) tests/chaos tests/contract tests/integration/observers -m "soak or not soak" $(ARGS)
 
 docs: .venv/.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)

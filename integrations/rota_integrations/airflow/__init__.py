@@ -65,7 +65,7 @@ class Listener:
 
     def _end(self, dag_run: Any, msg: str) -> None:
         session = object_session(dag_run)  # the scheduler's own: another one would wait for it on SQLite
-        self._teller.never_run(dag_run, dag_run.get_task_instances(**({"session": session} if session else {})))
+        self._teller.rest(dag_run, dag_run.get_task_instances(**({"session": session} if session else {})))
         self._teller.run(dag_run, msg)
 
 

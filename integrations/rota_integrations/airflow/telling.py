@@ -42,12 +42,16 @@ class Teller:
             facts={"airflow.run_type": kind, "airflow.message": msg or None}, declared=declared(getattr(dag_run, "dag", None)),
         )  # fmt: skip
 
-    def never_run(self, dag_run: Any, instances: Iterable[Any]) -> None:
-        """Those of a run that is over which no process ever ran, so that no hook told of them."""
+    def rest(self, dag_run: Any, instances: Iterable[Any]) -> None:
+        """All tasks of a run that is over: some no process ran, and some processes died, or took what they told with them.
+
+        What a process told is known by the same id, and stays as it told it, with its error.
+        """
         for each in instances:
             raw = str(getattr(each.state, "value", each.state))
-            if not each.try_number and each.state is not None and self._states.of_task(raw).name in TERMINAL:
-                self._tell(each, raw, _ns(each.end_date) or _ns(dag_run.end_date) or time.time_ns(), None)
+            if each.state is not None and self._states.of_task(raw).name in TERMINAL:
+                ended_ns = _ns(each.end_date) or _ns(dag_run.end_date) or time.time_ns()
+                self._tell(each, raw, ended_ns, _ns(each.start_date) if each.try_number else None)
 
     def begin(self, instance: Any) -> None:
         """An attempt has begun."""

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from collectors import CollectorProcess, clean_environment
+import pytest
+from bench.servers import reserved
+from collectors import CollectorProcess, clean_environment, until
+from observed import seen
 from observers.system import PROGRAMS
 from orchestrators import SOURCES, installed, python_of
 
@@ -82,3 +90,80 @@ def test_airflow_goes_on_as_ever_where_rota_cannot(tmp_path: Path) -> None:
     done = subprocess.run(command, env=where, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "rota" not in done.stderr
+
+
+MINUTELY = """
+import os
+from datetime import datetime, timedelta
+from airflow.sdk import DAG, task
+from airflow.timetables.trigger import CronTriggerTimetable
+
+@task(retries=1, retry_delay=timedelta(seconds=1))
+def extract(**context):
+    if context["ti"].try_number == 1:
+        raise ValueError("row 7")
+
+@task
+def load():
+    raise OSError("disk")
+
+@task
+def report(): ...
+
+@task
+def killed():
+    os.kill(os.getpid(), 9)
+
+every_minute = CronTriggerTimetable("* * * * *", timezone="Europe/Berlin")
+with DAG("minutely", schedule=every_minute, start_date=datetime(2026, 1, 1), catchup=False):
+    extract() >> load() >> report()
+    killed()
+"""
+
+
+@contextmanager
+def standalone(folder: Path, dags: str) -> Iterator[Path]:
+    """A whole Airflow with these DAGs, and what tells of it; the home of rota in its processes."""
+    (folder / "dags").mkdir()
+    (folder / "dags" / "dags.py").write_text(dags)
+    python, home = python_of("airflow"), folder / "home"
+    with reserved() as port:
+        pass
+    url = f"http://127.0.0.1:{port}"
+    core = {"DAGS_FOLDER": str(folder / "dags"), "LOAD_EXAMPLES": "False", "DAGS_ARE_PAUSED_AT_CREATION": "False"}
+    core |= {"EXECUTOR": "LocalExecutor", "EXECUTION_API_SERVER_URL": f"{url}/execution/"}
+    settings = {f"AIRFLOW__CORE__{name}": value for name, value in core.items()}
+    settings |= {"AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": url}
+    environment = clean_environment(
+        AIRFLOW_HOME=str(folder / "airflow"), PATH=f"{Path(python).parent}:{os.environ['PATH']}", ROTA_HOME=str(home),
+        PYTHONPATH=installed(folder / "installed"), ROTA_ENDPOINT="http://127.0.0.1:9", ROTA_AGENT="off", ROTA_DETACH="off",
+        **settings,
+    )  # fmt: skip
+    command = [python, "-m", "airflow", "standalone"]
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield home
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.soak
+def test_a_scheduler_and_its_workers_tell_of_one_run(tmp_path: Path) -> None:
+    """Each process its part, also of a task whose process was killed; the run is for its slot, and its DAG has a schedule."""
+    with standalone(tmp_path, MINUTELY) as home:
+
+        def over() -> list[str]:
+            lines = [line for path in home.rglob("*.jsonl") for line in path.read_text().splitlines()]
+            return [line for line in lines if '"rota.run.state","value":{"stringValue":"failed"}' in line]
+
+        (line,) = until(over, "a run to end", 300)[:1]
+    run = next(run for run in seen(home) if "failed" in run.states)
+    assert (run.workflow, run.states) == ("minutely", ["running", "failed"])
+    assert (run.declared["schedule"], run.declared["tz"]) == ("* * * * *", "Europe/Berlin")
+    assert run.tasks["extract"].attempts[""] == {1: "failed", 2: "succeeded"}
+    assert (run.tasks["load"].last, run.tasks["load"].errors) == ({"failed"}, ["OSError: disk"])
+    assert (run.tasks["report"].last, run.tasks["killed"].last) == ({"upstream_failed"}, {"failed"})
+    (slot,) = set(re.findall(r'"rota.slot","value":{"intValue":"(\d+)"', line))
+    assert int(slot) % (60 * 10**9) == 0
