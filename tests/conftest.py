@@ -19,6 +19,8 @@ from rota import _guard
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
+pytest.register_assert_rewrite("observers.contract")
+
 # Who runs the tests may ignore these (`nohup make test`, a job in the background). A user's command does not begin its life so:
 # where we have a handler, a program that we start has the default. The tests themselves go on ignoring them.
 for _signal in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
