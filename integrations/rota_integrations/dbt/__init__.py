@@ -1,0 +1,88 @@
+"""dbt: each invocation is a run, its models, tests, seeds and snapshots are its tasks; rows and relations are their data.
+
+From outside, without a change and without rota in dbt's environment, by what dbt leaves: its log as JSON
+(``DBT_LOG_FORMAT_FILE=json``), or ``run_results.json`` alone:
+
+    rota observe dbt --project /srv/shop
+
+From inside, where Python calls dbt:
+
+    dbtRunner(callbacks=[rota_integrations.dbt.Observer()]).invoke(["build"])
+
+Both say the same of the same run: its id is dbt's invocation id. Tested with dbt-core 1.8 and 1.11.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from typing import Any, Optional
+
+import rota
+from rota.foreign import Source, harmless
+from rota_integrations.dbt.reading import Reading, project_name
+from rota_integrations.dbt.telling import EVENTS, Teller
+from rota_integrations.needs import needed
+
+__all__ = ["Observer", "add_arguments", "follower"]
+
+
+class Observer:
+    """A callback of ``dbtRunner``: tells its invocations. Nothing that it does raises, prints or waits in there.
+
+    Args:
+        workflow: their name; left out, the project's and the command's: ``shop.build``.
+
+    Raises:
+        ImportError: there is no dbt, or one older than 1.8.
+    """
+
+    def __init__(self, workflow: Optional[str] = None) -> None:
+        needed("dbt", "dbt", "1.8", "dbt-core")
+        self._workflow = workflow
+        self._source = Source("dbt", ends_with_process=True)
+        self._teller = Teller(self._source, self._name, parent=_around)
+        self._runs: dict[str, Any] = {}
+        self._alone = threading.Lock()  # dbt's threads call
+
+    def __call__(self, event: Any) -> None:
+        """An event of dbt's."""
+        self._take(event)
+
+    @harmless
+    def _take(self, event: Any) -> None:
+        if event.info.name not in EVENTS:
+            return
+        from google.protobuf.json_format import MessageToDict
+
+        said = MessageToDict(event, preserving_proto_field_name=True)
+        with self._alone:
+            self._teller.take(said, self._runs)
+        if event.info.name == "CommandCompleted":
+            self._source.flush()
+
+    def _name(self, _: str) -> str:
+        """``sys.argv``, which dbt logs as its command, is not what its caller in Python asked for: dbt's flags are."""
+        from dbt.flags import get_flags
+
+        flags: Any = get_flags()
+        return self._workflow or "%s.%s" % (project_name(str(flags.PROJECT_DIR)), flags.WHICH)
+
+
+def _around() -> tuple[str, ...]:
+    """The run of ours that dbt is called in."""
+    run_id = getattr(rota.current(), "run_id", None)
+    return (str(run_id),) if run_id else ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where dbt leaves what."""
+    parser.add_argument("--project", metavar="DIR", action="append", help="of dbt_project.yml (here); may be given again")
+    parser.add_argument("--workflow", metavar="NAME", help="of its runs (the project's and the command's: shop.build)")
+    parser.add_argument("--log-path", metavar="DIR", default="logs", help="as dbt's (logs, in the project)")
+    parser.add_argument("--target-path", metavar="DIR", default="target", help="as dbt's (target, in the project)")
+
+
+def follower(options: argparse.Namespace) -> Reading:
+    """What looks at projects, for ``rota observe dbt``."""
+    return Reading(options.project or ["."], options.workflow, options.log_path, options.target_path)
