@@ -137,7 +137,7 @@ class Teller:
         node, result = data["node_info"], data.get("run_result") or {}
         begun = run["nodes"].pop(_key(node), {})
         ended_ns = ns_of(node["node_finished_at"]) if node.get("node_finished_at") else at_ns
-        word, message = str(result.get("status", "")), str(result.get("message") or "")
+        word, message = str(result.get("status") or node.get("node_status", "")), str(result.get("message") or "")
         if word == "skipped" and "fail_fast" in message:
             word = "skipped by fail_fast"
         if "error" in begun and message in ("", "ERROR"):
@@ -173,10 +173,12 @@ EVENTS: dict[str, Callable[[Teller, dict[str, Any], Mapping[str, Any], int], Non
     "EndOfRunSummary": Teller._summed_up,
     "CommandCompleted": Teller._completed,
     "NodeStart": Teller._begun,
+    "LogHookStartLine": Teller._begun,
     "LogStartBatch": Teller._batch,
     "LogBatchResult": Teller._batch,
     "GenericExceptionOnRun": Teller._raised,
     "NodeFinished": Teller._finished,
+    "LogHookEndLine": Teller._finished,
 }
 
 
