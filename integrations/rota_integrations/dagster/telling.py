@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Callable, Mapping, NamedTuple, Optional
 
 from rota.foreign import Source
@@ -47,10 +46,11 @@ class Teller:
 
     Args:
         source: by whom.
+        host: where the runs are.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._states = source, table_of("dagster")
+    def __init__(self, source: Source, host: Optional[str]) -> None:
+        self._source, self._host, self._states = source, host, table_of("dagster")
         self._runs: dict[str, _Run] = {}
 
     def take(self, said: Said) -> None:
@@ -79,7 +79,7 @@ class Teller:
         state, data = self._states.of_run(word), said.event.event_specific_data
         self._source.run(
             said.job, key, state.name, said.at_ns, raw_state=word, reason=state.reason, attempt=attempt, started_ns=run.began_ns,
-            slot_ns=slot_of(said.tags), error=self._run_error(data) if state.name in _BAD else None, host=os.uname().nodename,
+            slot_ns=slot_of(said.tags), error=self._run_error(data) if state.name in _BAD else None, host=self._host,
             declared=declared_of(said.job, said.tags) if word == "STARTED" else None, facts=_run_facts(said),
         )  # fmt: skip
         if word in _OVER:
