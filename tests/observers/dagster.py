@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from observers.system import System, program
 from orchestrators import SOURCES, python_of
+
+from observers.system import System, program
 
 INSTEAD = {"skip": {"run": ["running", "succeeded"]}}  # a run whose steps are skipped has succeeded, for Dagster
 FROM_OUTSIDE = {"cancel": {"run": ["running", "cancelling", "cancelled"]}}  # the wish is in the history, before the end

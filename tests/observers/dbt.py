@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from observers.system import ENDED_BY, System, program
 from orchestrators import SOURCES, python_of
+
+from observers.system import ENDED_BY, System, program
 
 EXCEPT_FOR = {
     "retry": "a node is tried once: `dbt retry` is an invocation of its own",

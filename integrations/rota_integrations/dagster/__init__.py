@@ -51,8 +51,9 @@ def _tell(record: logging.LogRecord) -> None:
         _teller = Teller(Source("dagster", ends_with_process=True), host=os.uname().nodename)
     _teller.take(
         Said(
-            run_id=said["run_id"], job=said.get("job_name") or "", tags=said.get("job_tags") or {}, at_ns=int(record.created * 1e9),
-            event=said.get("dagster_event"), step=said.get("step_key"), message=said.get("orig_message") or "",
+            run_id=said["run_id"], job=said.get("job_name") or "", tags=said.get("job_tags") or {},
+            at_ns=int(record.created * 1e9), event=said.get("dagster_event"), step=said.get("step_key"),
+            message=said.get("orig_message") or "",
         )
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from typing import Any, Iterator, Optional
 from rota.foreign import Source
 from rota_integrations.dagster.telling import Said, Teller
 
+_UTC = timezone.utc  # noqa: UP017  CPython 3.10 has no datetime.UTC
 _BACK = timedelta(days=1)  # how far the first look goes
 _OVERLAP = timedelta(minutes=1)  # clocks of those who write the history differ
 _MOST_DONE = 1000  # runs of the overlap that are over, and told
@@ -25,18 +26,19 @@ class Reading:
     """
 
     def __init__(self, home: Optional[str]) -> None:
-        self._home, self._instance = home, None
+        self._home = home
+        self._instance: Any = None
         self._teller = Teller(Source("dagster"), host=None)
         self._cursors: dict[str, Optional[str]] = {}  # of runs that are not over
 
     def look(self, memory: dict[str, Any]) -> None:
         """Tell what is new. Raises what Dagster does: there is no such folder, or no database."""
-        now = datetime.now(timezone.utc)
+        now = datetime.now(_UTC)
         since = memory.get("since")
         known = [*self._cursors, *(each for each in memory.get("open", ()) if each not in self._cursors)]
         done: list[str] = memory.get("done", [])
-        latest = datetime.fromisoformat(since) if since else now - _BACK
-        found = {record.dagster_run.run_id: record for record in self._records(latest - (_OVERLAP if since else timedelta()), known)}
+        latest = datetime.fromisoformat(since) if since else now - _BACK + _OVERLAP
+        found = {record.dagster_run.run_id: record for record in self._records(latest - _OVERLAP, known)}
         for run_id, record in found.items():
             if run_id not in done:
                 self._follow(record.dagster_run)
@@ -57,7 +59,6 @@ class Reading:
 
     def _follow(self, run: Any) -> None:
         """The rest of its event log."""
-        assert self._instance is not None
         cursor, has_more = self._cursors.get(run.run_id), True
         while has_more:
             page = self._instance.get_records_for_run(run.run_id, cursor=cursor)
@@ -75,4 +76,4 @@ def _said(entry: Any, run: Any) -> Said:
 
 
 def _aware(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+    return at if at.tzinfo else at.replace(tzinfo=_UTC)

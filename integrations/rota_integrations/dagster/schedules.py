@@ -1,4 +1,4 @@
-"""The schedule that made a run: its nominal time is in the run's tags, its cron expression in the code that this process has loaded."""
+"""The schedule that made a run: its nominal time is in the run's tags, its cron expression in the code that is loaded here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rota.wire import names
 def slot_of(tags: Mapping[str, str]) -> Optional[int]:
     """The nominal time, Unix ns, that the scheduler gave the run."""
     at = tags.get(".dagster/scheduled_execution_time")
-    return int(datetime.fromisoformat(at.replace("Z", "+00:00")).timestamp()) * 10**9 if at else None
+    return int(datetime.fromisoformat(at).timestamp()) * 10**9 if at else None
 
 
 def declared_of(job: str, tags: Mapping[str, str]) -> Optional[dict[str, str]]:

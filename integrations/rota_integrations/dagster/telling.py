@@ -175,7 +175,7 @@ def _attempts(said: Said) -> int:
     from dagster import DagsterEventType, DagsterInstance
 
     entries = DagsterInstance.get().all_logs(said.run_id, of_type=DagsterEventType.STEP_RESTARTED)
-    return 1 + max(1, sum(entry.step_key == said.step for entry in entries))
+    return 1 + max(1, len([entry for entry in entries if entry.step_key == said.step]))
 
 
 def _error(error: Any) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What dbt leaves in a project, read again and again: its log, where that is JSON, and ``run_results.json``.
 
-A log that dbt has put aside since (``dbt.log.1``) is read to its end first. A run whose log stops without an end, and whose
-process is not there any more, is over: ``crashed`` where its process was seen, else ``ended``; what its log says later is believed.
+A log that dbt has put aside (``dbt.log.1``) is read to its end first. A run whose log stops without an end, and whose process
+is gone, is over: ``crashed`` where that was seen before, else ``ended``. What its log says later is believed.
 """
 
 from __future__ import annotations

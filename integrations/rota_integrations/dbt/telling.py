@@ -20,6 +20,7 @@ _COMMANDS = (
     "clone", "retry", "run-operation", "show", "init",
 )  # fmt: skip
 _ERROR = re.compile(r"(\w[\w ]* Error)(?: in [^\n]*)?\n(.*)", re.DOTALL)
+_UTC = timezone.utc  # noqa: UP017  CPython 3.10 has no datetime.UTC
 _BAD = ("failed", "crashed")
 
 
@@ -31,7 +32,7 @@ def command_of(line: str) -> str:
 def ns_of(text: str) -> int:
     """Unix time in ns of dbt's times, which are UTC, with ``Z`` or without."""
     whole, _, fraction = text.rstrip("Z").partition("+")[0].partition(".")
-    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=timezone.utc).timestamp())
+    seconds = int(datetime.fromisoformat(whole).replace(tzinfo=_UTC).timestamp())
     return seconds * 10**9 + int(fraction.ljust(9, "0")[:9])
 
 
@@ -190,13 +191,13 @@ def _facts(node: Mapping[str, Any], response: Mapping[str, Any], batch: str) -> 
     """What a node left: its relation, and the rows that its adapter counted. A node that failed left nothing that is known."""
     relation = str((node.get("node_relation") or {}).get("relation_name") or "")
     rows = response.get("rows_affected")
-    is_counted = isinstance(rows, (int, float)) and rows >= 0
+    counted = int(rows) if isinstance(rows, (int, float)) and rows >= 0 else None
     facts = {
         "dbt.unique_id": node["unique_id"], "dbt.resource_type": node["unique_id"].partition(".")[0], "dbt.batch": batch or None,
-        names.ROWS_AFFECTED: int(rows) if is_counted else None,
+        names.ROWS_AFFECTED: counted,
     }  # fmt: skip
     if response and relation:
-        facts.update({names.DATASET_NAME: relation, names.DATASET_ACCESS: "write", names.DATASET_ROWS: facts[names.ROWS_AFFECTED]})
+        facts.update({names.DATASET_NAME: relation, names.DATASET_ACCESS: "write", names.DATASET_ROWS: counted})
     return facts
 
 

@@ -139,7 +139,7 @@ print(json.dumps([outcome(name) for name in ("dagster.open", "dagster.paused", "
 def test_what_depends_on_a_gate_runs_when_it_opens(dagster, shared_collector) -> None:
     """It is skipped when the gates say so; a gate that does not open in time fails, with why."""
     shared_collector.put("/api/v1/workflows/dagster.open/policy", {"gates": [{"kind": "concurrency", "limit": 1}]})
-    shared_collector.put("/api/v1/workflows/dagster.paused/policy", {})
+    shared_collector.put("/api/v1/workflows/dagster.paused/policy", {"gates": [{"kind": "concurrency", "limit": 1}]})
     shared_collector.post("/api/v1/workflows/dagster.paused/pause", {})
     shared_collector.put("/api/v1/workflows/dagster.waits/policy", {"gates": [{"kind": "upstream", "workflow": "dagster.never"}]})
     done = dagster(GATES, ROTA_ENDPOINT=shared_collector.url)
@@ -171,4 +171,3 @@ def test_a_dagster_that_is_too_old_is_refused(tmp_path: Path) -> None:
     where = {"PYTHONPATH": os.pathsep.join((SOURCES, str(tmp_path)))}
     found = run_script("import rota_integrations.dagster", tmp_path / "home", environment=where)
     assert b"needs dagster 1.10; 1.9.13 is installed: pip install 'rota[dagster]'" in found.stderr
-

@@ -1,4 +1,4 @@
-"""Jobs of Dagster's, by the names of scenarios, in an instance whose dagster.yaml names rota's handler: no line of rota's here."""
+"""Jobs of Dagster's, by the names of scenarios, in an instance whose dagster.yaml names rota's handler. Here is nothing of it."""
 
 import os
 import sys
@@ -7,8 +7,20 @@ from datetime import datetime
 from pathlib import Path
 
 from dagster import (
-    DagsterInstance, DynamicOut, DynamicOutput, Out, Output, RetryPolicy, ScheduleDefinition, build_schedule_context,
-    execute_job, graph, job, multiprocess_executor, op, reconstructable,
+    DagsterInstance,
+    DynamicOut,
+    DynamicOutput,
+    Out,
+    Output,
+    RetryPolicy,
+    ScheduleDefinition,
+    build_schedule_context,
+    execute_job,
+    graph,
+    job,
+    multiprocess_executor,
+    op,
+    reconstructable,
 )  # fmt: skip
 
 SCENARIOS, FOLDER, UP = sys.argv[1].split(), Path(sys.argv[2]), "up\n"

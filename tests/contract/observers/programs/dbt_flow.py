@@ -34,7 +34,8 @@ def model(dbt, session):
     return session.sql("select 1 as id")
 """
 BATCHES = """
-{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='day', begin='2026-01-01', batch_size='day') }}
+{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='day', begin='2026-01-01',
+          batch_size='day') }}
 select 1 as id, timestamp '2026-01-02' as day
 """
 LOAD = "select {{ \"error('row 7')\" if env_var('SCENARIO') == 'failure' else 'count(*)' }} as n from {{ ref('extract') }}"
@@ -74,7 +75,7 @@ def models_of(name: str) -> dict[str, str]:
 
 def build(name: str) -> float:
     """Seconds that the build took."""
-    global scenario  # noqa: PLW0603
+    global scenario
     scenario = os.environ["SCENARIO"] = name
     folder = FOLDER / name
     write(folder, models_of(name))
