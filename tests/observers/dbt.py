@@ -47,5 +47,5 @@ def observe(scenario: str, folder: Path, environment: dict[str, str]) -> None:
 
 SYSTEMS = {
     "dbt": System(program("dbt"), except_for=EXCEPT_FOR, instead=INSTEAD, together=TOGETHER),
-    "dbt by its log": System(by_log, except_for=EXCEPT_FOR, instead=INSTEAD, together=TOGETHER),
+    "dbt by its log": System(by_log, except_for=EXCEPT_FOR, instead=INSTEAD, together=TOGETHER, soak=("cancel",)),
 }

@@ -13,7 +13,7 @@ From outside, by the instance's history, with nothing of rota's in Dagster's pro
 
     rota observe dagster --dagster-home /srv/dagster
 
-Tested with 1.13.
+Tested with 1.10 and 1.13.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from rota_integrations.needs import needed
 
 __all__ = ["Observer", "add_arguments", "follower"]
 
+_OF_NODES = ("unique_id", "node_name", "node_started_at", "node_finished_at")
+
 
 class Observer:
     """A callback of ``dbtRunner``: tells its invocations. Nothing that it does raises, prints or waits in there.
@@ -46,16 +48,13 @@ class Observer:
         self._alone = threading.Lock()  # dbt's threads call
 
     def __call__(self, event: Any) -> None:
-        """An event of dbt's."""
-        self._take(event)
+        """An event of dbt's, of which most say nothing: some thirty a node."""
+        if getattr(getattr(event, "info", None), "name", None) in EVENTS:
+            self._take(event)
 
     @harmless
     def _take(self, event: Any) -> None:
-        if event.info.name not in EVENTS:
-            return
-        from google.protobuf.json_format import MessageToDict
-
-        said = MessageToDict(event, preserving_proto_field_name=True)
+        said = _said(event)
         with self._alone:
             self._teller.take(said, self._runs)
         if event.info.name == "CommandCompleted":
@@ -67,6 +66,23 @@ class Observer:
 
         flags: Any = get_flags()
         return self._workflow or "%s.%s" % (project_name(str(flags.PROJECT_DIR)), flags.WHICH)
+
+
+def _said(event: Any) -> dict[str, Any]:
+    """As dbt's JSON log has it. Of nodes only what is told of them: to make a dict of it all costs more than the telling."""
+    info, data = event.info, event.data
+    if info.name not in ("NodeStart", "NodeFinished"):
+        from google.protobuf.json_format import MessageToDict
+
+        return dict(MessageToDict(event, preserving_proto_field_name=True))
+    node: dict[str, Any] = {name: getattr(data.node_info, name) for name in _OF_NODES}
+    said: dict[str, Any] = {"node_info": {**node, "node_relation": {"relation_name": data.node_info.node_relation.relation_name}}}
+    if info.name == "NodeFinished":
+        result = data.run_result
+        said["run_result"] = {
+            "status": result.status, "message": result.message, "adapter_response": dict(result.adapter_response.items()),
+        }  # fmt: skip
+    return {"info": {"name": info.name, "invocation_id": info.invocation_id, "ts": info.ts.ToJsonString()}, "data": said}
 
 
 def _around() -> tuple[str, ...]:

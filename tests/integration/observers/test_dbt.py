@@ -173,6 +173,30 @@ def test_a_project_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert f"No such file or directory: '{tmp_path / 'no'}'" in ended.stderr
 
 
+WATCHED = """
+    import sys
+    sys.argv = ["flow", "failure", sys.argv[1]]
+    import rota
+    rota.watch("nightly")
+    import runpy
+    runpy.run_path(FLOW, run_name="__main__")
+""".replace("FLOW", repr(str(PROGRAMS / "dbt_flow.py")))
+
+
+@pytest.mark.soak  # dbt starts
+def test_a_callback_tells_what_the_log_tells(tmp_path: Path) -> None:
+    """By the same ids; and of which run of ours it is a part, which the log cannot know."""
+    json_log = {"PYTHONPATH": SOURCES, "DBT_LOG_FORMAT_FILE": "json"}
+    by_callback = run_script(WATCHED, tmp_path / "home", python_of("dbt"), args=(str(tmp_path),), environment=json_log)
+    assert by_callback.code == 0, by_callback.stderr
+    of_dbt = [each for each in by_callback.events if each.get(names.SOURCE) == "dbt"]
+    (ours,) = {each[names.RUN_ID] for each in by_callback.events if each.get(names.WORKFLOW) == "nightly"}
+    assert {each[names.PARENT_RUN_ID] for each in of_dbt} == {ours}
+    by_log = look(tmp_path / "failure", "    look({})", "log")
+    assert {each[names.EVENT_ID] for each in of_dbt} == {each[names.EVENT_ID] for each in by_log.events if names.STATE in each}
+    assert {span["spanId"] for span in by_log.spans} <= {span["spanId"] for span in by_callback.spans}
+
+
 @pytest.mark.soak  # dbt starts twice
 def test_dbt_does_not_notice_a_home_that_cannot_be(tmp_path: Path) -> None:
     """With a callback whose facts can go nowhere it prints what it prints without one, and leaves the same."""
