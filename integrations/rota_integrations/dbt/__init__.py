@@ -15,10 +15,12 @@ Both say the same of the same run: its id is dbt's invocation id. Tested with db
 from __future__ import annotations
 
 import argparse
+import os
 import threading
 from typing import Any, Optional
 
 import rota
+from rota.errors import UsageError
 from rota.foreign import Source, harmless
 from rota_integrations.dbt.reading import Reading, project_name
 from rota_integrations.dbt.telling import EVENTS, Teller
@@ -100,5 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def follower(options: argparse.Namespace) -> Reading:
-    """What looks at projects, for ``rota observe dbt``."""
-    return Reading(options.project or ["."], options.workflow, options.log_path, options.target_path)
+    """What looks at projects, for ``rota observe dbt``. Raises UsageError: there is no such folder."""
+    folders = options.project or ["."]
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UsageError("--project %s: there is no such folder. Name the one of dbt_project.yml" % folder)
+    return Reading(folders, options.workflow, options.log_path, options.target_path)

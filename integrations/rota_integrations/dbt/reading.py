@@ -44,7 +44,7 @@ class Reading:
         self._projects = [_Project(source, os.path.abspath(each), workflow, log_path, target_path) for each in folders]
 
     def look(self, memory: dict[str, Any]) -> None:
-        """Tell what is new. Raises OSError: a project's folder cannot be read."""
+        """Tell what is new. Raises OSError: something is there that cannot be read."""
         for project in self._projects:
             project.look(memory.setdefault(project.folder, {"runs": {}, "log": [0, 0], "results": 0, "told": []}))
 
@@ -60,7 +60,6 @@ class _Project:
         return self._workflow or ".".join(filter(None, (project_name(self.folder), command_of(line))))
 
     def look(self, memory: dict[str, Any]) -> None:
-        os.stat(self.folder)
         self._read_log(memory)
         gone = [identity for identity, run in memory["runs"].items() if not _is_there(run)]
         if gone:
@@ -87,8 +86,10 @@ class _Project:
         known = [number for number, (_, stat) in enumerate(logs) if stat.st_ino == inode and stat.st_size >= offset]
         for path, stat in logs[known[0] if known else 0 :]:
             start = offset if stat.st_ino == inode and known else 0
-            memory["log"] = [stat.st_ino, start]
             with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_ino != stat.st_ino:
+                    return  # put aside just now
+                memory["log"] = [stat.st_ino, start]
                 file.seek(start)
                 for line in file:
                     if not line.endswith(b"\n"):

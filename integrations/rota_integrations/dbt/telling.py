@@ -22,6 +22,7 @@ _COMMANDS = (
 _ERROR = re.compile(r"(\w[\w ]* Error)(?: in [^\n]*)?\n(.*)", re.DOTALL)
 _UTC = timezone.utc  # noqa: UP017  CPython 3.10 has no datetime.UTC
 _BAD = ("failed", "crashed")
+_TESTED = {"pass": "pass", "warn": "pass", "fail": "fail"}  # of tests, and of checks of freshness
 
 
 def command_of(line: str) -> str:
@@ -161,7 +162,7 @@ class Teller:
             run["workflow"], (run["id"],), node["node_name"], state.name, ended_ns,
             instance=" ".join(filter(None, (node["unique_id"], batch))), raw_state=word, reason=state.reason,
             started_ns=began_ns, error=_error(message, word) if state.name in _BAD else None,
-            facts=_facts(node, response if state.name == "succeeded" else {}, batch),
+            facts={**_facts(node, response if state.name == "succeeded" else {}, batch), names.TEST_STATUS: _TESTED.get(word)},
         )  # fmt: skip
 
 
