@@ -11,16 +11,14 @@ from orchestrators import SOURCES, python_of
 
 from observers.system import ENDED_BY, System, program
 
-EXCEPT_FOR = {
-    "retry": "a node is tried once: `dbt retry` is an invocation of its own",
-    "schedule": "dbt has none: cron starts it",
-}
+EXCEPT_FOR = {"schedule": "dbt has none: cron starts it"}
 INSTEAD = {
     "failure": {"error": {"load": "Runtime Error: Invalid Input Error: row 7"}},  # what dbt says of what DuckDB says
+    "retry": {"run": ["running", "failed", "succeeded"]},  # by `dbt retry`, a further attempt of the run
     "skip": {"tasks": {}},  # what is not selected is no part of the invocation
     "fan_out": {"parts": {"extract": 4}},  # three batches, and the model that they make
 }
-TOGETHER = ("success", "failure", "upstream", "skip", "fan_out")
+TOGETHER = ("success", "failure", "retry", "upstream", "skip", "fan_out")
 
 
 def by_log(scenario: str, folder: Path, environment: dict[str, str]) -> None:
@@ -46,6 +44,6 @@ def observe(scenario: str, folder: Path, environment: dict[str, str]) -> None:
 
 
 SYSTEMS = {
-    "dbt": System(program("dbt"), except_for=EXCEPT_FOR, instead=INSTEAD, together=TOGETHER),
+    "dbt": System(program("dbt"), except_for=EXCEPT_FOR, instead=INSTEAD, together=TOGETHER, soak=("killed",)),
     "dbt by its log": System(by_log, except_for=EXCEPT_FOR, instead=INSTEAD, together=TOGETHER, soak=("cancel",)),
 }

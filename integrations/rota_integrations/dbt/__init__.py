@@ -23,7 +23,7 @@ import rota
 from rota.errors import UsageError
 from rota.foreign import Source, harmless
 from rota_integrations.dbt.reading import Reading, project_name
-from rota_integrations.dbt.telling import EVENTS, Teller
+from rota_integrations.dbt.telling import EVENTS, Invoked, Teller
 from rota_integrations.needs import needed
 
 __all__ = ["Observer", "add_arguments", "follower"]
@@ -45,8 +45,9 @@ class Observer:
         needed("dbt", "dbt", "1.8", "dbt-core")
         self._workflow = workflow
         self._source = Source("dbt", ends_with_process=True)
-        self._teller = Teller(self._source, self._name, parent=_around)
+        self._teller = Teller(self._source, self._invoked, parent=_around)
         self._runs: dict[str, Any] = {}
+        self._failed: dict[str, Any] = {}
         self._alone = threading.Lock()  # dbt's threads call
 
     def __call__(self, event: Any) -> None:
@@ -58,27 +59,32 @@ class Observer:
     def _take(self, event: Any) -> None:
         said = _said(event)
         with self._alone:
-            self._teller.take(said, self._runs)
+            self._teller.take(said, self._runs, self._failed)
         if event.info.name == "CommandCompleted":
             self._source.flush()
 
-    def _name(self, _: str) -> str:
+    def _invoked(self, _: str) -> Invoked:
         """``sys.argv``, which dbt logs as its command, is not what its caller in Python asked for: dbt's flags are."""
         from dbt.flags import get_flags
 
         flags: Any = get_flags()
-        return self._workflow or "%s.%s" % (project_name(str(flags.PROJECT_DIR)), flags.WHICH)
+        project, command = str(flags.PROJECT_DIR), str(flags.WHICH)
+        name = self._workflow or "%s.%s" % (project_name(project), command)
+        return Invoked(name, project, command == "retry" and not getattr(flags, "STATE", None))
 
 
 def _said(event: Any) -> dict[str, Any]:
     """As dbt's JSON log has it. Of nodes only what is told of them: to make a dict of it all costs more than the telling."""
     info, data = event.info, event.data
-    if info.name not in ("NodeStart", "NodeFinished"):
+    said: dict[str, Any] = {}
+    if info.name not in ("NodeStart", "NodeFinished", "EndRunResult"):
         from google.protobuf.json_format import MessageToDict
 
         return dict(MessageToDict(event, preserving_proto_field_name=True))
-    node: dict[str, Any] = {name: getattr(data.node_info, name) for name in _OF_NODES}
-    said: dict[str, Any] = {"node_info": {**node, "node_relation": {"relation_name": data.node_info.node_relation.relation_name}}}
+    if info.name != "EndRunResult":
+        node = data.node_info
+        said["node_info"] = {name: getattr(node, name) for name in _OF_NODES}
+        said["node_info"]["node_relation"] = {"relation_name": node.node_relation.relation_name}
     if info.name == "NodeFinished":
         result = data.run_result
         said["run_result"] = {

@@ -12,7 +12,7 @@ import re
 from typing import Any, Iterator, Optional
 
 from rota.foreign import Source
-from rota_integrations.dbt.telling import EVENTS, Teller, command_of
+from rota_integrations.dbt.telling import EVENTS, Invoked, Teller, command_of
 
 _MOST_ASIDE = 5  # logs that dbt keeps
 _NAME = re.compile(r"^name:\s*['\"]?([\w.-]+)", re.MULTILINE)
@@ -46,7 +46,7 @@ class Reading:
     def look(self, memory: dict[str, Any]) -> None:
         """Tell what is new. Raises OSError: something is there that cannot be read."""
         for project in self._projects:
-            project.look(memory.setdefault(project.folder, {"runs": {}, "log": [0, 0], "results": 0, "told": []}))
+            project.look(memory.setdefault(project.folder, {"runs": {}, "failed": {}, "log": [0, 0], "results": 0, "told": []}))
 
 
 class _Project:
@@ -54,10 +54,12 @@ class _Project:
         self.folder, self._workflow = folder, workflow
         self._log = os.path.join(folder, log_path, "dbt.log")
         self._results = os.path.join(folder, target_path, "run_results.json")
-        self._teller = Teller(source, self._name)
+        self._teller = Teller(source, self._invoked)
 
-    def _name(self, line: str) -> str:
-        return self._workflow or ".".join(filter(None, (project_name(self.folder), command_of(line))))
+    def _invoked(self, line: str) -> Invoked:
+        command = command_of(line)
+        name = self._workflow or ".".join(filter(None, (project_name(self.folder), command)))
+        return Invoked(name, self.folder, command == "retry" and "--state" not in line)
 
     def look(self, memory: dict[str, Any]) -> None:
         self._read_log(memory)
@@ -74,7 +76,7 @@ class _Project:
 
     def _read_log(self, memory: dict[str, Any]) -> None:
         for event in self._events(memory):
-            self._teller.take(event, memory["runs"])
+            self._teller.take(event, memory["runs"], memory["failed"])
             identity = event["info"]["invocation_id"]
             if identity not in memory["told"]:
                 memory["told"] = [*memory["told"][-99:], identity]
@@ -116,7 +118,7 @@ class _Project:
         if results.get("metadata", {}).get("invocation_id") not in (None, *memory["told"]):
             runs: dict[str, Any] = {}
             for event in _as_events(results):
-                self._teller.take(event, runs)
+                self._teller.take(event, runs, {})
 
 
 def _parsed(line: bytes) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ import os
 import re
 import textwrap
 from datetime import datetime, timezone
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from rota.foreign import Source
 from rota.wire import names
@@ -37,45 +37,64 @@ def ns_of(text: str) -> int:
     return seconds * 10**9 + int(fraction.ljust(9, "0")[:9])
 
 
+class Invoked(NamedTuple):
+    """What was asked of dbt: the workflow that this is, the project's folder, and whether it retries what failed there last."""
+
+    workflow: str
+    project: str
+    retries: bool
+
+
 class Teller:
-    """Tells what events say.
+    """Tells what events say. ``dbt retry`` is a further attempt of the invocation whose results it takes up.
 
     Args:
         source: by whom.
-        name_of: the workflow of an invocation, by its command line.
+        invoked: what an invocation is, by its command line.
         parent: key of the run that the invocation is part of.
     """
 
     def __init__(
-        self, source: Source, name_of: Callable[[str], str], parent: Callable[[], Sequence[str]] = tuple
+        self, source: Source, invoked: Callable[[str], Invoked], parent: Callable[[], Sequence[str]] = tuple
     ) -> None:  # fmt: skip
-        self._source, self._name_of, self._parent = source, name_of, parent
+        self._source, self._invoked, self._parent = source, invoked, parent
         self._states = table_of("dbt")
 
-    def take(self, event: Mapping[str, Any], runs: dict[str, Any]) -> None:
+    def take(self, event: Mapping[str, Any], runs: dict[str, Any], failed: dict[str, Any]) -> None:
         """One event, as dbt's JSON log has it: ``{"info": {...}, "data": {...}}``. Others than ``EVENTS`` say nothing.
 
         Args:
             event: it.
             runs: what is known of the runs that are not over, by invocation; changed.
+            failed: of projects whose last results are of an invocation that failed: which; changed.
         """
         info, data = event["info"], event.get("data") or {}
         name, identity, at_ns = info["name"], info["invocation_id"], ns_of(info["ts"])
         if name not in EVENTS:
             return
-        run = runs.setdefault(identity, {"id": identity, "began_ns": at_ns, "pid": info.get("pid"), "nodes": {}})
+        run = runs.setdefault(identity, {"id": identity, "attempt": 1, "began_ns": at_ns, "pid": info.get("pid"), "nodes": {}})
         run["last_ns"] = at_ns
         if name == "MainReportVersion":
             run["version"] = str(data.get("version", "")).lstrip("=")
             return
         if "workflow" not in run:
-            run["workflow"] = self._name_of(str((data.get("args") or {}).get("invocation_command", "")))
-            self._tell_run(run, "running")
+            self._begin(run, self._invoked(str((data.get("args") or {}).get("invocation_command", ""))), failed)
         EVENTS[name](self, run, data, at_ns)
         if name == "CommandCompleted":
             del runs[identity]
+            if "results" in run:
+                failed.pop(run["project"], None)
+            if "results" in run and not data.get("success"):
+                failed[run["project"]] = {name: run[name] for name in ("id", "attempt", "workflow")}
 
     # -- the run -------------------------------------------------------------------------------------------------------
+
+    def _begin(self, run: dict[str, Any], invoked: Invoked, failed: dict[str, Any]) -> None:
+        run.update(workflow=invoked.workflow, project=invoked.project)
+        if invoked.retries and invoked.project in failed:
+            first = failed[invoked.project]
+            run.update(first, attempt=first["attempt"] + 1)
+        self._tell_run(run, "running")
 
     def end(self, run: dict[str, Any], word: str) -> None:
         """A run is over, and with it what it had begun: as ``word`` of the table says."""
@@ -85,11 +104,11 @@ class Teller:
 
     def _tell_run(self, run: dict[str, Any], word: str) -> None:
         state, is_over = self._states.of_run(word), word != "running"
+        error = _error(run["error"], "error") if "error" in run and state.name in _BAD else None
         self._source.run(
             run["workflow"], (run["id"],), state.name, run["last_ns"] if is_over else run["began_ns"], raw_state=word,
-            reason=state.reason, started_ns=run["began_ns"], host=os.uname().nodename, parent=self._parent(),
-            error=_error(run["error"], "error") if is_over and "error" in run and state.name in _BAD else None,
-            facts={names.ENGINE_NAME: "dbt", names.ENGINE_VERSION: run.get("version")},
+            reason=state.reason, attempt=run["attempt"], started_ns=run["began_ns"], host=os.uname().nodename,
+            parent=self._parent(), error=error, facts={names.ENGINE_NAME: "dbt", names.ENGINE_VERSION: run.get("version")},
         )  # fmt: skip
 
     def _completed(self, run: dict[str, Any], data: Mapping[str, Any], _: int) -> None:
@@ -102,6 +121,11 @@ class Teller:
 
     def _idle(self, run: dict[str, Any], _: Mapping[str, Any], __: int) -> None:
         run["is_idle"] = True
+
+    def _wrote(self, run: dict[str, Any], data: Mapping[str, Any], _: int) -> None:
+        """By two events, of which dbt 1.8 has the first only, and the first is not there when somebody interrupts."""
+        if data.get("artifact_type", "RunExecutionResult") == "RunExecutionResult":
+            run["results"] = True
 
     def _broken(self, run: dict[str, Any], data: Mapping[str, Any], _: int) -> None:
         run["error"] = str(data.get("exc", ""))
@@ -122,7 +146,8 @@ class Teller:
         state = self._states.of_task("started")
         self._source.task(
             run["workflow"], (run["id"],), node["node_name"], state.name, began_ns, instance=node["unique_id"],
-            raw_state="started", started_ns=began_ns, facts=_facts(node, {}, ""),
+            raw_state="started", attempt=run["attempt"], run_attempt=run["attempt"], started_ns=began_ns,
+            facts=_facts(node, {}, ""),
         )  # fmt: skip
 
     def _batch(self, run: dict[str, Any], data: Mapping[str, Any], _: int) -> None:
@@ -161,7 +186,8 @@ class Teller:
         self._source.task(
             run["workflow"], (run["id"],), node["node_name"], state.name, ended_ns,
             instance=" ".join(filter(None, (node["unique_id"], batch))), raw_state=word, reason=state.reason,
-            started_ns=began_ns, error=_error(message, word) if state.name in _BAD else None,
+            attempt=run["attempt"], run_attempt=run["attempt"], started_ns=began_ns,
+            error=_error(message, word) if state.name in _BAD else None,
             facts={**_facts(node, response if state.name == "succeeded" else {}, batch), names.TEST_STATUS: _TESTED.get(word)},
         )  # fmt: skip
 
@@ -170,6 +196,8 @@ EVENTS: dict[str, Callable[[Teller, dict[str, Any], Mapping[str, Any], int], Non
     "MainReportVersion": lambda *_: None,
     "MainReportArgs": lambda *_: None,
     "NothingToDo": Teller._idle,
+    "EndRunResult": Teller._wrote,
+    "ArtifactWritten": Teller._wrote,
     "MainEncounteredError": Teller._broken,
     "MainStackTrace": Teller._summed_up,
     "EndOfRunSummary": Teller._summed_up,
