@@ -17,6 +17,7 @@ from rota.wire import names
 from rota_collector.decode.events import run_events
 from rota_collector.journal import Record, Signal
 
+_INSTANCES = ("instance", "luigi.task_id", "dbt.unique_id", "dbt.batch", "dagster.step_key")  # tell those of a name apart
 _RESULTS = {"skip": "skipped", "failure": "failed", "error": "failed", "timeout": "timed_out", "cancellation": "cancelled"}
 
 
@@ -66,7 +67,7 @@ def _seen(events: list[Any], lines: list[bytes]) -> Seen:
     for attributes, span in _spans(lines):
         if attributes.get(names.RUN_ID) == run_id and names.TASK_NAME in attributes:
             task = tasks.setdefault(attributes[names.TASK_NAME], Task())
-            instance = str(attributes.get("instance") or attributes.get("luigi.task_id") or "")
+            instance = " ".join(str(attributes[name]) for name in _INSTANCES if name in attributes)
             task.attempts.setdefault(instance, {})[attributes.get(names.ATTEMPT, 1)] = _state(attributes, span)
             task.errors += [_error(event) for event in span.get("events", ()) if event["name"] == "exception"]
     states = list(dict.fromkeys(event.state for event in events))
