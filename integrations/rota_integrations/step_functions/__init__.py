@@ -1,0 +1,199 @@
+"""AWS Step Functions, from outside: ``rota observe step_functions`` looks at the executions of an account's state machines.
+
+Seen: each execution of a standard state machine is a run of the workflow of the machine's name; its states are tasks, those of a
+map once an iteration, with attempts and errors; what never ran since a state before it failed; a redrive as another attempt; the
+machine's schedule. Inputs and outputs are not asked for. Express executions keep no history, so they are not seen.
+
+Credentials, region and endpoint are boto3's own: its environment and files. Tested with boto3 1.44.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import time
+from typing import Any, Iterator
+
+from rota.foreign import Source
+from rota.rules.durations import seconds
+from rota_integrations.following import Later
+from rota_integrations.needs import needed
+from rota_integrations.states import table_of
+from rota_integrations.step_functions.history import Execution, unix_ns
+from rota_integrations.step_functions.schedules import Schedules
+
+boto3 = needed("step-functions", "boto3", "1.34")
+
+_OVERLAP_MS = 300_000  # lists of executions are consistent eventually
+_SCHEDULES_SECONDS = 600.0  # how long a schedule that was read is believed
+_THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which machines, and how far back."""
+    parser.add_argument("--machine", action="append", metavar="NAME", help="one machine, or a pattern: sales-*; may be repeated")
+    parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    parser.add_argument("--no-schedules", action="store_true", help="ask neither EventBridge nor its Scheduler")
+
+
+def follower(options: argparse.Namespace) -> Follower:
+    """Looks at the machines that these options name."""
+    from botocore.config import Config
+
+    config = Config(retries={"mode": "standard", "max_attempts": 3}, user_agent_extra="rota")
+    session = boto3.Session()
+    client = session.client("stepfunctions", config=config)
+    schedules = None
+    if not options.no_schedules:
+        schedules = Schedules(session.client("scheduler", config=config), session.client("events", config=config))
+    wanted = tuple(options.machine or ("*",))
+    where = " ".join((session.profile_name, client.meta.region_name, client.meta.endpoint_url, *sorted(wanted)))
+    return Follower(client, schedules, wanted, options.since, where)
+
+
+class Follower:
+    """Looks at state machines. What it read of open executions it keeps; after a restart that is read again, and told again.
+
+    Args:
+        client: boto3's of Step Functions.
+        schedules: None: they are not asked for.
+        wanted: patterns of machines' names.
+        since_seconds: how far back the first look goes; executions that still run are seen however old they are.
+        where: tells this place from others that the same host looks at.
+    """
+
+    def __init__(
+        self, client: Any, schedules: Schedules | None, wanted: tuple[str, ...], since_seconds: float, where: str = ""
+    ) -> None:
+        self.where = where
+        self._client, self._schedules, self._wanted, self._since_seconds = client, schedules, wanted, since_seconds
+        self._source, self._states = Source("step_functions"), table_of("step_functions")
+        self._open: dict[str, Execution] = {}
+        self._read_schedules_at = float("-inf")
+
+    def look(self, memory: dict[str, Any]) -> None:
+        """Tell what is new.
+
+        Args:
+            memory: of each machine's ARN: the start of its ``newest`` execution (ms), and those that are ``open`` and ``done``.
+
+        Raises:
+            Later: AWS throttles.
+            botocore.exceptions.ClientError: AWS refuses.
+        """
+        from botocore.exceptions import ClientError
+
+        try:
+            self._look(memory)
+        except ClientError as error:
+            if _code(error) in _THROTTLED:
+                raise Later from error
+            raise
+
+    def _look(self, memory: dict[str, Any]) -> None:
+        machines = {each["stateMachineArn"]: each["name"] for each in self._machines()}
+        self._read_schedules(machines)
+        for arn in set(memory) - set(machines):
+            del memory[arn]
+        for arn, name in machines.items():
+            self._look_at(arn, name, memory.setdefault(arn, {"newest": self._first_ms(), "open": {}, "done": {}}))
+
+    def _machines(self) -> Iterator[dict[str, Any]]:
+        for each in self._each("list_state_machines", "stateMachines", maxResults=1000):
+            if each["type"] != "EXPRESS" and any(fnmatch.fnmatchcase(each["name"], pattern) for pattern in self._wanted):
+                yield each
+
+    def _first_ms(self) -> int:
+        return int((time.time() - self._since_seconds) * 1000)
+
+    def _read_schedules(self, machines: dict[str, str]) -> None:
+        now = time.monotonic()
+        if self._schedules is not None and now - self._read_schedules_at > _SCHEDULES_SECONDS:
+            self._schedules.read(set(machines))
+            self._read_schedules_at = now
+
+    # -- one machine ---------------------------------------------------------------------------------------------------
+
+    def _look_at(self, machine: str, name: str, known: dict[str, Any]) -> None:
+        running = {each["executionArn"]: _ms(each["startDate"]) for each in self._list(machine, statusFilter="RUNNING")}
+        found = {**known["open"], **running}
+        since = known["newest"] - _OVERLAP_MS
+        for each in self._list(machine, maxResults=100):
+            began = _ms(each["startDate"])
+            if began < since:
+                break
+            if each["executionArn"] not in known["done"]:
+                found[each["executionArn"]] = began
+        for arn, began in found.items():
+            self._follow(machine, name, arn, began, known, is_running=arn in running)
+        known["newest"] = max([known["newest"], *found.values()])
+        known["done"] = {arn: began for arn, began in known["done"].items() if began >= known["newest"] - _OVERLAP_MS}
+
+    def _list(self, machine: str, **more: Any) -> Iterator[dict[str, Any]]:
+        yield from self._each("list_executions", "executions", stateMachineArn=machine, **more)
+
+    def _follow(self, machine: str, name: str, arn: str, began: int, known: dict[str, Any], *, is_running: bool) -> None:
+        execution = self._open.get(arn)
+        if execution is None:
+            declared = self._schedules.of(machine) if self._schedules is not None else {}
+            facts = {"aws.step_functions.state_machine.arn": machine, "aws.step_functions.execution.arn": arn}
+            key = (arn, str(began))
+            execution = Execution(self._source, self._states, name, key, declared, facts, lambda: self._definition(arn))
+            self._open[arn] = execution
+        try:
+            execution.add(self._events(arn, execution.last_id))
+            if not execution.is_over and not is_running:
+                answer = self._client.describe_execution(executionArn=arn)
+                execution.add(self._events(arn, execution.last_id))  # it may have ended in between
+                if not execution.is_over:
+                    execution.described(answer)
+        except self._client.exceptions.ExecutionDoesNotExist:
+            execution.gone(time.time_ns())
+        if execution.is_over:
+            del self._open[arn]
+            known["open"].pop(arn, None)
+            known["done"][arn] = began
+        else:
+            known["open"][arn] = began
+
+    def _events(self, arn: str, last_id: int) -> list[dict[str, Any]]:
+        """Those after that one; the history is read from its end, as long as it tells something new."""
+        found: dict[int, dict[str, Any]] = {}
+        wanted = {"executionArn": arn, "reverseOrder": True, "includeExecutionData": False, "maxResults": 1000}
+        for page in self._pages("get_execution_history", **wanted):
+            found.update({event["id"]: event for event in page["events"] if event["id"] > last_id})
+            if any(event["id"] <= last_id for event in page["events"]):
+                break
+        return [found[number] for number in sorted(found)]
+
+    def _definition(self, arn: str) -> str:
+        """Of the machine as it was for that execution."""
+        from botocore.exceptions import ClientError
+
+        try:
+            return str(self._client.describe_state_machine_for_execution(executionArn=arn)["definition"])
+        except ClientError as error:
+            if _code(error) in _THROTTLED:
+                raise
+            return "{}"  # not permitted: what never ran is not known then
+
+    def _each(self, operation: str, part: str, **wanted: Any) -> Iterator[dict[str, Any]]:
+        for page in self._pages(operation, **wanted):
+            yield from page[part]
+
+    def _pages(self, operation: str, **wanted: Any) -> Iterator[dict[str, Any]]:
+        ask, token = getattr(self._client, operation), None
+        while True:
+            page = ask(**wanted, **({"nextToken": token} if token else {}))
+            yield page
+            if not page.get("nextToken") or page["nextToken"] == token:
+                return
+            token = page["nextToken"]
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _ms(at: Any) -> int:
+    return unix_ns(at) // 1_000_000
