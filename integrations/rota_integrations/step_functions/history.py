@@ -53,7 +53,7 @@ class Execution:
         source: tells.
         states: the room's table.
         workflow: the state machine's name.
-        key: what names the execution.
+        key: what names the execution; its last word is when it began, in ms.
         declared: the machine's schedule.
         facts: attributes of the run.
         definition: the machine's, as JSON; asked for when a state failed, to know what never ran.
@@ -69,7 +69,7 @@ class Execution:
         self._places = {0: self._whole}  # by event id: what the next event is in, unless it says otherwise
         self._open: list[Visit] = []
         self._entered: dict[tuple[str, str], int] = {}
-        self._attempt, self._begun_ns = 1, 0
+        self._attempt, self._begun_ns, self._last_ns = 1, 0, int(key[-1]) * 1_000_000
         self.last_id, self.is_over = 0, False
 
     def add(self, events: Iterable[Mapping[str, Any]]) -> None:
@@ -78,15 +78,15 @@ class Execution:
             if event["id"] > self.last_id:
                 before = self._places.get(event["previousEventId"], self._whole)
                 details: Mapping[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
-                self._places[event["id"]] = self._take(event["type"], unix_ns(event["timestamp"]), before, details)
-                self.last_id = event["id"]
+                self.last_id, self._last_ns = event["id"], unix_ns(event["timestamp"])
+                self._places[event["id"]] = self._take(event["type"], self._last_ns, before, details)
 
     def described(self, answer: Mapping[str, Any]) -> None:
         """What DescribeExecution says where the history has not (yet) told the end."""
         state = self._states.of_run(answer["status"], is_over="stopDate" in answer)
         if state.name == "running":
             return
-        at_ns = unix_ns(answer["stopDate"] if "stopDate" in answer else answer["startDate"])
+        at_ns = unix_ns(answer["stopDate"]) if "stopDate" in answer else self._last_ns
         if state.name in TERMINAL:
             self._end(state, at_ns, self._whole, answer)
         else:

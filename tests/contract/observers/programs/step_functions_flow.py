@@ -1,4 +1,4 @@
-"""State machines, by the names of scenarios, in moto's server, which executes them; `rota observe` looks on from a process of its own."""
+"""State machines, by the names of scenarios, in moto's server, which executes them; `rota observe` looks on from outside."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ QUEUE = f"http://127.0.0.1:{PORT}/123456789012/late"  # made when somebody has m
 SEND = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {"QueueUrl": QUEUE, "MessageBody": "x"}}
 AGAIN = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
 PART = {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "extract", "States": {"extract": {"Type": "Pass", "End": True}}}
-FIRST = {
+FIRST: dict[str, dict[str, object]] = {
     "retry": {**SEND, "Retry": AGAIN},
     "upstream": {**SEND, "Parameters": {"QueueUrl": QUEUE + "-never", "MessageBody": "x"}},
     "cancel": {"Type": "Wait", "Seconds": 60},
