@@ -108,7 +108,7 @@ class _Kept:
         where = getattr(follower, "where", "")
         place = "-" + span_id(where) if where else ""
         self._path = os.path.join(_config.home(), "observers", system + place + ".json")
-        self._follower = follower
+        self._system, self._follower = system, follower
         self._text = self._read()
 
     def look(self, leave: Callable[[], object]) -> None:
@@ -124,12 +124,13 @@ class _Kept:
         try:
             with open(self._path, encoding="utf-8") as file:
                 text = file.read()
-            if isinstance(json.loads(text), dict):
-                return text
+            if not isinstance(json.loads(text), dict):
+                raise TypeError("no JSON object")
+            return text
         except FileNotFoundError:
             pass
-        except (OSError, ValueError) as error:
-            _say("observer", "%s cannot be read (%s): everything is looked at anew" % (self._path, error))
+        except (OSError, ValueError, TypeError) as error:
+            _say(self._system, "%s cannot be read (%s): everything is looked at anew" % (self._path, error))
         return "{}"
 
     def _write(self, text: str) -> None:

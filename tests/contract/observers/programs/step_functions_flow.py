@@ -19,7 +19,6 @@ from moto.core.config import default_user_config  # noqa: E402
 from moto.server import ThreadedMotoServer  # noqa: E402
 
 SCENARIOS, OBSERVE = sys.argv[1].split(), [sys.executable, "-m", "rota", "observe", "step-functions", "--every", "200ms"]
-FAIL = {"Type": "Fail", "Error": "ValueError", "Cause": "row 7"}
 QUEUE = f"http://127.0.0.1:{PORT}/123456789012/late"  # made when somebody has missed it
 SEND = {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "Parameters": {"QueueUrl": QUEUE, "MessageBody": "x"}}
 AGAIN = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
@@ -35,9 +34,12 @@ FIRST: dict[str, dict[str, object]] = {
 def machine(scenario):
     """A machine of that name: extract, then load."""
     first = "each" if scenario == "fan_out" else "extract"
-    states = {first: {**FIRST.get(scenario, {"Type": "Pass"}), "Next": "load"}, "load": {"Type": "Pass", "End": True}}
+    states: dict[str, dict[str, object]] = {
+        first: {**FIRST.get(scenario, {"Type": "Pass"}), "Next": "load"},
+        "load": {"Type": "Pass", "End": True},
+    }
     if scenario == "failure":
-        states["load"] = FAIL
+        states["load"] = {"Type": "Fail", "Error": "ValueError", "Cause": "row 7"}
     definition = json.dumps({"StartAt": first, "States": states})
     return CLIENT.create_state_machine(name=scenario, definition=definition, roleArn="arn:aws:iam::123456789012:role/none")
 
