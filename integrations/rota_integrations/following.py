@@ -10,10 +10,13 @@ import os
 import signal
 import sys
 import threading
-from typing import Any, Callable, Protocol
+import time
+from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from rota import _config
 from rota.wire.ids import span_id
+
+Found = TypeVar("Found")
 
 _LONGEST_SECONDS = 60.0  # between looks at a system that does not answer
 
@@ -99,6 +102,26 @@ def _signalled() -> Callable[[float], bool]:
     if threading.current_thread() is threading.main_thread():
         before.update({number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)})
     return over.wait
+
+
+class Seldom(Generic[Found]):
+    """What changes seldom, and is asked for only when it was not for a while.
+
+    Args:
+        read: asks.
+        believed_seconds: how long an answer holds.
+    """
+
+    def __init__(self, read: Callable[[], Found], believed_seconds: float) -> None:
+        self._read, self._believed_seconds = read, believed_seconds
+        self._found: list[Found] = []
+        self._read_at = 0.0
+
+    def __call__(self) -> Found:
+        """The last answer, or a new one. Raises what ``read`` does."""
+        if not self._found or time.monotonic() - self._read_at > self._believed_seconds:
+            self._found, self._read_at = [self._read()], time.monotonic()
+        return self._found[0]
 
 
 class _Kept:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import time
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 from rota.foreign import Source
 from rota.rules.durations import seconds
-from rota_integrations.following import Later
+from rota_integrations.following import Later, Seldom
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.step_functions.history import Execution, unix_ns
@@ -69,7 +69,8 @@ class Follower:
         self._client, self._schedules, self._wanted, self._since_seconds = client, schedules, wanted, since_seconds
         self._source, self._states = Source("step_functions"), table_of("step_functions")
         self._open: dict[str, Execution] = {}
-        self._read_schedules_at = float("-inf")
+        self._schedules_of = Seldom(self._read_schedules, _SCHEDULES_SECONDS)
+        self._machines: dict[str, str] = {}
 
     def look(self, memory: dict[str, Any]) -> None:
         """Tell what is new.
@@ -91,14 +92,13 @@ class Follower:
             raise
 
     def _look(self, memory: dict[str, Any]) -> None:
-        machines = {each["stateMachineArn"]: each["name"] for each in self._machines()}
-        self._read_schedules(machines)
-        for arn in set(memory) - set(machines):
+        self._machines = {each["stateMachineArn"]: each["name"] for each in self._list_machines()}
+        for arn in set(memory) - set(self._machines):
             del memory[arn]
-        for arn, name in machines.items():
+        for arn, name in self._machines.items():
             self._look_at(arn, name, memory.setdefault(arn, {"newest": self._first_ms(), "open": {}, "done": {}}))
 
-    def _machines(self) -> Iterator[dict[str, Any]]:
+    def _list_machines(self) -> Iterator[dict[str, Any]]:
         for each in self._each("list_state_machines", "stateMachines", maxResults=1000):
             if each["type"] != "EXPRESS" and any(fnmatch.fnmatchcase(each["name"], pattern) for pattern in self._wanted):
                 yield each
@@ -106,11 +106,8 @@ class Follower:
     def _first_ms(self) -> int:
         return int((time.time() - self._since_seconds) * 1000)
 
-    def _read_schedules(self, machines: dict[str, str]) -> None:
-        now = time.monotonic()
-        if self._schedules is not None and now - self._read_schedules_at > _SCHEDULES_SECONDS:
-            self._schedules.read(set(machines))
-            self._read_schedules_at = now
+    def _read_schedules(self) -> Mapping[str, dict[str, str]]:
+        return self._schedules.read(set(self._machines)) if self._schedules is not None else {}
 
     # -- one machine ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +132,7 @@ class Follower:
     def _follow(self, machine: str, name: str, arn: str, began: int, known: dict[str, Any], *, is_running: bool) -> None:
         execution = self._open.get(arn)
         if execution is None:
-            declared = self._schedules.of(machine) if self._schedules is not None else {}
+            declared = self._schedules_of().get(machine, {})
             facts = {"aws.step_functions.state_machine.arn": machine, "aws.step_functions.execution.arn": arn}
             key = (arn, str(began))
             execution = Execution(self._source, self._states, name, key, declared, facts, lambda: self._definition(arn))

@@ -7,9 +7,8 @@ import sys
 from typing import Any, Iterator
 
 from rota.wire import names
+from rota_integrations.crons import of_fields
 
-_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-_LAST = (59, 23, 31, 12, 7)  # minute, hour, day of the month, month, day of the week
 _UNITS = {"minute": "m", "hour": "h", "day": "d"}
 
 
@@ -26,15 +25,9 @@ class Schedules:
             ("scheduler:ListSchedules and scheduler:GetSchedule", self._of_scheduler, scheduler),
             ("events:ListRuleNamesByTarget and events:DescribeRule", self._of_rules, events),
         ]
-        self._found: dict[str, list[dict[str, str]]] = {}
 
-    def of(self, machine: str) -> dict[str, str]:
-        """What is declared of the machine of that ARN."""
-        found = self._found.get(machine, [])
-        return found[0] if len(found) == 1 else {}
-
-    def read(self, machines: set[str]) -> None:
-        """Ask anew. Who may not ask says so once, and goes without."""
+    def read(self, machines: set[str]) -> dict[str, dict[str, str]]:
+        """What is declared of each of these machines, by ARN. Who may not ask says so once, and goes without."""
         from botocore.exceptions import ClientError
 
         found: dict[str, list[dict[str, str]]] = {}
@@ -48,7 +41,7 @@ class Schedules:
                 text = "rota observe step_functions: no schedules (%s). Permit %s, or say --no-schedules\n"
                 sys.stderr.write(text % (error, way[0]))
                 self._ways.remove(way)
-        self._found = found
+        return {machine: each[0] for machine, each in found.items() if len(each) == 1}
 
     def _of_scheduler(self, scheduler: Any, machines: set[str]) -> Iterator[tuple[str, str, str]]:
         for page in scheduler.get_paginator("list_schedules").paginate(State="ENABLED"):
@@ -77,41 +70,5 @@ def declared(expression: str, zone: str) -> dict[str, str]:
     if rate:
         return {names.SCHEDULE_SPEC: "every %s%s" % (rate[1], _UNITS[rate[2]])}
     cron = re.fullmatch(r"cron\((.+)\)", expression.strip())
-    spec = _standard(cron[1].split()) if cron else None
+    spec = of_fields(cron[1].split()) if cron and len(cron[1].split()) == 6 else None
     return {names.SCHEDULE_SPEC: spec, names.SCHEDULE_TZ: zone} if spec else {}
-
-
-def _standard(fields: list[str]) -> str | None:
-    """AWS's six fields as cron's five: days of the week count from 1, ``?`` is any, ``a/n`` begins at a; no year, L, W, #."""
-    if len(fields) != 6 or fields[5] not in ("*", "?"):
-        return None
-    spoken = [_field(field.upper(), number) for number, field in enumerate(fields[:5])]
-    return None if None in spoken else " ".join(map(str, spoken))
-
-
-def _field(field: str, number: int) -> str | None:
-    if field in ("*", "?"):
-        return "*"
-    parts = [_part(part, _LAST[number], of_week=number == 4) for part in field.split(",")]
-    return None if None in parts else ",".join(map(str, parts))
-
-
-def _part(part: str, last: int, *, of_week: bool) -> str | None:
-    found = re.fullmatch(r"(\*|\d+|[A-Z]{3})(?:-(\d+|[A-Z]{3}))?(?:/(\d+))?", part)
-    if found is None:
-        return None
-    begin, end, step = found.groups()
-    if begin == "*":
-        return "*" + ("/" + step if step and int(step) > 1 else "")
-    if not of_week:
-        return begin + ("-" + (end or str(last)) if end or step else "") + ("/" + step if step else "")
-    begin_number, end_number = _day(begin), _day(end) if end else last if step else _day(begin)
-    if begin_number is None or end_number is None or end_number < begin_number:
-        return None
-    return ",".join(str(day - 1) for day in range(begin_number, end_number + 1, int(step or 1)))
-
-
-def _day(word: str) -> int | None:
-    if word.isdigit():
-        return int(word) if 1 <= int(word) <= 7 else None
-    return _DAYS.index(word) + 1 if word in _DAYS else None

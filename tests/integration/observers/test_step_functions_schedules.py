@@ -72,16 +72,14 @@ def test_a_machine_with_one_schedule_declares_it_and_one_with_two_none() -> None
     schedules = Schedules(
         Pages(("a", "rate(1 hour)"), ("b", "rate(1 hour)")), Pages(("b", "rate(2 hours)"), ("c", "cron(0 2 * * ? *)"))
     )
-    schedules.read({"a", "b", "c"})
-    assert schedules.of("a") == {"rota.schedule.spec": "every 1h"}
-    assert schedules.of("b") == schedules.of("d") == {}
-    assert schedules.of("c") == {"rota.schedule.spec": "0 2 * * *", "rota.schedule.tz": "UTC"}
+    assert schedules.read({"a", "b", "c"}) == {
+        "a": {"rota.schedule.spec": "every 1h"},
+        "c": {"rota.schedule.spec": "0 2 * * *", "rota.schedule.tz": "UTC"},
+    }
 
 
 def test_who_may_not_ask_for_schedules_goes_without_and_hears_it_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Runs are seen all the same."""
     schedules = Schedules(Pages(forbidden=True), Pages(("c", "rate(2 hours)")))
-    schedules.read({"c"})
-    schedules.read({"c"})
+    assert schedules.read({"c"}) == schedules.read({"c"}) == {"c": {"rota.schedule.spec": "every 2h"}}
     assert capsys.readouterr().err.count("Permit scheduler:ListSchedules and scheduler:GetSchedule, or say --no-schedules") == 1
-    assert schedules.of("c") == {"rota.schedule.spec": "every 2h"}
