@@ -64,7 +64,18 @@ def test_a_question_is_a_get_and_with_a_form_a_post_whose_url_has_no_secret(serv
     server.answer = (200, {}, b'{"a": [1]}')
     assert ask(server.url, {"q": "x y", "n": 2}, headers={"X-Mine": "1"}) == {"a": [1]}
     ask(server.url, form={"password": "geheim"})
-    assert server.asked == [("GET", "/api?q=x+y&n=2", b"", "1"), ("POST", "/api", b"password=geheim", None)]
+    ask(server.url, content={"password": "geheim"})
+    assert server.asked == [
+        ("GET", "/api?q=x+y&n=2", b"", "1"),
+        ("POST", "/api", b"password=geheim", None),
+        ("POST", "/api", b'{"password": "geheim"}', None),
+    ]
+
+
+def test_an_empty_answer_is_none(server: Once) -> None:
+    """As 204 says that there is nothing."""
+    server.answer = (204, {}, b"")
+    assert ask(server.url) is None
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -84,7 +95,7 @@ def test_an_error_is_the_server_s_own(server: Once) -> None:
         ask(server.url)
 
 
-@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"", b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"<html>Log in</html>", b"\xff\xfe"])
 def test_what_is_not_json_is_said_with_its_beginning(server: Once, body: bytes) -> None:
     """A login page, mostly."""
     server.answer = (200, {}, body)
