@@ -5,6 +5,7 @@ Shapes and limits are those of botocore's own model of the service (``botocore/d
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -97,3 +98,40 @@ class Account:
         first = int(wanted.get("nextToken", 0))
         page = {part: found[first : first + self.page_size]}
         return page | ({"nextToken": str(first + self.page_size)} if first + self.page_size < len(found) else {})
+
+
+class Messages:
+    """A client of SQS, with a queue of a rule of EventBridge."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, str] = {}  # by receipt handle
+        self.given: set[str] = set()
+
+    def put(self, body: str) -> None:
+        """A message."""
+        self.bodies[f"handle-{len(self.bodies)}"] = body
+
+    def changed(self, machine: str, name: str, status: str, seconds: float = 0) -> None:
+        """The event of AWS's documentation ("Automating Step Functions event delivery with EventBridge")."""
+        execution = f"{REGION}:execution:{machine}:{name}"
+        detail = {
+            "executionArn": execution, "stateMachineArn": f"{REGION}:stateMachine:{machine}", "name": name, "status": status,
+            "startDate": int((START + seconds) * 1000), "stopDate": None, "input": "{}", "inputDetails": {"included": True},
+            "output": None, "outputDetails": None,
+        }  # fmt: skip
+        event = {"version": "0", "detail-type": "Step Functions Execution Status Change", "source": "aws.states"}
+        self.put(json.dumps(event | {"resources": [execution], "detail": detail}))
+
+    def receive_message(self, QueueUrl: str, MaxNumberOfMessages: int) -> dict[str, Any]:  # noqa: N803
+        page = [handle for handle in self.bodies if handle not in self.given][:MaxNumberOfMessages]
+        self.given |= set(page)
+        return {"Messages": [{"Body": self.bodies[handle], "ReceiptHandle": handle} for handle in page]} if page else {}
+
+    def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> None:  # noqa: N803
+        assert len(Entries) <= 10
+        for each in Entries:
+            del self.bodies[each["ReceiptHandle"]]
+
+    def again(self) -> None:
+        """Whatever was read and not deleted is visible again."""
+        self.given = set()

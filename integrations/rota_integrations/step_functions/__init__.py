@@ -19,12 +19,14 @@ from rota.rules.durations import seconds
 from rota_integrations.following import Later, Seldom
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
+from rota_integrations.step_functions.events import Queue
 from rota_integrations.step_functions.history import Execution, unix_ns
 from rota_integrations.step_functions.schedules import Schedules
 
 boto3 = needed("step-functions", "boto3", "1.34")
 
 _OVERLAP_MS = 300_000  # lists of executions are consistent eventually
+_LIST_SECONDS = 600.0  # between lists of executions where a queue says what changes
 _SCHEDULES_SECONDS = 600.0  # how long a schedule that was read is believed
 _THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which machines, and how far back."""
     parser.add_argument("--machine", action="append", metavar="NAME", help="one machine, or a pattern: sales-*; may be repeated")
     parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    parser.add_argument("--queue", metavar="URL", help="of SQS, into which EventBridge puts changes of executions")
     parser.add_argument("--no-schedules", action="store_true", help="ask neither EventBridge nor its Scheduler")
 
 
@@ -46,9 +49,10 @@ def follower(options: argparse.Namespace) -> Follower:
     schedules = None
     if not options.no_schedules:
         schedules = Schedules(session.client("scheduler", config=config), session.client("events", config=config))
+    queue = Queue(session.client("sqs", config=config), options.queue) if options.queue else None
     wanted = tuple(options.machine or ("*",))
     where = " ".join((session.profile_name, client.meta.region_name, client.meta.endpoint_url, *sorted(wanted)))
-    return Follower(client, schedules, wanted, options.since, where)
+    return Follower(client, schedules, wanted, options.since, where, queue)
 
 
 class Follower:
@@ -60,13 +64,16 @@ class Follower:
         wanted: patterns of machines' names.
         since_seconds: how far back the first look goes; executions that still run are seen however old they are.
         where: tells this place from others that the same host looks at.
+        queue: says which executions change; they are listed now and then only.
     """
 
     def __init__(
-        self, client: Any, schedules: Schedules | None, wanted: tuple[str, ...], since_seconds: float, where: str = ""
-    ) -> None:
+        self, client: Any, schedules: Schedules | None, wanted: tuple[str, ...], since_seconds: float, where: str = "",
+        queue: Queue | None = None,
+    ) -> None:  # fmt: skip
         self.where = where
         self._client, self._schedules, self._wanted, self._since_seconds = client, schedules, wanted, since_seconds
+        self._queue, self._listed_at = queue, float("-inf")
         self._source, self._states = Source("step_functions"), table_of("step_functions")
         self._open: dict[str, Execution] = {}
         self._schedules_of = Seldom(self._read_schedules, _SCHEDULES_SECONDS)
@@ -92,16 +99,29 @@ class Follower:
             raise
 
     def _look(self, memory: dict[str, Any]) -> None:
-        self._machines = {each["stateMachineArn"]: each["name"] for each in self._list_machines()}
-        for arn in set(memory) - set(self._machines):
-            del memory[arn]
+        changed = self._queue.read() if self._queue is not None else {}
+        is_time = self._queue is None or time.monotonic() - self._listed_at > _LIST_SECONDS
+        if is_time:
+            self._machines = {each["stateMachineArn"]: each["name"] for each in self._list_machines()}
+            for arn in set(memory) - set(self._machines):
+                del memory[arn]
+        for arn in changed:
+            if self._is_wanted(_name(arn)):
+                self._machines.setdefault(arn, _name(arn))
         for arn, name in self._machines.items():
-            self._look_at(arn, name, memory.setdefault(arn, {"newest": self._first_ms(), "open": {}, "done": {}}))
+            known = memory.setdefault(arn, {"newest": self._first_ms(), "open": {}, "done": {}})
+            self._look_at(arn, name, known, changed.get(arn, {}), is_time=is_time)
+        if self._queue is not None:
+            self._queue.forget()
+            self._listed_at = time.monotonic() if is_time else self._listed_at
 
     def _list_machines(self) -> Iterator[dict[str, Any]]:
         for each in self._each("list_state_machines", "stateMachines", maxResults=1000):
-            if each["type"] != "EXPRESS" and any(fnmatch.fnmatchcase(each["name"], pattern) for pattern in self._wanted):
+            if each["type"] != "EXPRESS" and self._is_wanted(each["name"]):
                 yield each
+
+    def _is_wanted(self, name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._wanted)
 
     def _first_ms(self) -> int:
         return int((time.time() - self._since_seconds) * 1000)
@@ -111,20 +131,25 @@ class Follower:
 
     # -- one machine ---------------------------------------------------------------------------------------------------
 
-    def _look_at(self, machine: str, name: str, known: dict[str, Any]) -> None:
-        running = {each["executionArn"]: _ms(each["startDate"]) for each in self._list(machine, statusFilter="RUNNING")}
-        found = {**known["open"], **running}
-        since = known["newest"] - _OVERLAP_MS
-        for each in self._list(machine, maxResults=100):
-            began = _ms(each["startDate"])
-            if began < since:
-                break
-            if each["executionArn"] not in known["done"]:
-                found[each["executionArn"]] = began
+    def _look_at(self, machine: str, name: str, known: dict[str, Any], changed: dict[str, int], *, is_time: bool) -> None:
+        found = {**known["open"], **changed}
+        running = self._listed(machine, known, found) if is_time else set(found)
         for arn, began in found.items():
             self._follow(machine, name, arn, began, known, is_running=arn in running)
         known["newest"] = max([known["newest"], *found.values()])
         known["done"] = {arn: began for arn, began in known["done"].items() if began >= known["newest"] - _OVERLAP_MS}
+
+    def _listed(self, machine: str, known: dict[str, Any], found: dict[str, int]) -> set[str]:
+        """Adds those that are new, or run; returns those that run."""
+        running = {each["executionArn"]: _ms(each["startDate"]) for each in self._list(machine, statusFilter="RUNNING")}
+        found.update(running)
+        for each in self._list(machine, maxResults=100):
+            began = _ms(each["startDate"])
+            if began < known["newest"] - _OVERLAP_MS:
+                break
+            if each["executionArn"] not in known["done"]:
+                found[each["executionArn"]] = began
+        return set(running)
 
     def _list(self, machine: str, **more: Any) -> Iterator[dict[str, Any]]:
         yield from self._each("list_executions", "executions", stateMachineArn=machine, **more)
@@ -190,6 +215,11 @@ class Follower:
 
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _name(machine: str) -> str:
+    """Of its ARN."""
+    return machine.rpartition(":")[2]
 
 
 def _ms(at: Any) -> int:

@@ -8,12 +8,13 @@ from typing import Any
 
 import botocore.session
 import pytest
-from standins.step_functions import START, Account, history
+from standins.step_functions import START, Account, Messages, history
 from telling import Telling
 
 import rota_integrations.step_functions as room
 from rota_integrations.following import Later
 from rota_integrations.states import table_of
+from rota_integrations.step_functions.events import Queue
 from rota_integrations.step_functions.history import Execution
 
 DONE = """
@@ -331,3 +332,46 @@ def test_only_wanted_machines_are_looked_at_and_express_ones_never(account: Acco
     found: Any = room.Follower(account, None, ("et*",), 10.0**10)
     found.look({})
     assert {each["workflow"] for each in found._source.runs} == {"etl"}
+
+
+# -- EventBridge -------------------------------------------------------------------------------------------------------
+
+
+def queued(account: Account, messages: Messages, wanted: str = "*") -> Any:
+    """An observer that has listed once already, when there was nothing."""
+    found: Any = room.Follower(account, None, (wanted,), 10.0**10, queue=Queue(messages, "url"))
+    found.look({})
+    return found
+
+
+def test_with_a_queue_executions_are_seen_without_listing_them(account: Account) -> None:
+    """Of machines, too, that are new; those that no pattern wants are left out."""
+    messages = Messages()
+    found, memory = queued(account, messages, "et*"), dict[str, Any]()
+    listed = account.asked["list_executions"]
+    account.runs("etl", "1", "RUNNING", history(DONE)[:3])
+    messages.changed("etl", "1", "RUNNING")
+    messages.changed("other", "1", "RUNNING")
+    messages.put("no event")
+    found.look(memory)
+    account.runs("etl", "1", "SUCCEEDED", history(DONE))
+    found.look(memory)
+    assert found._source.states() == ["running", "succeeded"]
+    assert account.asked["list_executions"] == listed
+    assert messages.bodies == {}
+
+
+def test_what_was_read_from_a_queue_and_not_told_is_read_again(account: Account) -> None:
+    """AWS throttles in between: the message is still there."""
+    messages = Messages()
+    found = queued(account, messages)
+    account.runs("etl", "1", "SUCCEEDED", history(DONE))
+    for _ in range(25):
+        messages.changed("etl", "1", "SUCCEEDED")
+    account.throttles = 1
+    with pytest.raises(Later):
+        found.look({})
+    assert len(messages.bodies) == 25
+    messages.again()
+    found.look({})
+    assert (messages.bodies, found._source.states()) == ({}, ["running", "succeeded"])
