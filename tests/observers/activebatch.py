@@ -23,7 +23,8 @@ def play(scenario: str, activebatch: ActiveBatch) -> list[Callable[[], Any]]:
 
     def starts(*names: str) -> Callable[[], None]:
         def step() -> None:
-            becomes(plan, "executing")
+            if plan["state"] != "executing":
+                becomes(plan, "executing")
             for name in names:
                 jobs[name] = jobs.get(name) or activebatch.trigger(f"/ETL/{scenario}/{name}", batch=plan["batchId"])
                 becomes(jobs[name], "executing")
