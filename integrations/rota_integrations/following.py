@@ -18,6 +18,10 @@ from rota.wire.ids import span_id
 
 Found = TypeVar("Found")
 
+NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError)  # what reading an answer may come to
+
+_MOST_SAID = 100
+_said: set[str] = set()
 _LONGEST_SECONDS = 60.0  # between looks at a system that does not answer
 
 
@@ -122,6 +126,20 @@ class Seldom(Generic[Found]):
         if not self._found or time.monotonic() - self._read_at > self._believed_seconds:
             self._found, self._read_at = [self._read()], time.monotonic()
         return self._found[0]
+
+
+def puzzled(system: str, what: str, error: Exception) -> None:
+    """Say, once, that an answer is not understood, where the rest of it can be told without.
+
+    Args:
+        system: its name.
+        what: of the answer is left out; a word for all of its kind, as each is said once.
+        error: what came of reading it.
+    """
+    text = "%s is not understood, and left out (%s: %s)" % (what, type(error).__name__, error)
+    if text not in _said and len(_said) < _MOST_SAID:
+        _said.add(text)
+        _say(system, text)
 
 
 class _Kept:

@@ -19,6 +19,7 @@ from rota.foreign import Source
 from rota.rules.durations import seconds
 from rota.rules.fold import TERMINAL
 from rota_integrations.activebatch.instances import Instance, plan_of, read
+from rota_integrations.following import NOT_UNDERSTOOD, puzzled
 from rota_integrations.states import table_of
 from rota_integrations.web import ask
 
@@ -115,7 +116,7 @@ class Follower:
         now_ns = time.time_ns()
         since_ns = memory.setdefault("since", now_ns - int(self._since_seconds * 10**9))
         told: dict[str, str] = memory.setdefault("told", {})
-        found = {each.number: each for each in map(read, self._listed(since_ns)) if each.number}  # 0: planned, not made yet
+        found = {each.number: each for each in self._listed(since_ns) if each.number}  # 0: planned, not made yet
         for each in found.values():
             before = told.get(str(each.number))
             if each.now_word != before:
@@ -123,9 +124,13 @@ class Follower:
         memory["told"] = {str(number): each.now_word for number, each in found.items()}
         memory["since"] = self._next_since(since_ns, found.values())
 
-    def _listed(self, since_ns: int) -> Iterator[dict[str, Any]]:
+    def _listed(self, since_ns: int) -> Iterator[Instance]:
         for path in self._paths:
-            yield from self._api.instances(path, since_ns)
+            for each in self._api.instances(path, since_ns):
+                try:
+                    yield read(each)
+                except NOT_UNDERSTOOD as error:
+                    puzzled("activebatch", "an instance in %s" % path, error)
 
     def _next_since(self, since_ns: int, found: Collection[Instance]) -> int:
         """As late as all that is open, and plans of what is, are in the list again."""

@@ -19,7 +19,7 @@ from rota.wire import names
 from rota_integrations.azkaban.flows import Execution
 from rota_integrations.azkaban.server import Refused, Server
 from rota_integrations.crons import of_quartz
-from rota_integrations.following import Seldom
+from rota_integrations.following import NOT_UNDERSTOOD, Seldom, puzzled
 from rota_integrations.states import table_of
 
 _OLD_SECONDS = 300.0  # how long what projects, flows and schedules there are is believed
@@ -101,11 +101,16 @@ class Follower:
             execution = Execution(self._source, self._states, project + "/" + flow, key, declared, status)
             self._open[number] = execution
         try:
-            execution.tell(self._server.execution(number))
+            found = self._server.execution(number)
         except Refused as error:
             if "Cannot find execution" not in str(error):
                 raise
             execution.gone(time.time_ns())
+        else:
+            try:
+                execution.tell(found)
+            except NOT_UNDERSTOOD as error:
+                puzzled("azkaban", "an execution of %s/%s" % (project, flow), error)
         if execution.is_over:
             del self._open[number]
             still_open.pop(str(number), None)

@@ -95,13 +95,13 @@ class Execution:
         this = (instance, node["id"], attempt, state.raw)
         if this in self._told:
             return
-        self._told.add(this)
         self._source.task(
             self._workflow, self._key, node["id"], state.name, self._when(node, tried, state, found) * _MS, instance=instance,
             raw_state=state.raw, reason=state.reason, attempt=attempt,
             started_ns=tried["startTime"] * _MS if tried["startTime"] > 0 else None,
             facts={"instance": instance} if instance else None,
         )  # fmt: skip
+        self._told.add(this)
 
     @staticmethod
     def _when(node: Mapping[str, Any], tried: Mapping[str, Any], state: State, found: Mapping[str, Any]) -> int:

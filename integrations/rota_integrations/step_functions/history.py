@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping
 from rota.foreign import Source
 from rota.rules.fold import TERMINAL
 from rota.wire import names
+from rota_integrations.following import NOT_UNDERSTOOD, puzzled
 from rota_integrations.states import State, Table
 
 _STATUS = {
@@ -79,7 +80,11 @@ class Execution:
                 before = self._places.get(event["previousEventId"], self._whole)
                 details: Mapping[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
                 self.last_id, self._last_ns = event["id"], unix_ns(event["timestamp"])
-                self._places[event["id"]] = self._take(event["type"], self._last_ns, before, details)
+                try:
+                    self._places[event["id"]] = self._take(event["type"], self._last_ns, before, details)
+                except NOT_UNDERSTOOD as error:
+                    self._places[event["id"]] = before
+                    puzzled("step_functions", "%s of %s" % (event["type"], self._workflow), error)
 
     def described(self, answer: Mapping[str, Any]) -> None:
         """What DescribeExecution says where the history has not (yet) told the end."""

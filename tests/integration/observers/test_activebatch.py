@@ -143,6 +143,15 @@ def test_pages_are_read_to_the_last_one(world: World) -> None:
     assert [each["pageIndex"] for each in world.activebatch.asked] == ["1", "2", "3"]
 
 
+def test_an_instance_that_is_broken_spoils_no_other(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said once."""
+    for _ in range(2):
+        world.activebatch.trigger("/ETL/broken")["beginExecutionTime"] = "soon"
+    world.activebatch.trigger("/ETL/whole")
+    assert [each["workflow"] for each in world.look().runs] == ["ETL/whole"]
+    assert capsys.readouterr().err.count("an instance in / is not understood, and left out (ValueError: 'soon'") == 1
+
+
 def test_what_is_only_planned_is_no_run_yet(world: World) -> None:
     """It has no id; the recorded answer is full of these."""
     planned = world.activebatch.trigger("/ETL/nightly")

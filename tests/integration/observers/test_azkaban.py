@@ -202,6 +202,22 @@ def test_an_execution_that_azkaban_deleted_is_ended_and_not_guessed(world: World
     assert world.memory["etl/nightly"]["open"] == {}
 
 
+def test_an_execution_that_is_broken_spoils_no_other(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said once, and asked for again."""
+    _, broken = world.azkaban.submit("etl", "nightly")
+    _, whole = world.azkaban.submit("etl", "nightly")
+    broken.start("extract")
+    whole.start("extract")
+    broken.nodes["extract"]["startTime"] = "soon"
+    world.look()
+    telling = world.look()
+    assert [each["task"] for each in telling.tasks if each["state"] == "running"] == ["extract"]
+    assert capsys.readouterr().err.count("an execution of etl/nightly is not understood") == 1
+    broken.nodes["extract"]["startTime"] = 1000
+    world.look()
+    assert [each["task"] for each in telling.tasks if each["state"] == "running"] == ["extract"] * 2
+
+
 def test_schedules_are_told_only_in_a_zone_that_is_known(world: World) -> None:
     """Azkaban's API does not say which its server is in; and only those that cron has words for."""
     world.azkaban.crons = {("etl", "nightly"): "0 0 2 ? * 2-6", ("etl", "other"): "30 0 2 ? * *"}

@@ -200,6 +200,25 @@ def test_what_is_unknown_is_told_word_for_word_and_what_is_nowhere_is_left_out()
     assert telling.ended == [("extract", "", 1, "cancelled")]
 
 
+def test_an_event_that_is_broken_spoils_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor does one that comes twice, or out of turn; it is said once."""
+    broken = "\n".join(f"{number} 2 1 PassStateEntered" for number in (3, 4))
+    telling = told(f"""
+        1 0 0 ExecutionStarted
+        2 0 0 TaskStateEntered name=extract
+        {broken}
+        5 4 2 TaskSucceeded
+        5 4 2 TaskSucceeded
+        2 0 0 TaskStateEntered name=extract
+        6 5 3 TaskStateExited name=extract
+        7 6 4 ExecutionSucceeded
+    """)
+    assert telling.ended == [("extract", "", 1, "succeeded")]
+    assert telling.states() == ["running", "succeeded"]
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["rota observe step_functions: PassStateEntered of etl is not understood, and left out (KeyError: 'name')"]
+
+
 # -- an account --------------------------------------------------------------------------------------------------------
 
 
