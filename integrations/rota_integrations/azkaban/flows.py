@@ -114,7 +114,8 @@ class Execution:
 
 def _before(node: Mapping[str, Any], level: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """All that it depends on, near and far, in its own flow."""
-    nodes, seen, left = {each["id"]: each for each in level["nodes"]}, set[str](), list(node.get("in") or ())
+    seen: set[str] = set()
+    nodes, left = {each["id"]: each for each in level["nodes"]}, list(node.get("in") or ())
     while left:
         name = left.pop()
         if name in nodes and name not in seen:

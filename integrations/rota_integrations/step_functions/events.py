@@ -25,7 +25,8 @@ class Queue:
 
     def read(self) -> dict[str, dict[str, int]]:
         """By state machine, and by execution, when it began (ms): those that changed. ARNs both."""
-        self._read, found = [], dict[str, dict[str, int]]()
+        found: dict[str, dict[str, int]] = {}
+        self._read = []
         for _ in range(_MOST):
             messages = self._client.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages") or []
             for message in messages:
