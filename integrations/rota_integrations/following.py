@@ -63,7 +63,7 @@ def follow(
         follower: looks.
         every_seconds: between the end of a look and the next.
         once: look once.
-        told: has what was told leave; ``Source.flush`` when left out.
+        told: has what was told leave; ``Source.leave`` when left out.
         wait: that many seconds; whether it is over. Left out: until a signal comes.
 
     Returns:
@@ -187,7 +187,7 @@ class _Kept:
 def _leave(system: str) -> Callable[[], object]:
     from rota.foreign import Source
 
-    return Source(system).flush
+    return Source(system).leave
 
 
 def _say(system: str, text: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from collectors import clean_environment
+from collectors import clean_environment, until
 from servers import rota
 
 from rota_integrations.following import Later, follow
@@ -133,6 +133,39 @@ def test_a_home_that_cannot_be_written_is_a_problem_that_is_said(
     followed(script)
     assert script.found == [{}, {}]
     assert capsys.readouterr().err.count("could not look") == 1
+
+
+TELLING = """
+    import sys, time
+    from rota.foreign import Source
+    from rota_integrations.following import follow
+    class Counting:
+        def look(self, memory):
+            number = memory["number"] = memory.get("number", 0) + 1
+            if number <= 3:
+                key = ("seen.from.outside", str(number))
+                Source("made").run("seen.from.outside", key, "succeeded", number * 10**9, started_ns=10**9)
+            elif number == 4:
+                print("told", flush=True)
+            else:
+                time.sleep(0.05)
+    sys.exit(follow("made", Counting(), 0.01))
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_is_told_leaves_while_the_observer_lives(host: str, tmp_path: Path, shared_collector: Any) -> None:
+    """Also where neither an agent nor plain HTTP to an address takes it: shippers do, which a script would start at its end."""
+    port = shared_collector.url.rpartition(":")[2]
+    environment = clean_environment(ROTA_HOME=str(tmp_path), ROTA_ENDPOINT=f"http://{host}:{port}", ROTA_AGENT="off")
+    command = [sys.executable, "-c", textwrap.dedent(TELLING).replace("seen.from.outside", f"seen.by.{host}")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "told\n"
+            until(lambda: len(shared_collector.item("/runs", workflow=f"seen.by.{host}")["items"]) == 3, "the runs to be there")
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------

@@ -120,3 +120,26 @@ def test_a_run_that_failed_says_what_its_first_failed_task_said(run: Run) -> Non
     outcome = run(SEVERAL)
     told = [each.get("exception.message") for each in outcome.events if each.get("rota.run.state") == "failed"]
     assert told == [None, "row 7", None]
+
+
+LEAVING = """
+    import os
+    from pathlib import Path
+    from rota.foreign import Source
+    source, spool = Source("airflow"), Path(os.environ["ROTA_HOME"], "spool")
+    def there():
+        print(*(len(list((spool / folder).glob("*.jsonl"))) for folder in ("live", "left")))
+    for number in range(3):
+        source.run("etl", ("etl", str(number)), "running", number)
+        source.leave()
+        there()
+    source.leave()
+    there()
+"""
+
+
+def test_what_leaves_is_not_kept_open_and_each_time_is_a_spool_of_its_own(run: Run) -> None:
+    """For shippers, who take what nobody writes to any more; with nothing new, nothing is made."""
+    outcome = run(LEAVING)
+    assert outcome.stdout.split() == [b"0", b"1", b"0", b"2", b"0", b"3", b"0", b"3"]
+    assert len(outcome.events) == 3
