@@ -135,6 +135,7 @@ class Azkaban:
         self.logins = 0
         self.asked: list[str] = []
         self.busy = 0  # how many of the next requests a proxy in front answers with 503
+        self.answered = float("inf")  # ... and how many it lets through before one
 
     def submit(self, project: str, flow: str) -> tuple[int, Flow]:
         """``executeFlow``: its id, and the flow to play with."""
@@ -231,8 +232,9 @@ def serve(azkaban: Azkaban) -> Iterator[str]:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             session = self.headers.get("Cookie", "").partition("azkaban.browser.session.id=")[2] or query.get("session.id", "")
-            if azkaban.busy:
-                azkaban.busy -= 1
+            azkaban.answered -= 1
+            if azkaban.busy or azkaban.answered < 0:
+                azkaban.busy = max(0, azkaban.busy - 1)
                 self.answer(503, {}, {"Retry-After": "7"})
             else:
                 self.answer(200, azkaban.get(parts.path, query, session))

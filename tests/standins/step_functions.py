@@ -48,6 +48,8 @@ class Account:
         self.machines: dict[str, dict[str, dict[str, Any]]] = {}
         self.page_size = page_size
         self.throttles = 0  # how many of the next calls are refused
+        self.tokens: float = float("inf")  # how many histories may be read before that is refused
+        self.refused: set[str] = set()  # operations that are, once
         self.asked: Counter[str] = Counter()
 
     def runs(self, machine: str, name: str, status: str, events: list[dict[str, Any]], seconds: float = 0) -> None:
@@ -89,8 +91,10 @@ class Account:
         raise Gone({"Error": {"Code": "ExecutionDoesNotExist", "Message": arn}}, "any")
 
     def _count(self, operation: str) -> None:
-        if self.throttles:
-            self.throttles -= 1
+        self.tokens -= operation == "get_execution_history"
+        if self.throttles or self.tokens < 0 or operation in self.refused:
+            self.throttles = max(0, self.throttles - 1)
+            self.refused.discard(operation)
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, operation)
         self.asked[operation] += 1
 

@@ -56,6 +56,7 @@ class Follower:
         self._server, self._url, self._projects, self._since_seconds, self._zone = server, url, projects, since_seconds, zone
         self._source, self._states = Source("azkaban"), table_of("azkaban")
         self._open: dict[int, Execution] = {}
+        self._over: set[int] = set()  # told to their end in a look that was not finished
         self._flows = Seldom(lambda: list(self._read_flows()), _OLD_SECONDS)
         self._crons = Seldom(server.crons, _OLD_SECONDS)
 
@@ -74,6 +75,7 @@ class Follower:
             del memory[name]
         for name, (project, flow) in flows.items():
             self._look_at(project, flow, memory.setdefault(name, {"newest": -1, "open": {}}))
+        self._over.clear()
 
     def _read_flows(self) -> Iterator[tuple[str, str]]:
         for project in self._projects or self._server.projects():
@@ -89,7 +91,7 @@ class Follower:
             if each["execId"] <= known["newest"] or each["submitTime"] < horizon:
                 break
             found.add(each["execId"])
-        for number in sorted(found):
+        for number in sorted(found - self._over):
             self._follow(project, flow, number, known["open"])
         known["newest"] = max([newest, 0, *found])
 
@@ -114,6 +116,7 @@ class Follower:
         if execution.is_over:
             del self._open[number]
             still_open.pop(str(number), None)
+            self._over.add(number)
         else:
             still_open[str(number)] = execution.status
 

@@ -14,6 +14,7 @@ import fnmatch
 import time
 from typing import Any, Iterator, Mapping
 
+from rota.errors import UsageError
 from rota.foreign import Source
 from rota.rules.durations import seconds
 from rota_integrations.following import Later, Seldom
@@ -40,16 +41,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def follower(options: argparse.Namespace) -> Follower:
-    """Looks at the machines that these options name."""
+    """Looks at the machines that these options name.
+
+    Raises:
+        UsageError: boto3 does not know which region, or there is no such profile.
+    """
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
 
     config = Config(retries={"mode": "standard", "max_attempts": 3}, user_agent_extra="rota")
-    session = boto3.Session()
-    client = session.client("stepfunctions", config=config)
-    schedules = None
-    if not options.no_schedules:
-        schedules = Schedules(session.client("scheduler", config=config), session.client("events", config=config))
-    queue = Queue(session.client("sqs", config=config), options.queue) if options.queue else None
+    services = ("stepfunctions", "scheduler", "events", "sqs")
+    try:
+        session = boto3.Session()
+        client, scheduler, events, sqs = (session.client(service, config=config) for service in services)
+    except BotoCoreError as error:
+        raise UsageError("boto3 says: %s Set AWS_REGION, or AWS_PROFILE to a profile that has one" % error) from error
+    schedules = None if options.no_schedules else Schedules(scheduler, events)
+    queue = Queue(sqs, options.queue) if options.queue else None
     wanted = tuple(options.machine or ("*",))
     where = " ".join((session.profile_name, client.meta.region_name, client.meta.endpoint_url, *sorted(wanted)))
     return Follower(client, schedules, wanted, options.since, where, queue)
@@ -76,6 +84,7 @@ class Follower:
         self._queue, self._listed_at = queue, float("-inf")
         self._source, self._states = Source("step_functions"), table_of("step_functions")
         self._open: dict[str, Execution] = {}
+        self._over: set[str] = set()  # told to their end in a look that was not finished
         self._schedules_of = Seldom(self._read_schedules, _SCHEDULES_SECONDS)
         self._machines: dict[str, str] = {}
 
@@ -111,6 +120,7 @@ class Follower:
         for arn, name in self._machines.items():
             known = memory.setdefault(arn, {"newest": self._first_ms(), "open": {}, "done": {}})
             self._look_at(arn, name, known, changed.get(arn, {}), is_time=is_time)
+        self._over.clear()
         if self._queue is not None:
             self._queue.forget()
             self._listed_at = time.monotonic() if is_time else self._listed_at
@@ -155,6 +165,9 @@ class Follower:
         yield from self._each("list_executions", "executions", stateMachineArn=machine, **more)
 
     def _follow(self, machine: str, name: str, arn: str, began: int, known: dict[str, Any], *, is_running: bool) -> None:
+        if arn in self._over and not is_running:
+            known["done"][arn] = began
+            return
         execution = self._open.get(arn)
         if execution is None:
             declared = self._schedules_of().get(machine, {})
@@ -175,6 +188,7 @@ class Follower:
             del self._open[arn]
             known["open"].pop(arn, None)
             known["done"][arn] = began
+            self._over.add(arn)
         else:
             known["open"][arn] = began
 

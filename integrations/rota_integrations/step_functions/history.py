@@ -79,12 +79,13 @@ class Execution:
             if event["id"] > self.last_id:
                 before = self._places.get(event["previousEventId"], self._whole)
                 details: Mapping[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
-                self.last_id, self._last_ns = event["id"], unix_ns(event["timestamp"])
+                self._last_ns = unix_ns(event["timestamp"])
                 try:
                     self._places[event["id"]] = self._take(event["type"], self._last_ns, before, details)
                 except NOT_UNDERSTOOD as error:
                     self._places[event["id"]] = before
                     puzzled("step_functions", "%s of %s" % (event["type"], self._workflow), error)
+                self.last_id = event["id"]  # not before: the definition, which is asked for in between, may not be had now
 
     def described(self, answer: Mapping[str, Any]) -> None:
         """What DescribeExecution says where the history has not (yet) told the end."""

@@ -192,6 +192,21 @@ def test_a_busy_server_is_given_the_time_it_asks_for(world: World) -> None:
     assert caught.value.seconds == 7
 
 
+def test_a_look_that_was_cut_off_goes_on_and_tells_nothing_again(world: World) -> None:
+    """However often a server in front is too busy in the middle of it."""
+    for _ in range(5):
+        world.azkaban.submit("etl", "nightly")[1].kill()
+    found = world.observer()
+    world.azkaban.answered = 6  # of which three say what there is
+    for _ in range(10):
+        try:
+            found.look({})
+            break
+        except Later:
+            world.azkaban.answered = 6
+    assert found._source.states() == ["running", "cancelled"] * 5
+
+
 def test_an_execution_that_azkaban_deleted_is_ended_and_not_guessed(world: World) -> None:
     """Nobody knows how it went."""
     world.azkaban.submit("etl", "nightly")

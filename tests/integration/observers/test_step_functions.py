@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from standins.step_functions import START, Account, Messages, history
 from telling import Telling
 
 import rota_integrations.step_functions as room
+from rota.errors import UsageError
 from rota_integrations.following import Later
 from rota_integrations.states import table_of
 from rota_integrations.step_functions.events import Queue
@@ -307,6 +309,37 @@ def test_throttling_asks_for_patience_and_loses_nothing(account: Account) -> Non
     assert found._source.states() == ["running", "succeeded"]
 
 
+def test_a_first_look_at_more_than_aws_answers_at_once_is_finished_in_several(account: Account) -> None:
+    """Each goes on where AWS refused the one before: nothing is read again, nor told again."""
+    for number in range(10):
+        account.runs("etl", str(number), "SUCCEEDED", history(DONE), seconds=number)
+    found, looks = observer(account), 0
+    for _ in range(20):
+        account.tokens, looks = 9, looks + 1  # an execution here takes three pages
+        try:
+            found.look({})
+            break
+        except Later:
+            pass
+    assert 3 <= looks <= 5
+    assert found._source.states() == ["running", "succeeded"] * 10
+    assert len(found._source.ended) == 10
+
+
+def test_the_end_of_an_execution_survives_that_its_definition_cannot_be_had_now(account: Account) -> None:
+    """It is asked for when a state has failed; the event counts as read only afterwards."""
+    failed = history(DONE)[:3] + history("4 3 3 TaskFailed error=E\n5 4 4 ExecutionFailed error=E")
+    account.runs("etl", "1", "FAILED", failed)
+    account.refused = {"describe_state_machine_for_execution"}
+    found = observer(account)
+    with pytest.raises(Later):
+        found.look({})
+    found.look({})
+    assert found._source.states() == ["running", "failed"]
+    assert found._source.ended == [("extract", "", 1, "failed")]
+    assert found._source.runs[-1]["error"]["error.type"] == "E"
+
+
 def test_a_history_without_its_end_is_completed_by_the_description(account: Account) -> None:
     """A history is consistent eventually, and may say less than the execution does."""
     account.runs("etl", "1", "TIMED_OUT", history(DONE)[:3])
@@ -394,3 +427,19 @@ def test_what_was_read_from_a_queue_and_not_told_is_read_again(account: Account)
     messages.again()
     found.look({})
     assert (messages.bodies, found._source.states()) == ({}, ["running", "succeeded"])
+
+
+def test_without_a_region_the_next_step_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Before anything is looked at."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    parser = argparse.ArgumentParser()
+    room.add_arguments(parser)
+    with pytest.raises(UsageError, match="You must specify a region. Set AWS_REGION"):
+        room.follower(parser.parse_args([]))
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    found = room.follower(parser.parse_args(["--machine", "b*", "--machine", "a", "--since", "2d"]))
+    assert found.where.startswith("default eu-central-1 https://states.eu-central-1.")
+    assert found.where.endswith(" a b*")
