@@ -10,23 +10,34 @@ import os
 import signal
 import sys
 import threading
-from typing import Any, Callable, Protocol
+import time
+from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from rota import _config
+from rota.wire.ids import span_id
 
+Found = TypeVar("Found")
+
+NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError)  # what reading an answer may come to
+
+_MOST_SAID = 100
+_said: set[str] = set()
 _LONGEST_SECONDS = 60.0  # between looks at a system that does not answer
 
 
 class Later(Exception):
-    """The system asks to be left alone for that many seconds."""
+    """The system asks to be left alone for that many seconds; None where it does not say how long: twice as long each time."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__("asked to wait for %g s" % seconds)
+    def __init__(self, seconds: float | None = None) -> None:
+        super().__init__("asked to wait" + ("" if seconds is None else " for %g s" % seconds))
         self.seconds = seconds
 
 
 class Follower(Protocol):
-    """Looks at one system. A room's ``follower(options)`` makes it."""
+    """Looks at one system. A room's ``follower(options)`` makes it.
+
+    If it has a text ``where``, that tells the place from others of the same system, and each has a memory of its own.
+    """
 
     def look(self, memory: dict[str, Any]) -> None:
         """Tell what is new.
@@ -42,8 +53,9 @@ class Follower(Protocol):
 
 
 def follow(
-    system: str, follower: Follower, every_seconds: float, *, once: bool = False, told: Callable[[], object] | None = None
-) -> int:
+    system: str, follower: Follower, every_seconds: float, *, once: bool = False, told: Callable[[], object] | None = None,
+    wait: Callable[[float], bool] | None = None,
+) -> int:  # fmt: skip
     """Look until SIGTERM or SIGINT comes; what goes wrong is said once on standard error, and tried again.
 
     Args:
@@ -51,42 +63,93 @@ def follow(
         follower: looks.
         every_seconds: between the end of a look and the next.
         once: look once.
-        told: has what was told leave; ``Source.flush`` when left out.
+        told: has what was told leave; ``Source.leave`` when left out.
+        wait: that many seconds; whether it is over. Left out: until a signal comes.
 
     Returns:
-        Exit status: 1 when the last look of ``once`` failed.
+        Exit status: 1 when the only look of ``once`` failed, or came too early.
     """
-    over = threading.Event()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: over.set())
+    wait = wait or _signalled()
     leave = told or _leave(system)
     kept, problem, wait_seconds = _Kept(system, follower), "", every_seconds
-    while not over.is_set():
+    while True:
         try:
             kept.look(leave)
             if problem:
                 _say(system, "looks again")
             problem, wait_seconds = "", every_seconds
-        except Later as error:
-            wait_seconds = max(every_seconds, error.seconds)
         except Exception as error:  # noqa: BLE001  whatever a system or its client library does
-            said = "%s: %s" % (type(error).__name__, error)
-            if said != problem:
-                _say(system, "could not look (%s). It is tried again" % said if not once else "could not look (%s)" % said)
-            problem, wait_seconds = said, min(_LONGEST_SECONDS, max(every_seconds, 2 * wait_seconds))
-        if once:
-            return 1 if problem else 0
-        over.wait(wait_seconds)
-    return 0
+            is_early = isinstance(error, Later)
+            said = str(error) if is_early else "%s: %s" % (type(error).__name__, error)
+            if once:
+                _say(system, "could not look (%s)" % said)
+                return 1
+            if not is_early and said != problem:
+                _say(system, "could not look (%s). It is tried again" % said)
+                problem = said
+            asked = error.seconds if isinstance(error, Later) else None
+            wait_seconds = min(_LONGEST_SECONDS, 2 * wait_seconds) if asked is None else asked
+            wait_seconds = max(every_seconds, wait_seconds)
+        if once or wait(wait_seconds):
+            return 0
+
+
+def _signalled() -> Callable[[float], bool]:
+    """Waits, unless SIGTERM or SIGINT has come: the first one lets a look end, the next ends it as it would any process."""
+    over = threading.Event()
+
+    def stop(number: int, _frame: object) -> None:
+        over.set()
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before.update({number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)})
+    return over.wait
+
+
+class Seldom(Generic[Found]):
+    """What changes seldom, and is asked for only when it was not for a while.
+
+    Args:
+        read: asks.
+        believed_seconds: how long an answer holds.
+    """
+
+    def __init__(self, read: Callable[[], Found], believed_seconds: float) -> None:
+        self._read, self._believed_seconds = read, believed_seconds
+        self._found: list[Found] = []
+        self._read_at = 0.0
+
+    def __call__(self) -> Found:
+        """The last answer, or a new one. Raises what ``read`` does."""
+        if not self._found or time.monotonic() - self._read_at > self._believed_seconds:
+            self._found, self._read_at = [self._read()], time.monotonic()
+        return self._found[0]
+
+
+def puzzled(system: str, what: str, error: Exception) -> None:
+    """Say, once, that an answer is not understood, where the rest of it can be told without.
+
+    Args:
+        system: its name.
+        what: of the answer is left out; a word for all of its kind, as each is said once.
+        error: what came of reading it.
+    """
+    text = "%s is not understood, and left out (%s: %s)" % (what, type(error).__name__, error)
+    if text not in _said and len(_said) < _MOST_SAID:
+        _said.add(text)
+        _say(system, text)
 
 
 class _Kept:
     """A follower and its memory: a file that is replaced as a whole, when what was learned was told."""
 
     def __init__(self, system: str, follower: Follower) -> None:
-        self._path = os.path.join(_config.home(), "observers", system + ".json")
-        self._follower = follower
+        where = getattr(follower, "where", "")
+        place = "-" + span_id(where) if where else ""
+        self._path = os.path.join(_config.home(), "observers", system + place + ".json")
+        self._system, self._follower = system, follower
         self._text = self._read()
 
     def look(self, leave: Callable[[], object]) -> None:
@@ -102,12 +165,13 @@ class _Kept:
         try:
             with open(self._path, encoding="utf-8") as file:
                 text = file.read()
-            if isinstance(json.loads(text), dict):
-                return text
+            if not isinstance(json.loads(text), dict):
+                raise TypeError("no JSON object")
+            return text
         except FileNotFoundError:
             pass
-        except (OSError, ValueError) as error:
-            _say("observer", "%s cannot be read (%s): everything is looked at anew" % (self._path, error))
+        except (OSError, ValueError, TypeError) as error:
+            _say(self._system, "%s cannot be read (%s): everything is looked at anew" % (self._path, error))
         return "{}"
 
     def _write(self, text: str) -> None:
@@ -123,7 +187,7 @@ class _Kept:
 def _leave(system: str) -> Callable[[], object]:
     from rota.foreign import Source
 
-    return Source(system).flush
+    return Source(system).leave
 
 
 def _say(system: str, text: str) -> None:

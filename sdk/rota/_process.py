@@ -11,7 +11,7 @@ import sys
 import time
 
 from rota import __version__, _config
-from rota._forward import choose
+from rota._forward import AgentCarrier, choose
 from rota._guard import guarded
 from rota._spool import Spool
 from rota.wire import events, names
@@ -114,6 +114,17 @@ class Process:
         self.ids.reseed()
         self._open()
         self.spool.eager = True
+
+    def leave(self) -> None:
+        """What was told so far leaves as at the end, and what comes next is a spool of its own; for who lives long and may wait.
+
+        Nothing to do where an agent follows the file, or everything was acknowledged.
+        """
+        self.spool.flush()
+        files = (self.spool.logs, self.spool.traces)
+        if not isinstance(self.carrier, AgentCarrier) and any(file.size > file.acked or file.memory for file in files):
+            self.carrier.close()
+            self._open()
 
     def finish_at_end(self, run: Run) -> None:
         """Make the end of the process, as it will be found out, the end of the run."""

@@ -170,6 +170,14 @@ class Source:
             getattr(owner.carrier, "hurry", owner.carrier.push)()
 
     @guarded
+    def leave(self) -> None:
+        """Have it leave as at the end of a process, by a shipper if need be; may take a moment. For a process of its own that
+        lives long, as what it tells would else wait for its end wherever neither an agent nor plain HTTP takes it.
+        """
+        if not _config.disabled():
+            process(self.system).leave()
+
+    @guarded
     def _tell_run(
         self, workflow: str, run_id: str, state: str, at_ns: int, attempt: int, started_ns: int | None,
         pairs: Mapping[str, object], error: Mapping[str, str],

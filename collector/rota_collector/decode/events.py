@@ -155,13 +155,18 @@ def _event(own: Attributes, above: Attributes, log: Any, id_hex: Callable[[Any],
         error_type=_text(own, names.ERROR_TYPE) or _text(own, names.EXCEPTION_TYPE),
         error_message=_text(own, names.EXCEPTION_MESSAGE),
         error_stack=_text(own, names.EXCEPTION_STACK),
-        host=_text(own, names.HOST_NAME) or _text(above, names.HOST_NAME),
+        host=_text(own, names.HOST_NAME) or _host_of_who_tells(own, above),
         trace_id=trace_id,
         span_id=span_id,
         parent_run_id=_canonical(parent) if parent else None,
         tags=_texts(own, names.TAGS),
         declared=_declared(own),
     )
+
+
+def _host_of_who_tells(own: Attributes, above: Attributes) -> str | None:
+    """Where the run is, too, unless somebody only looked at it from there."""
+    return None if _text(own, names.RUN_SCOPE) == "foreign" else _text(above, names.HOST_NAME)
 
 
 def _declared(own: Attributes) -> Declared | None:

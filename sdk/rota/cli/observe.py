@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit status 0: stopped when asked, or with ``--once`` all was told; 1: it could not look."""
-    room = _room(args.system)
+    system = args.system.replace("-", "_")
+    room = _room(system)
     parser = argparse.ArgumentParser(prog="rota observe " + args.system, description=(room.__doc__ or "").partition("\n")[0])
     parser.add_argument("--every", metavar="DURATION", default="5s", help="how often to look (5s)")
     parser.add_argument("--once", action="store_true", help="look once, and exit")
@@ -34,15 +35,15 @@ def run(args: argparse.Namespace) -> int:
     every_seconds = _typed.seconds_of(options.every) or 0.0
     if every_seconds <= 0:
         raise UsageError("--every %s: it takes more than no time between two looks. Example: --every 5s" % options.every)
-    return follow(args.system, room.follower(options), every_seconds, once=options.once)
+    return follow(system, room.follower(options), every_seconds, once=options.once)
 
 
 def _room(system: str) -> Any:
-    name = system.replace("-", "_")
+    name = "rota_integrations." + system
     try:
-        room = importlib.import_module("rota_integrations." + name) if name.isidentifier() else None
+        room = importlib.import_module(name) if system.isidentifier() else None
     except ModuleNotFoundError as error:
-        if error.name != "rota_integrations." + name:
+        if error.name != name:
             raise UsageError(str(error)) from error
         room = None
     except ImportError as error:  # it says what to install

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Callable
 
@@ -9,6 +10,8 @@ import pytest
 from scripts import Outcome
 
 from rota.foreign import Source
+from rota_collector.decode.events import run_events
+from rota_collector.journal import Record, Signal
 
 Run = Callable[..., Outcome]
 
@@ -47,6 +50,20 @@ def test_a_run_and_its_tasks_are_told_as_ours_are(run: Run) -> None:
     assert spans["load"]["status"]["code"] == 2
     assert [event["name"] for event in spans["load"]["events"]] == ["exception"]
     assert "status" not in spans["report"]
+
+
+def test_the_host_of_who_looks_on_is_not_the_run_s(run: Run) -> None:
+    """Where it runs is known only if the system says so; what runs in this process runs here."""
+    outcome = run("""
+        from rota.foreign import Source
+        looking, within = Source("airflow"), Source("luigi", ends_with_process=True)
+        looking.run("unknown", ("etl", "1"), "running", 1)
+        looking.run("elsewhere", ("etl", "2"), "running", 1, host="worker-7")
+        within.run("here", ("etl", "3"), "running", 1)
+    """)
+    lines = [line for path in (outcome.home / "spool").rglob("*.jsonl") for line in path.read_bytes().splitlines()]
+    hosts = {event.workflow: event.host for event in run_events([Record(0, 0, Signal.LOGS_JSON, 0, line) for line in lines])}
+    assert hosts == {"unknown": None, "elsewhere": "worker-7", "here": os.uname().nodename}
 
 
 def test_what_is_told_twice_has_the_same_ids(run: Run) -> None:
@@ -103,3 +120,26 @@ def test_a_run_that_failed_says_what_its_first_failed_task_said(run: Run) -> Non
     outcome = run(SEVERAL)
     told = [each.get("exception.message") for each in outcome.events if each.get("rota.run.state") == "failed"]
     assert told == [None, "row 7", None]
+
+
+LEAVING = """
+    import os
+    from pathlib import Path
+    from rota.foreign import Source
+    source, spool = Source("airflow"), Path(os.environ["ROTA_HOME"], "spool")
+    def there():
+        print(*(len(list((spool / folder).glob("*.jsonl"))) for folder in ("live", "left")))
+    for number in range(3):
+        source.run("etl", ("etl", str(number)), "running", number)
+        source.leave()
+        there()
+    source.leave()
+    there()
+"""
+
+
+def test_what_leaves_is_not_kept_open_and_each_time_is_a_spool_of_its_own(run: Run) -> None:
+    """For shippers, who take what nobody writes to any more; with nothing new, nothing is made."""
+    outcome = run(LEAVING)
+    assert outcome.stdout.split() == [b"0", b"1", b"0", b"2", b"0", b"3", b"0", b"3"]
+    assert len(outcome.events) == 3

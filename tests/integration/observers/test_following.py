@@ -1,0 +1,257 @@
+"""The loop that looks at a system again and again, and what it remembers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from collectors import clean_environment, until
+from servers import rota
+
+from rota_integrations.following import Later, follow
+
+
+class Script:
+    """A follower that does what it is told to at each look in turn: learn a word, or raise."""
+
+    def __init__(self, *looks: str | Exception, where: str = "") -> None:
+        self.looks, self.found, self.where = list(looks), list[dict[str, Any]](), where
+
+    def look(self, memory: dict[str, Any]) -> None:
+        self.found.append(dict(memory))
+        does = self.looks.pop(0)
+        memory["words"] = [*memory.get("words", []), str(does)]
+        if isinstance(does, Exception):
+            raise does
+
+
+class Waits:
+    """Waits no time at all, as often as there are looks."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks, self.asked = looks, list[float]()
+
+    def __call__(self, seconds: float) -> bool:
+        self.asked.append(seconds)
+        return len(self.asked) == self.looks
+
+
+Followed = Callable[..., list[float]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the memory is."""
+    monkeypatch.setenv("ROTA_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "observers"
+
+
+def followed(script: Script, told: Callable[[], object] = lambda: None) -> list[float]:
+    """How long was waited after each look, when they were asked for every 5 seconds."""
+    waits = Waits(len(script.looks))
+    assert follow("system", script, 5.0, told=told, wait=waits) == 0
+    return waits.asked
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_look_learned_is_there_at_the_next_and_after_a_restart(home: Path) -> None:
+    """It is a file of JSON."""
+    script = Script("a", "b")
+    followed(script)
+    again = Script("c")
+    followed(again)
+    assert (script.found, again.found) == ([{}, {"words": ["a"]}], [{"words": ["a", "b"]}])
+    assert json.loads((home / "system.json").read_text()) == {"words": ["a", "b", "c"]}
+
+
+def test_a_look_that_fails_leaves_no_memory(home: Path) -> None:
+    """So that the next one tells all of it again."""
+    script = Script("a", ValueError("no"), Later(1), "b")
+    followed(script)
+    assert script.found == [{}, {"words": ["a"]}, {"words": ["a"]}, {"words": ["a"]}]
+
+
+def test_memory_is_kept_only_when_what_was_told_has_left(home: Path) -> None:
+    """Else a crash in between would lose it."""
+    seen: list[bool] = []
+    followed(Script("a"), told=lambda: seen.append((home / "system.json").exists()))
+    assert (seen, (home / "system.json").exists()) == ([False], True)
+
+
+def test_a_look_that_learns_nothing_writes_nothing(home: Path) -> None:
+    """A disk has better things to do every few seconds."""
+
+    class Quiet:
+        def look(self, memory: dict[str, Any]) -> None:
+            memory["seen"] = 1
+
+    assert follow("system", Quiet(), 5.0, told=lambda: None, wait=Waits(1)) == 0
+    before = (home / "system.json").stat().st_ino
+    assert follow("system", Quiet(), 5.0, told=lambda: None, wait=Waits(3)) == 0
+    assert (home / "system.json").stat().st_ino == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b"\xff\xfe", b'{"words": ["a"]'])
+def test_a_damaged_memory_is_said_and_everything_is_looked_at_anew(
+    home: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is told twice is told once, so nothing is lost."""
+    home.mkdir(parents=True)
+    (home / "system.json").write_bytes(damage)
+    script = Script("a")
+    followed(script)
+    assert script.found == [{}]
+    assert "system.json cannot be read" in capsys.readouterr().err
+    assert json.loads((home / "system.json").read_text()) == {"words": ["a"]}
+
+
+def test_two_places_of_one_system_have_memories_of_their_own(home: Path) -> None:
+    """As two accounts, or two servers, looked at from one host."""
+    followed(Script("a", where="one"))
+    other = Script("b", where="two")
+    followed(other)
+    assert other.found == [{}]
+    assert len(list(home.iterdir())) == 2
+
+
+def test_a_home_that_cannot_be_written_is_a_problem_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """And the looking goes on."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ROTA_HOME", str(tmp_path / "file"))
+    script = Script("a", "b")
+    followed(script)
+    assert script.found == [{}, {}]
+    assert capsys.readouterr().err.count("could not look") == 1
+
+
+TELLING = """
+    import sys, time
+    from rota.foreign import Source
+    from rota_integrations.following import follow
+    class Counting:
+        def look(self, memory):
+            number = memory["number"] = memory.get("number", 0) + 1
+            if number <= 3:
+                key = ("seen.from.outside", str(number))
+                Source("made").run("seen.from.outside", key, "succeeded", number * 10**9, started_ns=10**9)
+            elif number == 4:
+                print("told", flush=True)
+            else:
+                time.sleep(0.05)
+    sys.exit(follow("made", Counting(), 0.01))
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_is_told_leaves_while_the_observer_lives(host: str, tmp_path: Path, shared_collector: Any) -> None:
+    """Also where neither an agent nor plain HTTP to an address takes it: shippers do, which a script would start at its end."""
+    port = shared_collector.url.rpartition(":")[2]
+    environment = clean_environment(ROTA_HOME=str(tmp_path), ROTA_ENDPOINT=f"http://{host}:{port}", ROTA_AGENT="off")
+    command = [sys.executable, "-c", textwrap.dedent(TELLING).replace("seen.from.outside", f"seen.by.{host}")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "told\n"
+            until(lambda: len(shared_collector.item("/runs", workflow=f"seen.by.{host}")["items"]) == 3, "the runs to be there")
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_a_problem_is_said_once_and_so_is_its_end(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not at every look."""
+    followed(Script(OSError("away"), OSError("away"), OSError("worse"), "a", "b"))
+    assert capsys.readouterr().err.splitlines() == [
+        "rota observe system: could not look (OSError: away). It is tried again",
+        "rota observe system: could not look (OSError: worse). It is tried again",
+        "rota observe system: looks again",
+    ]
+
+
+def test_who_does_not_answer_is_asked_less_and_less_often(home: Path) -> None:
+    """Up to once a minute; then as before."""
+    away = [OSError("away")] * 5
+    assert followed(Script(*away, "a", OSError("away"))) == [10, 20, 40, 60, 60, 5, 10]
+
+
+def test_a_system_that_asks_for_time_gets_it_without_a_word(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as it says, not less than usual; who does not say how long, twice as long each time."""
+    assert followed(Script(Later(90), Later(1), Later(), Later(), "a")) == [90, 5, 10, 20, 5]
+    assert capsys.readouterr().err == ""
+
+
+# -- the command -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("does", "status"), [("a", 0), (OSError("away"), 1), (Later(9), 1)])
+def test_one_look_says_by_its_exit_status_whether_all_was_told(home: Path, does: Any, status: int, capsys: Any) -> None:
+    """And why not."""
+    assert follow("system", Script(does), 5.0, once=True, told=lambda: None) == status
+    assert ("could not look" in capsys.readouterr().err) == bool(status)
+
+
+FOLLOWING = """
+    import sys, time
+    from rota_integrations.following import follow
+    class Slow:
+        def look(self, memory):
+            print("looks", flush=True)
+            sys.stdin.readline()
+            memory["seen"] = 1
+    sys.exit(follow("system", Slow(), 600.0))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_a_look_end_and_then_ends_the_process(tmp_path: Path, number: signal.Signals) -> None:
+    """With exit status 0, and all that was learned."""
+    environment = clean_environment(
+        ROTA_HOME=str(tmp_path), ROTA_ENDPOINT="http://127.0.0.1:1", ROTA_AGENT="off", ROTA_DETACH="off"
+    )
+    command = [sys.executable, "-c", textwrap.dedent(FOLLOWING)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "looks\n"
+        process.send_signal(number)
+        process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    assert json.loads((tmp_path / "observers" / "system.json").read_text()) == {"seen": 1}
+
+
+def test_a_second_signal_does_not_wait_for_the_look(tmp_path: Path) -> None:
+    """A system that hangs holds nobody."""
+    environment = clean_environment(
+        ROTA_HOME=str(tmp_path), ROTA_ENDPOINT="http://127.0.0.1:1", ROTA_AGENT="off", ROTA_DETACH="off"
+    )
+    looking = textwrap.dedent(FOLLOWING).replace("sys.stdin.readline()", "[time.sleep(0.05) for _ in range(2000)]")
+    with subprocess.Popen([sys.executable, "-c", looking], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "looks\n"
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("system", ["nothing", "luigi", "os.path", "../x"])
+def test_a_system_that_cannot_be_looked_at_is_refused(system: str, tmp_path: Path) -> None:
+    """The message says where those that can are listed: luigi is seen from inside, and not installed here."""
+    done = rota("observe", system, environment=clean_environment(ROTA_HOME=str(tmp_path)))
+    assert done.returncode == 1
+    assert "The docs list them" in done.stderr or "pip install 'rota[luigi]'" in done.stderr
+
+
+def test_no_time_between_two_looks_is_refused(tmp_path: Path) -> None:
+    """With an example."""
+    done = rota("observe", "step-functions", "--every", "0s", environment=clean_environment(ROTA_HOME=str(tmp_path)))
+    assert (done.returncode, "Example: --every 5s" in done.stderr) == (1, True)
