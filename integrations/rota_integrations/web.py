@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -39,16 +40,17 @@ def ask(
     elif form is not None:
         data = urllib.parse.urlencode(form).encode()
     whole = url + ("?" + urllib.parse.urlencode(query) if query else "")
-    text = _answer(urllib.request.Request(whole, data, {"Accept": "application/json", **kind, **(headers or {})}))
+    text = read(urllib.request.Request(whole, data, {"Accept": "application/json", **kind, **(headers or {})}))
     try:
         return json.loads(text) if text else None
     except ValueError:
         raise ValueError("%s answers %r…, which is not JSON. Is it the API's address?" % (url, text[:_SHOWN])) from None
 
 
-def _answer(request: urllib.request.Request) -> str:
+def read(request: urllib.request.Request, tls: ssl.SSLContext | None = None) -> str:
+    """The answer to a request, as a text. Raises as ``ask`` does."""
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS, context=tls) as answer:
             return str(answer.read().decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         error.close()

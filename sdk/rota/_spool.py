@@ -54,8 +54,11 @@ def others_wait(spool_path: str) -> bool:
                 return True
     except OSError:
         pass
-    with os.scandir(spool_path + "/live") as live:
-        return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
+    try:
+        with os.scandir(spool_path + "/live") as live:
+            return any(lock_is_free(entry.path, os.O_RDWR) for entry, _ in zip(live, range(_FOREIGN_FILES)))
+    except FileNotFoundError:  # nobody has told anything yet
+        return False
 
 
 FAILED_SECONDS = 30  # after a shipper failed, nobody starts another for so long
