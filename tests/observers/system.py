@@ -47,6 +47,7 @@ def program(system: str, **settings: str) -> Callable[[str, Path, dict[str, str]
             if scenario in ENDED_BY and process.stdout is not None:
                 assert process.stdout.readline() == "up\n"
                 os.kill(process.pid, ENDED_BY[scenario])
-            process.communicate(timeout=120)
+            _, said = process.communicate(timeout=120)
+        assert process.returncode == 0 or scenario in ENDED_BY, said
 
     return run

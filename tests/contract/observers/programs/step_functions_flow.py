@@ -76,6 +76,7 @@ if __name__ == "__main__":
     CLIENT = boto3.client("stepfunctions")
     machines = {scenario: schedule(scenario) for scenario in SCENARIOS}
     with subprocess.Popen(OBSERVE) as observer:
+        until(lambda: os.path.isdir(os.path.join(os.environ["ROTA_HOME"], "observers")))  # it has looked once
         executions = {
             scenario: CLIENT.start_execution(stateMachineArn=arn, name="1", input='{"parts": [1, 2, 3]}')["executionArn"]
             for scenario, arn in machines.items()
