@@ -33,16 +33,25 @@ class Table:
     def __init__(self, words: Mapping[str, Mapping[str, str]]) -> None:
         self._words = {of: {raw.upper(): _read(said) for raw, said in table.items()} for of, table in words.items()}
 
-    def of_run(self, raw: str, is_over: bool = False) -> State:
-        """What a run's state is. A word that nobody knows is ``running``, or ``ended`` where it is over, and said so."""
-        return self._find("run", raw, is_over)
+    def of_run(self, raw: str, is_over: bool = False, kind: str = "") -> State:
+        """What a run's state is. A word that nobody knows is ``running``, or ``ended`` where it is over, and said so.
 
-    def of_task(self, raw: str, is_over: bool = False) -> State:
+        Args:
+            raw: the system's word.
+            is_over: the system says so.
+            kind: its word for all states of that kind, where users may make up words of their own.
+        """
+        return self._find("run", raw, is_over, kind)
+
+    def of_task(self, raw: str, is_over: bool = False, kind: str = "") -> State:
         """The same of a task."""
-        return self._find("task", raw, is_over)
+        return self._find("task", raw, is_over, kind)
 
-    def _find(self, of: str, raw: str, is_over: bool) -> State:
-        found = self._words.get(of, {}).get(raw.upper())
+    def _find(self, of: str, raw: str, is_over: bool, kind: str) -> State:
+        words = self._words.get(of, {})
+        found = words.get(raw.upper())
+        if found is None and kind.upper() in words:
+            return State(words[kind.upper()][0], raw if raw.upper() != kind.upper() else None, raw)
         if found is None:
             return State("ended" if is_over else "running", "unknown state %s" % raw, raw)
         return State(*found, raw)
