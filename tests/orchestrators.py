@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -19,13 +20,20 @@ def python_of(system: str) -> str:
     pins = TOP / "integrations" / "pins" / f"{system}.txt"
     digest = hashlib.sha256((sys.version + pins.read_text()).encode()).hexdigest()[:12]
     folder = CACHE / f"{system}-{digest}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / f"{system}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes run tests
+        _make(folder, pins)
+    return str(folder / "bin" / "python")
+
+
+def _make(folder: Path, pins: Path) -> None:
     if not (folder / ".done").exists():
         uv = str(Path(sys.executable).with_name("uv"))
         python = str(folder / "bin" / "python")
         _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
         _run(uv, "pip", "install", "--quiet", "--no-config", "--compile-bytecode", "--python", python, "-r", str(pins))
         (folder / ".done").touch()
-    return str(folder / "bin" / "python")
 
 
 def installed(folder: Path) -> str:
