@@ -28,7 +28,6 @@ SYSTEMS = {
         program("dagster", EXECUTOR="multiprocess"),
         except_for={"schedule": "made as in one process", "killed": "the signal goes to one process of several"},
         instead=INSTEAD,
-        together=TOGETHER,
         soak=(*TOGETHER, "cancel"),
     ),
     "dagster by its history": System(
