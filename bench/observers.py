@@ -18,7 +18,7 @@ from bench.startup import PROGRAMS
 
 FLOWS = environments.TOP / "tests" / "contract" / "observers" / "programs"
 _ROUNDS, _STATES, _PATIENCE_SECONDS = 7, 200, 600
-_TASKS = {"luigi": 200}
+_TASKS = {"luigi": 200, "airflow": 30, "celery": 200, "dagster": 100, "dbt": 100}
 
 
 def measure(effort: float) -> list[Figure]:
@@ -36,7 +36,7 @@ def measure(effort: float) -> list[Figure]:
 def _cost(system: str, tasks: int, settings: dict[str, str], work: Path, rounds: int) -> Figure:
     python = environments.observed(system)
     paths = ":".join(str(environments.TOP / folder) for folder in ("sdk", "integrations"))
-    told = settings | {"PYTHONPATH": paths, "TASKS": str(tasks)}
+    told = settings | {"PYTHONPATH": paths, "TASKS": str(tasks), "OBSERVED": "yes"}
     number = iter(range(1_000_000))
 
     def run(where: dict[str, str]) -> float:
