@@ -21,6 +21,7 @@ exec cron -f
 CAN_RUN = (
     os.geteuid() == 0 and shutil.which("cron") and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
 )
+MINUTES_SECONDS = 150.0  # cron wakes once a minute; a busy machine lets it oversleep
 NEEDS = "needs root, Debian's cron and mount namespaces"
 
 
@@ -43,10 +44,11 @@ class Cron:
         part.chmod(0o600)
         part.rename(path)
 
-    def start(self) -> None:
-        """Run the daemon in a mount namespace of its own."""
+    def start(self, **environment: str) -> None:
+        """Run the daemon in a mount namespace of its own; a variable of its own environment is ``TZ``."""
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", DAEMON, "sh", str(self.folder)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, **quiet)
 
     @property
     def children(self) -> list[str]:

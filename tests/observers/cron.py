@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from collectors import until
-from crons import BIN, CAN_RUN, NEEDS, Cron
+from crons import BIN, CAN_RUN, MINUTES_SECONDS, NEEDS, Cron
 
 from observers.system import ENDED_BY, System
 
+ZONE = "Europe/Berlin"
 ONE_COMMAND = "a line of a crontab is one command"
 # A job's own words, and what rota is told in the remark behind it.
 LINES = {
@@ -20,7 +21,7 @@ LINES = {
     "retry": ("test -e tried || { touch tried; exit 75; }", "attempts=2 wait=1s"),
     "cancel": ("echo $$ > cancel.part; mv cancel.part cancel.pid; exec sleep 60", ""),
     "killed": ("echo $$ > killed.part; mv killed.part killed.pid; exec sleep 60", ""),
-    "schedule": ("true", 'schedule="0 2 * * *" tz=Europe/Berlin'),
+    "schedule": ("true", ""),
 }
 
 
@@ -34,11 +35,11 @@ def run(scenarios: str, folder: Path, environment: dict[str, str]) -> None:
     work.mkdir()
     lines = [line(name, work) for name in names]
     daemon.write("crontabs/root", f"SHELL={BIN}/rota-sh", *lines)
-    daemon.start()
+    daemon.start(TZ=ZONE)
     try:
         for name in names:
-            until((work / f"{name}.began").exists, f"cron runs {name}")
-        for name, number in ENDED_BY.items():
+            until((work / f"{name}.began").exists, f"cron runs {name}", MINUTES_SECONDS)
+        for name, number in ENDED_BY.items() if "cancel" in names else ():
             until((work / f"{name}.pid").exists, f"the job {name}")
             os.kill(int((work / f"{name}.pid").read_text()), signal.SIGTERM if number == signal.SIGINT else number)
         until(lambda: not daemon.children, "the ends of the jobs")
@@ -50,7 +51,8 @@ def line(name: str, work: Path) -> str:
     """Of a crontab, for that scenario."""
     script, (job, remark) = work / f"{name}.sh", LINES[name]
     script.write_text(f"cd {work}\n: > {name}.began\n{job}\n")
-    return f"@reboot exec sh {script}  # rota: name={name} {remark}"
+    when = "* * * * *" if name == "schedule" else "@reboot"
+    return f"{when} exec sh {script}  # rota: name={name} {remark}"
 
 
 SYSTEMS = {
@@ -60,8 +62,10 @@ SYSTEMS = {
         instead={  # a command has no tasks
             "success": {"tasks": {}},
             "failure": {"tasks": {}, "error": {}},
+            "schedule": {"declares": {"cron": "* * * * *", "tz": ZONE}, "tasks": {}},  # a time that comes soon
             "retry": {"run": ["running", "retry_wait", "succeeded"], "tasks": {}, "attempts": {}},  # of the run
         },
-        together=tuple(LINES),
+        together=tuple(name for name in LINES if name != "schedule"),
+        soak=("schedule",),
     )
 }
