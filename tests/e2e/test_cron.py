@@ -58,7 +58,7 @@ def test_cron_jobs_are_runs_and_a_job_that_stops_is_missed(cron, receiver, tmp_p
     until(lambda: {"two_lines", "prefixed", "nightly"} <= set(ended()), "three runs", MINUTES_SECONDS)
     assert {"two_lines": "succeeded", "prefixed": "failed", "nightly": "succeeded"}.items() <= ended().items()
     assert (tmp_path / "output").read_text() == "as ever\n"
-    assert collector.item("/workflows/nightly")["next_due_at"]  # its line in the crontab is its schedule
+    until(lambda: collector.item("/slots", workflow="nightly")["items"], "slots by the line in the crontab", MINUTES_SECONDS)
     assert (tmp_path / "linked").read_text() == "linked\n"
     until(lambda: receiver.about("prefixed", "failed"), "the alert about the failure")
 

@@ -65,8 +65,7 @@ def schedule_of(line: str, workflow: str, lines: list[Line]) -> Line | None:
 def read(text: str, user: str = "") -> Iterator[Line]:
     """The commands of a crontab: of this user, or without one of a system's, which names the user in each line."""
     above = ""
-    for row in text.splitlines():
-        row = row.strip(" \t")
+    for row in (each.strip(" \t") for each in text.splitlines()):
         setting = _SETTING.match(row)
         if setting is not None:
             above = setting[2].strip() if setting[1] == "CRON_TZ" else above
@@ -108,7 +107,7 @@ def _is_cron(process: int) -> bool:
 
 
 def _command(text: str) -> str:
-    """As cron gives it to the shell: what follows a ``%`` is its input, and ``\\%`` is a ``%``."""
+    r"""As cron gives it to the shell: what follows a ``%`` is its input, and ``\%`` is a ``%``."""
     return re.split(r"(?<!\\)%", text, maxsplit=1)[0].replace("\\%", "%").rstrip()
 
 

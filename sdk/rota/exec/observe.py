@@ -106,6 +106,9 @@ class Observed:
             names.MAX_DURATION: options.max_duration,
             names.TAGS: options.tags or None,
         }
+        if self.declares and not options.schedule:
+            found = _of_crontab(self.line, workflow) or {}
+            self.run.declared.update({name: value for name, value in found.items() if self.run.declared[name] is None})
         self.run.script = _script(options.command)
         self.tail = kept_tail(options.tail) if options.tail else None
 
