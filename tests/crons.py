@@ -47,8 +47,8 @@ class Cron:
     def start(self, **environment: str) -> None:
         """Run the daemon in a mount namespace of its own; a variable of its own environment is ``TZ``."""
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", DAEMON, "sh", str(self.folder)]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, env={**os.environ, **environment}, **quiet)
+        null = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, env={**os.environ, **environment}, stdin=null, stdout=null, stderr=null)
 
     @property
     def children(self) -> list[str]:
