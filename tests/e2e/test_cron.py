@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from collectors import CollectorProcess, until
+from crons import BIN, CAN_RUN, MINUTES_SECONDS, NEEDS, Cron
 
 from rota.cli._receiver import Receiver
 
-BIN = Path(sys.executable).parent
-MINUTES_SECONDS = 150.0  # cron wakes once a minute; a busy machine lets it oversleep
-# A cron daemon of our own: it sees our crontabs where it looks for the system's, and the machine's own cron sees nothing.
-DAEMON = """
-set -e
-mount --bind "$1/crontabs" /var/spool/cron/crontabs
-mount --bind "$1/cron.d" /etc/cron.d
-mount --bind "$1/empty" /etc/crontab
-mount --bind "$1/run" /run
-exec cron -f
-"""
-CAN_RUN = (
-    os.geteuid() == 0 and shutil.which("cron") and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
-)
-
-pytestmark = pytest.mark.skipif(not CAN_RUN, reason="needs root, Debian's cron and mount namespaces")
+pytestmark = pytest.mark.skipif(not CAN_RUN, reason=NEEDS)
 
 TWO_LINES = """
 import rota
 rota.watch("two_lines", schedule="* * * * *", grace="5s")
 print("as ever")
 """
-
-
-class Cron:
-    """A cron daemon and its crontabs."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
-        for name in ("crontabs", "cron.d", "run"):
-            (folder / name).mkdir()
-        (folder / "empty").touch()
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def write(self, name: str, *lines: str) -> None:
-        """A crontab: a user's (``crontabs/root``) or a system one (``cron.d/…``); it replaces the one there was."""
-        settings = [f"{key}={value}" for key, value in {"MAILTO": '""', **self.environment}.items()]
-        path = self.folder / name
-        part = self.folder / "part"
-        part.write_text("\n".join([*settings, *lines]) + "\n")
-        part.chmod(0o600)
-        part.rename(path)
-
-    def start(self) -> None:
-        """Run the daemon in a mount namespace of its own."""
-        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", DAEMON, "sh", str(self.folder)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        """End it."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(10)
 
 
 @pytest.fixture
@@ -106,6 +58,7 @@ def test_cron_jobs_are_runs_and_a_job_that_stops_is_missed(cron, receiver, tmp_p
     until(lambda: {"two_lines", "prefixed", "nightly"} <= set(ended()), "three runs", MINUTES_SECONDS)
     assert {"two_lines": "succeeded", "prefixed": "failed", "nightly": "succeeded"}.items() <= ended().items()
     assert (tmp_path / "output").read_text() == "as ever\n"
+    until(lambda: collector.item("/slots", workflow="nightly")["items"], "slots by the line in the crontab", MINUTES_SECONDS)
     assert (tmp_path / "linked").read_text() == "linked\n"
     until(lambda: receiver.about("prefixed", "failed"), "the alert about the failure")
 

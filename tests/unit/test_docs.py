@@ -62,7 +62,7 @@ def test_only_installing_is_left_to_the_reader():
 
 def test_every_block_is_of_a_known_kind():
     """A block whose kind the tests do not know would never be checked."""
-    known = {"python", "console", "text", "sh", "json", "sql", "yaml", "nginx", "toml"}
+    known = {"python", "console", "text", "sh", "json", "sql", "yaml", "nginx", "toml", "ini"}
     assert {block.kind for page in pages() for block in blocks(page)} <= known
 
 

@@ -92,7 +92,7 @@ class Observed:
 
     def __init__(self, options: Options, named_by: str, workflow: str, kind: type[Run] = Run) -> None:
         self.named_by = named_by
-        self.command = options.command
+        self.command, self.line = options.command, options.line
         self.owner = process(workflow)
         self.run = kind(self.owner, workflow, "process")
         self.run.source = "exec"
@@ -106,6 +106,9 @@ class Observed:
             names.MAX_DURATION: options.max_duration,
             names.TAGS: options.tags or None,
         }
+        if self.declares and not options.schedule:
+            found = _of_crontab(self.line, workflow) or {}
+            self.run.declared.update({name: value for name, value in found.items() if self.run.declared[name] is None})
         self.run.script = _script(options.command)
         self.tail = kept_tail(options.tail) if options.tail else None
 
@@ -194,9 +197,9 @@ class Observed:
         return code
 
     def declare_name(self) -> None:
-        """Tell with the last state who named the workflow, unless somebody has declared more."""
+        """Tell with the last state who named the workflow, and what its crontab says, unless somebody has declared more."""
         if not self.declares and not part.is_marked(self.owner.spool.logs.path, part.DECLARED):
-            self.run.record({names.NAME_SOURCE: self.named_by})
+            self.run.record({names.NAME_SOURCE: self.named_by, **(_of_crontab(self.line, self.run.workflow) or {})})
 
     def release(self) -> None:
         """Give back what the gates granted."""
@@ -212,6 +215,13 @@ class Observed:
         self.release()
         self.run.finish(state, exit_code, reason, error)
         self.owner.end()
+
+
+@guarded
+def _of_crontab(line: str | None, workflow: str) -> dict[str, object] | None:
+    from rota.exec import crontab
+
+    return crontab.declared(line, workflow) if line else None
 
 
 def _name(options: Options) -> tuple[str, str]:

@@ -164,3 +164,32 @@ def test_a_hostile_environment(installed: Path, home: Path, tmp_path: Path) -> N
     line = f"cd {tmp_path}; echo $PYTHONHOME; exit 2"
     outcome = run(installed, "-c", line, home=home, PYTHONPATH=str(tmp_path), PYTHONHOME="/nowhere")
     assert (outcome.code, outcome.stdout, outcome.states()) == (2, b"/nowhere\n", ["running", "failed"])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/comm"), reason="cron is known by its name in /proc")
+@pytest.mark.parametrize(
+    ("remark", "declared"),
+    [
+        ("", {"spec": "0 2 * * *", "tz": "Europe/Berlin"}),
+        (" # rota: grace=15m", {"spec": "0 2 * * *", "tz": "Europe/Berlin", "grace": "15m"}),
+        (' # rota: schedule="@daily"', {"spec": "@daily"}),
+        (" # rota: name=elsewhere", {"spec": "0 2 * * *", "tz": "Europe/Berlin"}),
+    ],
+)
+def test_the_line_of_the_crontab_is_the_schedule(
+    installed: Path, home: Path, tmp_path: Path, remark: str, declared: dict[str, str]
+) -> None:
+    """Under a cron: the times of the line that the command stands in, unless the remark says others."""
+    line = f"exit 3{remark}"
+    (tmp_path / "crontab.txt").write_text(f"SHELL={installed}\n0 2 * * * {line}\n")
+    (tmp_path / "crontab").write_text(f"#!/bin/sh\ncat {tmp_path}/crontab.txt\n")
+    (tmp_path / "crontab").chmod(0o755)
+    cron = shutil.copy(str(shutil.which("sh")), tmp_path / "cron")
+    ours = {name: value for name, value in environment(home).items() if name.startswith("ROTA_")}
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "LOGNAME": "nobody in particular", "TZ": "Europe/Berlin", **ours}
+    command = [cron, "-c", '"$0" -c "$1"; exit $?', str(installed), line]
+    done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=60)
+    outcome = read_back(Outcome(done.returncode, done.stdout, done.stderr, home))
+    assert (outcome.code, outcome.stdout, outcome.stderr, outcome.errors) == (3, b"", b"", "")
+    said = {name: value for event in outcome.events for name, value in event.items() if name.startswith("rota.schedule.")}
+    assert said == {f"rota.schedule.{name}": value for name, value in declared.items()}

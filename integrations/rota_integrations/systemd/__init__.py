@@ -1,0 +1,78 @@
+"""systemd: the services that timers start, as the journal tells of them. No unit is touched.
+
+    rota observe systemd
+
+Seen: each start of such a service as a run, which its invocation id names, with its end (systemd's result, exit status, signal),
+restarts as attempts, and the schedule of its timer. The journal is a history: where the last look ended, the next one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from typing import Any, Dict, List, Mapping, Sequence
+
+from rota.foreign import Source
+from rota.wire import names
+from rota_integrations.states import table_of
+from rota_integrations.systemd import timers
+from rota_integrations.systemd.journal import Journal, Said, arguments
+
+_BAD = ("failed", "timed_out", "crashed")
+_PATIENCE_SECONDS = 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whose journal, and how far back at the first look."""
+    parser.add_argument("--user", action="store_true", help="timers of your own, not the system's")
+    parser.add_argument("--since", metavar="TIME", default="-1d", help="of the first look, as journalctl has it (-1d)")
+
+
+def follower(options: argparse.Namespace) -> Follower:
+    """For ``rota observe``."""
+    return Follower(["--user"] if options.user else [], options.since)
+
+
+class Follower:
+    """Looks at the journal of this host.
+
+    Args:
+        manager: options of ``systemctl`` and ``journalctl`` that name it: ``--user``; none: the system's.
+        since: where the first look begins.
+    """
+
+    def __init__(self, manager: Sequence[str] = (), since: str = "-1d") -> None:
+        self._manager, self._since = list(manager), since
+        self._source, self._states = Source("systemd"), table_of("systemd")
+
+    def look(self, memory: Dict[str, Any]) -> None:
+        """Tell what is new in the journal. Raises OSError, ValueError."""
+        declared = timers.declared(_output(["systemctl", *self._manager, *timers.ARGUMENTS]), timers.zone())
+        journal = Journal(memory, declared, is_user=bool(self._manager))
+        command = ["journalctl", *self._manager, *arguments(memory.get("cursor"), self._since, bool(self._manager), os.getuid())]
+        for said in journal.told(_output(command)):
+            self._tell(said, declared.get(said.unit, {}))
+
+    def _tell(self, said: Said, declared: Mapping[str, str]) -> None:
+        state = self._states.of_run(said.word, said.is_over)
+        self._source.run(
+            said.unit.rpartition(".")[0], said.key, state.name, said.at_ns, raw_state=said.word, reason=state.reason,
+            attempt=said.attempt, started_ns=said.started_ns, exit_code=said.exit_code, host=said.host,
+            error=_error(said) if state.name in _BAD else None,
+            facts={names.PROCESS_SIGNAL: said.signal, "systemd.unit": said.unit},
+            declared={names.NAME_SOURCE: "script", **declared},  # a unit of that name on another host is another instance
+        )  # fmt: skip
+
+
+def _error(said: Said) -> Dict[str, str]:
+    return {names.ERROR_TYPE: said.word, names.EXCEPTION_MESSAGE: said.message or "systemd says %s" % said.word}
+
+
+def _output(command: List[str]) -> str:
+    """What it prints. Raises OSError, with what it says is wrong."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_PATIENCE_SECONDS)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise OSError("%s exits with %d: %s" % (command[0], done.returncode, said or "no word"))
+    return done.stdout.decode("utf-8", "replace")
