@@ -15,7 +15,7 @@ from typing import Any, Iterable, Mapping
 
 from rota.foreign import Source
 from rota.rules.durations import seconds
-from rota_integrations.dbos.database import Database
+from rota_integrations.dbos.database import Database, address
 from rota_integrations.dbos.telling import Known, Teller, known
 
 _RESUMABLE = ("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
@@ -27,14 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where, and how far back."""
     url = os.environ.get("DBOS_SYSTEM_DATABASE_URL")
     say = parser.add_argument
-    say("--database", metavar="URL", default=url, required=not url, help="the system database (DBOS_SYSTEM_DATABASE_URL)")
+    about = "the system database (DBOS_SYSTEM_DATABASE_URL)"
+    say("--database", metavar="URL", type=address, default=url, required=not url, help=about)
     say("--schema", default="dbos", help="of its tables, on PostgreSQL (dbos)")
     say("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
     say("--within", metavar="NAME", default="", help="tells ids that are no UUIDs from those of another database")
 
 
 def follower(options: argparse.Namespace) -> Follower:
-    """Looks at the database that these options name. Raises ValueError where it is no URL."""
+    """Looks at the database that these options name."""
     return Follower(Database(options.database, options.schema), Teller(Source("dbos"), options.within), options.since)
 
 
@@ -113,4 +114,5 @@ def _to_remember(before: Mapping[str, Known], now: Mapping[str, Known], found: M
         (run_id, each) for run_id, each in now.items() if each.ended_ms and (each.before or found[run_id]["status"] in _RESUMABLE)
     )
     newest = sorted(ended, key=lambda run_id: ended[run_id].ended_ms or 0)[-_MOST_ENDED:]
-    return {run_id: each for run_id, each in now.items() if not each.ended_ms} | {run_id: ended[run_id] for run_id in newest}
+    still_open = {run_id: each for run_id, each in now.items() if not each.ended_ms}
+    return {**still_open, **{run_id: ended[run_id] for run_id in newest}}

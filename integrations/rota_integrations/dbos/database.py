@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any, Iterable, Iterator, Mapping
 from urllib.parse import quote
 
@@ -36,22 +37,30 @@ _TABLES = {
 }
 
 
+def address(text: str) -> URL:
+    """A URL of SQLAlchemy's, as DBOS takes it: ``sqlite:///dbos.sqlite``, ``postgresql://…``.
+
+    Raises:
+        ArgumentTypeError: it is none, or of another kind of database. The text, which may have a password, is not shown.
+    """
+    try:
+        found = make_url(text)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise argparse.ArgumentTypeError("this is no URL. Example: sqlite:///dbos.sqlite") from error
+    if found.get_backend_name() not in ("sqlite", "postgresql"):
+        raise argparse.ArgumentTypeError("DBOS has no %s: it is sqlite or postgresql" % found.get_backend_name())
+    return found
+
+
 class Database:
     """One system database. Each look is a connection of its own, which holds no transaction open.
 
     Args:
-        url: SQLAlchemy's: ``sqlite:///dbos.sqlite``, ``postgresql://…``.
+        address: where it is.
         schema: of DBOS's tables on PostgreSQL.
-
-    Raises:
-        ValueError: no such URL.
     """
 
-    def __init__(self, url: str, schema: str = "dbos") -> None:
-        try:
-            address = make_url(url)
-        except sqlalchemy.exc.ArgumentError as error:
-            raise ValueError("--database is no URL. Example: --database sqlite:///dbos.sqlite") from error
+    def __init__(self, address: URL, schema: str = "dbos") -> None:
         self.where = address.render_as_string(hide_password=True)
         is_file = address.get_backend_name() == "sqlite"
         self._schema = None if is_file else schema

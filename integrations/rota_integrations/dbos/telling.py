@@ -17,7 +17,7 @@ _MS = 10**6  # in ns
 
 
 class Known(NamedTuple):
-    """What is remembered of a workflow: DBOS forgets when those that are cancelled began, and counts anew those that are resumed."""
+    """What is remembered of a workflow: DBOS forgets when one that is cancelled began, and counts anew one that is resumed."""
 
     name: str
     began_ms: int | None  # of the present attempt
@@ -37,9 +37,7 @@ class Teller:
     def __init__(self, source: Source, within: str = "") -> None:
         self._source, self._within, self._states = source, within, table_of("dbos")
 
-    def run(
-        self, row: Mapping[str, Any], known: Known, schedules: Iterable[Mapping[str, Any]], last_step_ms: int = 0
-    ) -> None:
+    def run(self, row: Mapping[str, Any], known: Known, schedules: Iterable[Mapping[str, Any]], last_step_ms: int = 0) -> None:
         """How a workflow is; at its end, that it began too.
 
         Args:
@@ -113,7 +111,9 @@ def declared(workflow: str, schedules: Iterable[Mapping[str, Any]]) -> dict[str,
     fields = own[0]["schedule"].split()
     if len(fields) == 6 and fields[0] == "0":
         del fields[0]
-    return {names.SCHEDULE_SPEC: " ".join(fields), names.SCHEDULE_TZ: own[0]["cron_timezone"] or "UTC"} if len(fields) == 5 else {}
+    return (
+        {names.SCHEDULE_SPEC: " ".join(fields), names.SCHEDULE_TZ: own[0]["cron_timezone"] or "UTC"} if len(fields) == 5 else {}
+    )
 
 
 def slot_ns(run_id: str, schedule: str | None) -> int | None:
@@ -140,8 +140,10 @@ def known(row: Mapping[str, Any], was: Known | None) -> Known:
     is_resumed = was.ended_ms is not None and row["completed_at"] != was.ended_ms
     before = was.attempt if is_resumed else was.before
     attempt += before
-    if not is_resumed and attempt <= was.attempt:  # DBOS does not count an attempt that was cancelled while it waited
-        attempt, began_ms = was.attempt, began_ms or was.began_ms
+    if not is_resumed and attempt == was.attempt:
+        began_ms = was.began_ms or began_ms
+    if not is_resumed and attempt < was.attempt:  # cancelled while it waited for another attempt, which DBOS does not count
+        attempt, began_ms = was.attempt, was.began_ms
     return Known(_name(row), began_ms, attempt, before, row["completed_at"])
 
 

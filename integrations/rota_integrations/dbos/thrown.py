@@ -1,5 +1,7 @@
-"""What an exception said that DBOS keeps: pickled, mostly. It is read without making, or even importing, what was pickled: a
-database is no place to take code from."""
+"""What an exception said that DBOS keeps, pickled mostly.
+
+It is read without making, or even importing, what was pickled: a database is no place to take code from.
+"""
 
 from __future__ import annotations
 
