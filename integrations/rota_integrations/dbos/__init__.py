@@ -3,7 +3,7 @@
 Seen: each workflow is a run, with its parent, recoveries as attempts, and a schedule's slot; its steps are tasks, when they are
 over, with their errors. A step is in the database once, whatever happened before it came to an end: retries are not seen.
 
-Inputs and outputs are not read. Tested with DBOS 3.4, on SQLite and PostgreSQL.
+Inputs and outputs are not read. Tested with DBOS 3.4 on SQLite and PostgreSQL, and with 3.0.
 """
 
 from __future__ import annotations

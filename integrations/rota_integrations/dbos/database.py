@@ -84,7 +84,7 @@ class Database:
             there = {each["name"] for each in found.get_columns(table, self._schema)} if self._has(found, table) else set()
             if columns - there:
                 missing = "%s (%s)" % (table, ", ".join(sorted(columns - there)))
-                raise RuntimeError("%s has no %s: it is of a DBOS older than 3.4, or of none" % (self.where, missing))
+                raise RuntimeError("%s has no %s: it is of a DBOS older than 3.0, or of none" % (self.where, missing))
 
     def runs(self, since_ms: int) -> Iterator[Mapping[str, Any]]:
         """Workflows that are open, or ended since (Unix time)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -17,9 +18,14 @@ from observers.dbos import look
 from observers.system import PROGRAMS
 from orchestrators import SOURCES, python_of
 
+from rota.foreign import Source
 from rota.rules.fold import RunEvent
 from rota_collector.decode.events import run_events
 from rota_collector.journal import Record, Signal
+from rota_integrations.dbos import Follower
+from rota_integrations.dbos.database import Database, address
+from rota_integrations.dbos.telling import Teller
+from rota_integrations.states import table_of
 
 FLOW = """
 import os, sys, time
@@ -87,6 +93,25 @@ def begun(tmp_path: Path, url: str) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def test_who_goes_on_looking_tells_what_is_new(begun: subprocess.Popen[str], url: str) -> None:
+    """And nothing where there is nothing; a restart between two looks tells what is open again, and adds what it missed."""
+    source, memory = Kept(), dict[str, Any]()
+    following = follower_of(url, source)
+    following.look(memory)
+    assert source.taken() == ["first succeeded", "nightly running"]
+    following.look(memory)
+    assert source.taken() == []
+    begun.kill()
+    in_dbos(FLOW, url, "go on")
+    again = follower_of(url, source)
+    again.look(json.loads(json.dumps(memory)))
+    assert source.taken() == ["first succeeded", "second succeeded", "nightly running", "nightly succeeded"]
+    following.look(memory)
+    assert source.taken() == ["second succeeded", "nightly running", "nightly succeeded"]
+    following.look(memory)
+    assert source.taken() == []
+
+
 def test_a_recovery_is_another_attempt_and_steps_are_told_once(
     begun: subprocess.Popen[str], tmp_path: Path, url: str, told: dict[str, str]
 ) -> None:
@@ -108,6 +133,7 @@ def test_a_recovery_is_another_attempt_and_steps_are_told_once(
     }
 
 
+@pytest.mark.soak
 def test_one_that_is_resumed_after_its_cancellation_is_another_attempt(
     begun: subprocess.Popen[str], tmp_path: Path, url: str, told: dict[str, str]
 ) -> None:
@@ -121,6 +147,7 @@ def test_one_that_is_resumed_after_its_cancellation_is_another_attempt(
     assert states(tmp_path) == [(1, "running"), (1, "cancelled"), (2, "running"), (2, "succeeded")]
 
 
+@pytest.mark.soak
 def test_a_workflow_that_is_deleted_while_it_is_open_has_ended(
     begun: subprocess.Popen[str], tmp_path: Path, url: str, told: dict[str, str]
 ) -> None:
@@ -174,6 +201,36 @@ def test_a_database_that_cannot_be_read_is_said(database: str, said: str, tmp_pa
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_each_status_that_dbos_has_is_in_the_table() -> None:
+    """As the installed version has them."""
+    words = in_dbos("from dbos._sys_db import WorkflowStatusString as S\nfor each in S: print(each.value)")
+    assert "PENDING" in words
+    assert [word for word in words if (table_of("dbos").of_run(word).reason or "").startswith("unknown")] == []
+
+
+class Kept(Source):
+    """Keeps what it is to tell."""
+
+    def __init__(self) -> None:
+        super().__init__("dbos")
+        self._told: list[str] = []
+
+    def run(self, workflow: str, _key: Any, state: str, _at_ns: int, **_more: Any) -> None:
+        self._told.append(f"{workflow} {state}")
+
+    def task(self, _workflow: str, _key: Any, task: str, state: str, _at_ns: int, **_more: Any) -> None:
+        self._told.append(f"{task} {state}")
+
+    def taken(self) -> list[str]:
+        """What was told since the last time."""
+        told, self._told = self._told, []
+        return told
+
+
+def follower_of(url: str, source: Source) -> Follower:
+    return Follower(Database(address(url)), Teller(source), since_seconds=3600)
 
 
 def in_dbos(program: str, *words: str) -> list[str]:
