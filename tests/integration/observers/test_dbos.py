@@ -217,10 +217,10 @@ class Kept(Source):
         super().__init__("dbos")
         self._told: list[str] = []
 
-    def run(self, workflow: str, _key: Any, state: str, _at_ns: int, **_more: Any) -> None:
+    def run(self, workflow: str, key: Any, state: str, at_ns: int, **more: Any) -> None:
         self._told.append(f"{workflow} {state}")
 
-    def task(self, _workflow: str, _key: Any, task: str, state: str, _at_ns: int, **_more: Any) -> None:
+    def task(self, workflow: str, key: Any, task: str, state: str, at_ns: int, **more: Any) -> None:
         self._told.append(f"{task} {state}")
 
     def taken(self) -> list[str]:
