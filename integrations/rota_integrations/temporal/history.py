@@ -101,7 +101,13 @@ def slot_ns(what: Any, begun: Any) -> int | None:
         what: Temporal's description of it.
         begun: attributes of its first event.
     """
-    moment = _attribute(what, _SCHEDULED_FOR) or (what.execution_time if begun.cron_schedule else None)
+    by_cron = round(what.execution_time.timestamp()) * 10**9 if begun.cron_schedule and what.execution_time else None
+    return scheduled_ns(what) or by_cron
+
+
+def scheduled_ns(what: Any) -> int | None:
+    """The time that the schedule which began it meant, Unix ns; of a description, or of what a workflow knows of itself."""
+    moment = _attribute(what, _SCHEDULED_FOR)
     return None if moment is None else round(moment.timestamp()) * 10**9
 
 

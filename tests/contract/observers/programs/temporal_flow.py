@@ -1,10 +1,14 @@
-"""Workflows of Temporal's, by the names of scenarios, with its development server beside; then a look from outside."""
+"""Workflows of Temporal's, by the names of scenarios, with its development server beside; then a look from outside.
+
+With ``OBSERVED=inside`` the worker tells itself, and nobody looks; with ``both`` it does, too; with ``no`` neither.
+"""
 
 import asyncio
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -15,7 +19,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 SCENARIOS, FOLDER = sys.argv[1].split(), sys.argv[2]
-QUEUE = "flow"
+QUEUE, TASKS = "flow", int(os.environ.get("TASKS", "200"))
+OBSERVED = os.environ.get("OBSERVED", "inside" if SCENARIOS == ["many"] else "outside")  # outside costs a task nothing
 started = asyncio.Event()
 
 
@@ -38,6 +43,20 @@ async def load(scenario: str) -> None:
         raise ApplicationError("row 7", type="ValueError", non_retryable=True)
 
 
+@activity.defn
+async def nothing() -> None:
+    """One of many."""
+
+
+def interceptors():
+    """Rota's, where it looks on from inside."""
+    if OBSERVED not in ("inside", "both"):
+        return []
+    from rota_integrations.temporal.worker import Interceptor
+
+    return [Interceptor()]
+
+
 @workflow.defn(dynamic=True)
 class Flow:
     """As its type says."""
@@ -52,6 +71,10 @@ class Flow:
             "start_to_close_timeout": timedelta(seconds=60), "heartbeat_timeout": timedelta(seconds=5),
             "retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=3),
         }  # fmt: skip
+        if scenario == "many":
+            for _ in range(TASKS):
+                await workflow.execute_activity(nothing, **how)
+            return
         parts = range(3 if scenario == "fan_out" else 1)
         await asyncio.gather(*(workflow.execute_activity(extract, args=[scenario, part], **how) for part in parts))
         await workflow.execute_activity(load, scenario, **how)
@@ -89,10 +112,13 @@ async def connected(address):
 async def main(address):
     """All scenarios in turn, until the server lists them as closed."""
     client = await connected(address)
-    activities, runner = [extract, load], UnsandboxedWorkflowRunner()
-    async with Worker(client, task_queue=QUEUE, workflows=[Flow], activities=activities, workflow_runner=runner):
+    told = {"activities": [extract, load, nothing], "workflow_runner": UnsandboxedWorkflowRunner(), "interceptors": interceptors()}
+    async with Worker(client, task_queue=QUEUE, workflows=[Flow], **told):
         for scenario in SCENARIOS:
+            began = time.monotonic()
             await do(client, scenario)
+            if scenario == "many":
+                sys.stdout.write(f"{time.monotonic() - began}\n")
         while (await client.count_workflows("ExecutionStatus != 'Running'")).count < len(SCENARIOS) + ("again" in SCENARIOS):
             await asyncio.sleep(0.1)
 
@@ -113,7 +139,7 @@ if __name__ == "__main__":
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             asyncio.run(main("127.0.0.1:" + port))
-            for _ in range(int(os.environ.get("LOOKS", "1"))):
+            for _ in range(int(os.environ.get("LOOKS", "1")) if OBSERVED in ("outside", "both") else 0):
                 look("127.0.0.1:" + port)
         finally:
             process.terminate()
