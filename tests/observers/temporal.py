@@ -18,5 +18,6 @@ SYSTEMS = {
         except_for=EXCEPT_FOR | {"schedule": "a worker is not told of schedules: the server begins their workflows"},
         instead=INSTEAD,
         together=TOGETHER,
+        soak=TOGETHER,  # each time, a worker and an observer that tell one run are tested together
     ),
 }

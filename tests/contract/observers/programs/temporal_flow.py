@@ -17,10 +17,12 @@ from temporalio.client import Client, Schedule, ScheduleActionStartWorkflow, Sch
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 SCENARIOS, FOLDER = sys.argv[1].split(), sys.argv[2]
 QUEUE, TASKS = "flow", int(os.environ.get("TASKS", "200"))
 OBSERVED = os.environ.get("OBSERVED", "inside" if SCENARIOS == ["many"] else "outside")  # outside costs a task nothing
+RUNNER = SandboxedWorkflowRunner if os.environ.get("SANDBOX") else UnsandboxedWorkflowRunner
 started = asyncio.Event()
 
 
@@ -112,7 +114,7 @@ async def connected(address):
 async def main(address):
     """All scenarios in turn, until the server lists them as closed."""
     client = await connected(address)
-    told = {"activities": [extract, load, nothing], "workflow_runner": UnsandboxedWorkflowRunner(), "interceptors": interceptors()}
+    told = {"activities": [extract, load, nothing], "workflow_runner": RUNNER(), "interceptors": interceptors()}
     async with Worker(client, task_queue=QUEUE, workflows=[Flow], **told):
         for scenario in SCENARIOS:
             began = time.monotonic()
