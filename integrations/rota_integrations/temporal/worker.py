@@ -24,7 +24,7 @@ from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.temporal import history, schedules
 
-needed("temporal", "temporalio", "1.15")
+needed("temporal", "temporalio", "1.18")
 
 from temporalio import activity, exceptions, worker, workflow  # noqa: E402  after the word on what to install
 
