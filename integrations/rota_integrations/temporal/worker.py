@@ -24,7 +24,7 @@ from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.temporal import history, schedules
 
-needed("temporal", "temporalio", "1.18")
+needed("temporal", "temporalio", "1.35")  # tested with it; older ones do not say whether somebody wanted a workflow cancelled
 
 from temporalio import activity, exceptions, worker, workflow  # noqa: E402  after the word on what to install
 
@@ -110,7 +110,8 @@ class _Workflows(worker.WorkflowInboundInterceptor):
             _say("CONTINUED_AS_NEW")
             raise
         except (Exception, asyncio.CancelledError) as error:
-            if exceptions.is_cancelled_exception(error):
+            # as Temporal itself decides; a workflow that only leaves a worker's cache is cancelled, too, but nobody asked for it
+            if workflow.cancellation_reason() is not None and exceptions.is_cancelled_exception(error):
                 _say("CANCELED")
             elif workflow.is_failure_exception(error):  # others are bugs: Temporal tries again until the code is mended
                 _say("FAILED", error)
