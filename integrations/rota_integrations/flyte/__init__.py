@@ -43,13 +43,20 @@ class Observer:
 
     @harmless
     def named(self, recorder: Any) -> None:
-        """And has a name now."""
+        """It has a name now, and a place on the platform that it is reported to, if it is."""
         run = _present.get()
         if run is not None:
             run.begin(recorder._run_name, getattr(getattr(recorder, "_reporter", None), "_run_id", None))
         if not self._leaves:  # registered after rota's own, so done before it
             self._leaves = True
             atexit.register(self.leave)
+
+    @harmless
+    def found(self, task_name: str, action_id: str) -> None:
+        """A result that was in the cache."""
+        run = _present.get()
+        if run is not None:
+            Try(run, task_name, action_id).end("cached")
 
     @harmless
     def end(self, run: Run, error: BaseException | None) -> None:
@@ -85,7 +92,8 @@ class Span:
         run = _present.get()
         if run is not None:
             self._handled = sys.exc_info()[1]
-            self._try = run.try_task(self._info.name, self._info.action.name)
+            self._try = Try(run, self._info.name, self._info.action.name)
+            self._try.begin()
 
     @harmless
     def __exit__(self, *_: object) -> None:
@@ -100,25 +108,17 @@ class Span:
 
 
 @harmless
-def _found_in_cache(named: Any) -> None:
-    run = _present.get()
-    if run is not None and named.get("cache_hit"):
-        Try(run, named["task_name"], named["action_id"]).end("cached")
-
-
-@harmless
 def install() -> None:
     """Observe Flyte in this process from now on; once, however often it is called."""
     from flyte._observe import register_observer
-    from flyte._persistence._recorder import RunRecorder
     from flyte._run import _Runner
 
-    if hasattr(RunRecorder, "_rota"):
+    if hasattr(_Runner, "_rota"):
         return
-    run_local, root_start, start = _Runner._run_local, RunRecorder.record_root_start, RunRecorder.record_start
-    observer = Observer(Source("flyte", ends_with_process=True))
+    run_local, observer = _Runner._run_local, Observer(Source("flyte", ends_with_process=True))
 
     async def observed_run_local(self: Any, task: Any, /, *given: Any, **named: Any) -> Any:
+        _follow_recorders(observer)
         run = observer.begin(task.name)
         token = _present.set(run)
         try:
@@ -131,17 +131,29 @@ def install() -> None:
         observer.end(run, None)
         return result
 
+    _Runner._run_local, _Runner._rota = observed_run_local, observer
+    register_observer(observer)
+
+
+@harmless
+def _follow_recorders(observer: Observer) -> None:
+    """Hear what Flyte keeps of its local runs. Only once there is one: what this imports takes half a second."""
+    from flyte._persistence._recorder import RunRecorder
+
+    if hasattr(RunRecorder, "_rota"):
+        return
+    root_start, start = RunRecorder.record_root_start, RunRecorder.record_start
+
     def observed_root_start(self: Any, **named: Any) -> Any:
         observer.named(self)
         return root_start(self, **named)
 
     def observed_start(self: Any, **named: Any) -> Any:
-        _found_in_cache(named)
+        if named.get("cache_hit"):
+            observer.found(named.get("task_name"), named.get("action_id"))
         return start(self, **named)
 
-    _Runner._run_local = observed_run_local
-    RunRecorder.record_root_start, RunRecorder.record_start, RunRecorder._rota = observed_root_start, observed_start, observer
-    register_observer(observer)
+    RunRecorder.record_root_start, RunRecorder.record_start, RunRecorder._rota = observed_root_start, observed_start, True
 
 
 install()

@@ -9,11 +9,12 @@ import traceback
 import uuid
 from typing import Any
 
-from rota.foreign import Source
+from rota.foreign import Source, harmless
 from rota.wire import names
 from rota_integrations.states import Table
 
 SCOPE = ("org", "project", "domain")
+QUIET_NS = 100_000_000  # as of rota's own tasks
 
 
 class Run:
@@ -31,6 +32,7 @@ class Run:
         self._began_ns = time.time_ns()
         self._attempts: dict[str, int] = {}  # action → how often it was begun
         self._failed: set[str] = set()  # actions whose last attempt failed
+        self.told_ns = 0  # when something was told last of its tasks
 
     def begin(self, name: str, scope: Any = None) -> None:
         """It has a name: of itself, and of its org, project and domain where it is reported to a platform.
@@ -56,35 +58,51 @@ class Run:
             error=error_of(error) if error is not None and not self._failed else None,  # else the task says it better
         )  # fmt: skip
 
-    def try_task(self, name: str, action: str) -> Try:
-        """A task, or a step of one, begins."""
-        self._attempts[action] = attempt = self._attempts.get(action, 0) + 1
-        began = Try(self, name, action, attempt)
-        self.task(began, "running")
-        return began
-
     def task(self, of: Try, word: str, error: BaseException | None = None) -> None:
         """Tell how an attempt is."""
         if not self._key:  # what goes on after its run is over
             return
-        state = self._states.of_task(word)
+        state, now_ns = self._states.of_task(word), time.time_ns()
+        self.told_ns = now_ns
         (self._failed.add if word == "failed" else self._failed.discard)(of.action)
         self._source.task(
-            self._workflow, self._key, of.name, state.name, of.began_ns if word == "running" else time.time_ns(),
+            self._workflow, self._key, of.name, state.name, of.began_ns if word == "running" else now_ns,
             instance=of.action, raw_state=word, reason=state.reason, attempt=of.attempt, started_ns=of.began_ns,
             error=error_of(error) if error is not None else None, facts={"flyte.action_name": of.action},
         )  # fmt: skip
 
+    def count(self, action: str) -> int:
+        """Which attempt of an action begins now."""
+        self._attempts[action] = attempt = self._attempts.get(action, 0) + 1
+        return attempt
+
 
 class Try:
-    """One attempt of a task."""
+    """One attempt of a task, or of a step of one."""
 
-    def __init__(self, run: Run, name: str, action: str, attempt: int = 1) -> None:
-        self._run, self.name, self.action, self.attempt, self.began_ns = run, name, action, attempt, time.time_ns()
+    def __init__(self, run: Run, name: str, action: str) -> None:
+        self._run, self.name, self.action, self.began_ns = run, name, action, time.time_ns()
+        self.attempt = run.count(action)
+        self._later: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """It began. This is told at once where it was quiet, else when it has lasted a while: most are over before."""
+        if self.began_ns - self._run.told_ns > QUIET_NS:
+            self._running()
+            return
+        try:
+            self._later = asyncio.get_running_loop().call_later(QUIET_NS / 1e9, harmless(self._running))
+        except RuntimeError:  # a step of a plain function, in a thread of its own
+            self._running()
 
     def end(self, word: str, error: BaseException | None = None) -> None:
         """How it ended."""
+        if self._later is not None:
+            self._later.cancel()
         self._run.task(self, word, error)
+
+    def _running(self) -> None:
+        self._run.task(self, "running")
 
 
 def how(error: BaseException | None) -> str:

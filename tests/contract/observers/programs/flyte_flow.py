@@ -79,6 +79,8 @@ def run(scenario, name):
 if __name__ == "__main__":
     logging.getLogger("flyte").setLevel(logging.CRITICAL)
     os.makedirs(FOLDER, exist_ok=True)
+    if "many" in SCENARIOS:
+        run("success", "before")  # what Flyte imports at its first run
     began = time.monotonic()
     for each in SCENARIOS:
         if each == "skip":
