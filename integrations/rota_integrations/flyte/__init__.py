@@ -35,9 +35,9 @@ class Observer:
         self._leaves = False
 
     @harmless
-    def begin(self, workflow: str) -> Run:
-        """A run is called for."""
-        run = Run(self._source, self._states, workflow)
+    def begin(self, task: Any) -> Run:
+        """A run of that task is called for."""
+        run = Run(self._source, self._states, task.name)
         self._open.add(run)
         return run
 
@@ -52,11 +52,11 @@ class Observer:
             atexit.register(self.leave)
 
     @harmless
-    def found(self, task_name: str, action_id: str) -> None:
-        """A result that was in the cache."""
+    def started(self, named: Any) -> None:
+        """A task is called; tells it if its result is in the cache already, since then nothing else will."""
         run = _present.get()
-        if run is not None:
-            Try(run, task_name, action_id).end("cached")
+        if run is not None and named.get("cache_hit"):
+            Try(run, named["task_name"], named["action_id"]).end("cached")
 
     @harmless
     def end(self, run: Run, error: BaseException | None) -> None:
@@ -119,7 +119,7 @@ def install() -> None:
 
     async def observed_run_local(self: Any, task: Any, /, *given: Any, **named: Any) -> Any:
         _follow_recorders(observer)
-        run = observer.begin(task.name)
+        run = observer.begin(task)
         token = _present.set(run)
         try:
             result = await run_local(self, task, *given, **named)
@@ -144,14 +144,13 @@ def _follow_recorders(observer: Observer) -> None:
         return
     root_start, start = RunRecorder.record_root_start, RunRecorder.record_start
 
-    def observed_root_start(self: Any, **named: Any) -> Any:
+    def observed_root_start(self: Any, *given: Any, **named: Any) -> Any:
         observer.named(self)
-        return root_start(self, **named)
+        return root_start(self, *given, **named)
 
-    def observed_start(self: Any, **named: Any) -> Any:
-        if named.get("cache_hit"):
-            observer.found(named.get("task_name"), named.get("action_id"))
-        return start(self, **named)
+    def observed_start(self: Any, *given: Any, **named: Any) -> Any:
+        observer.started(named)
+        return start(self, *given, **named)
 
     RunRecorder.record_root_start, RunRecorder.record_start, RunRecorder._rota = observed_root_start, observed_start, True
 

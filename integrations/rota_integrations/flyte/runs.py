@@ -44,10 +44,9 @@ class Run:
         self._tell("running")
 
     def end(self, word: str, error: BaseException | None = None) -> None:
-        """It is over; once."""
+        """It is over. A task that it left behind may still tell how it ended."""
         if self._key:
             self._tell(word, error)
-            self._key = ()
             self._source.flush()
 
     def _tell(self, word: str, error: BaseException | None = None) -> None:
@@ -60,7 +59,7 @@ class Run:
 
     def task(self, of: Try, word: str, error: BaseException | None = None) -> None:
         """Tell how an attempt is."""
-        if not self._key:  # what goes on after its run is over
+        if not self._key:
             return
         state, now_ns = self._states.of_task(word), time.time_ns()
         self.told_ns = now_ns

@@ -138,6 +138,33 @@ flyte.with_runcontext(mode="local").run(nightly)
     assert run.states == ["running", "succeeded"]
 
 
+def test_a_task_that_its_run_left_behind_tells_its_end(flow: Run, home: Path) -> None:
+    """Flyte does not wait for the others when one has failed; they go on, and their ends are facts as well."""
+    source = """
+@environment.task
+async def slow() -> int:
+    await asyncio.sleep(0.5)
+    return 1
+
+@environment.task
+async def broken() -> int:
+    raise ValueError("row 7")
+
+@environment.task
+async def nightly() -> None:
+    await asyncio.gather(slow(), broken())
+
+try:
+    flyte.with_runcontext(mode="local").run(nightly)
+except flyte.errors.RuntimeUserError:
+    time.sleep(1.5)
+"""
+    done(flow(source))
+    run = told(home)["etl.nightly"]
+    assert run.states == ["running", "failed"]
+    assert states(run) == {"etl.slow": {"succeeded"}, "etl.broken": {"failed"}, "etl.nightly": {"failed"}}
+
+
 def test_a_cancelled_run_of_a_service_is_cancelled(flow: Run, home: Path) -> None:
     """One whose caller no longer waits, in a process that goes on."""
     source = """
