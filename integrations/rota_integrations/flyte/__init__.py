@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from typing import Any, Optional
 
 from rota.foreign import Source, harmless
-from rota_integrations.flyte.runs import Run, Try, how
+from rota_integrations.flyte_local import Run, Try, how
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 

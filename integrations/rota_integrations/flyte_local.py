@@ -1,4 +1,4 @@
-"""What a local run of Flyte's is told as: from its first word to its last, with the attempts of its tasks and steps."""
+"""What a local run of Flyte's, of either generation, is told as: from its first word to its last, with its tasks and steps."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def how(error: BaseException | None) -> str:
 
 def error_of(problem: BaseException) -> dict[str, str]:
     """What went wrong. An error that came through Flyte says in ``code`` what it was before."""
-    kind = str(getattr(problem, "code", None) or type(problem).__name__)
+    code = getattr(problem, "code", None)
+    kind = code if code and isinstance(code, str) else type(problem).__name__
     stack = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
     told = {names.EXCEPTION_TYPE: kind, names.EXCEPTION_MESSAGE: str(problem), names.EXCEPTION_STACK: stack}
     return {names.ERROR_TYPE: kind, **told}
