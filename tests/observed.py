@@ -17,7 +17,8 @@ from rota.wire import names
 from rota_collector.decode.events import run_events
 from rota_collector.journal import Record, Signal
 
-_INSTANCES = ("instance", "luigi.task_id", "dbt.unique_id", "dbt.batch", "dagster.step_key")  # tell those of a name apart
+# What tells tasks of a name apart.
+_INSTANCES = ("instance", "luigi.task_id", "dbt.unique_id", "dbt.batch", "dagster.step_key", "flyte.action_name")
 _RESULTS = {"skip": "skipped", "failure": "failed", "error": "failed", "timeout": "timed_out", "cancellation": "cancelled"}
 
 
