@@ -26,7 +26,7 @@ WORKER = """
         "data_folder_in": where["queue"], "data_folder_out": where["queue"], "control_folder": where["control"],
         "polling_interval": 0.05,
     }
-    app.conf.broker_connection_retry_on_startup = True
+    app.conf.update(broker_connection_retry_on_startup=True, worker_lost_wait=1)
 
     @app.task(name="dies")
     def dies():
@@ -53,7 +53,7 @@ WORKER = """
         deadline = time.monotonic() + 60
         while not all(result.ready() for result in results) and time.monotonic() < deadline:
             time.sleep(0.1)
-        print([result.state for result in results], flush=True)
+        print([result.state for result in results], file=sys.__stdout__, flush=True)
         time.sleep(0.5)
         os.kill(os.getpid(), 15)
 
