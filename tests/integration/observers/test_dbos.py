@@ -30,7 +30,7 @@ def test_a_workflow_that_is_taken_up_again_is_the_same_run(tmp_path: Path) -> No
     observe(tmp_path, home)
     (run,) = seen(home)
     assert (run.workflow, run.states) == ("killed", ["running"])
-    program("dbos", RECOVER="yes")("killed", tmp_path, LIKE_ANY)
+    program("dbos", RECOVER="yes")("killed success", tmp_path, LIKE_ANY)
     observe(tmp_path, home)
     observe(tmp_path, home)
     (run,) = seen(home)

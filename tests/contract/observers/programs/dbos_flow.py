@@ -9,7 +9,15 @@ from dbos import DBOS
 SCENARIOS, FOLDER = sys.argv[1].split(), sys.argv[2]
 os.makedirs(FOLDER, exist_ok=True)
 database = "sqlite:///" + os.path.join(FOLDER, "dbos.sqlite")
-DBOS(config={"name": "flow", "system_database_url": database, "run_admin_server": False, "log_level": "CRITICAL"})
+DBOS(
+    config={
+        "name": "flow",
+        "system_database_url": database,
+        "run_admin_server": False,
+        "log_level": "CRITICAL",
+        "application_version": "1",
+    }
+)
 
 
 @DBOS.step(retries_allowed=True, interval_seconds=0.01, max_attempts=2)
@@ -49,7 +57,7 @@ flows = {scenario: flow(scenario) for scenario in SCENARIOS}
 if __name__ == "__main__":
     DBOS.launch()
     if "RECOVER" in os.environ:  # what another process left
-        while DBOS.list_workflows(status="PENDING"):
+        while DBOS.list_workflows(status=["PENDING", "ENQUEUED"]):
             time.sleep(0.05)
         SCENARIOS.clear()
     for scenario in SCENARIOS:
