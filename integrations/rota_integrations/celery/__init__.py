@@ -20,7 +20,7 @@ from rota.foreign import Source, harmless
 from rota.rules.fold import TERMINAL
 from rota.wire import names
 from rota_integrations.celery import beat
-from rota_integrations.celery.family import HEADER, Place, follows, header_for, key_of, place_of
+from rota_integrations.celery.family import HEADER, Place, header_for, key_of, place_of
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 
@@ -39,7 +39,7 @@ class Observer:
         self._states = table_of("celery")
         self._here = Source("celery", ends_with_process=True)  # what this process executes
         self._there = Source("celery")  # what others do
-        self._started: dict[str, int] = {}
+        self._started: dict[str, tuple[int, Place]] = {}
 
     # -- a worker's process, or thread ------------------------------------------------------------------------------------------
 
@@ -48,31 +48,34 @@ class Observer:
         if task.name == _WAITS:
             return
         now_ns, place = time.time_ns(), place_of(task.request, task.name)
-        self._started[task_id] = now_ns
-        if place.is_root or any(follows(task.request)):  # the run waits for it
+        self._started[task_id] = now_ns, place
+        if place.is_waited_for:
             self._tell_run(self._here, place, task.request, "STARTED", now_ns, now_ns)
         if place.has_parts:
             self._tell_task(place, task.request, task.name, "STARTED", now_ns, now_ns)
 
     def ends(self, task_id: str, task: Any, retval: Any, state: str, **_: Any) -> None:
         """It is over, in whatever way it told Celery."""
-        self._over(task, task.request, _word(state, retval), retval, self._started.pop(task_id, None))
+        began_ns, place = self._started.pop(task_id, (None, None))
+        self._over(task, task.request, _word(state, retval), retval, began_ns, place)
 
-    def _over(self, task: Any, request: Any, word: str | None, problem: Any, began_ns: int | None) -> None:
+    def _over(
+        self, task: Any, request: Any, word: str | None, problem: Any, began_ns: int | None = None, place: Place | None = None
+    ) -> None:
         if task.name == _WAITS:
             return
-        now_ns, place, after = time.time_ns(), place_of(request, task.name), list(follows(request))
+        now_ns, place = time.time_ns(), place or place_of(request, task.name)
         state = self._states.of_run(word).name if word else "running"  # without a word, others take its place
         if word and place.has_parts:
             self._tell_task(place, request, task.name, word, now_ns, began_ns, problem)
         if state in _INSTEAD:
-            for identity, name in after:
+            for identity, name in place.after:
                 self._tell_task(place, request, name, _INSTEAD[state], now_ns, None, identity=identity)
-        is_waited_for = place.is_root or bool(after)
-        if word and (state in _BAD or (is_waited_for and state in _INSTEAD) or (place.is_root and not after)):
+        ends_the_run = state in _BAD or (place.is_waited_for and state in _INSTEAD) or (place.is_root and not place.after)
+        if word and ends_the_run:
             source = self._here if state in TERMINAL else self._there
             self._tell_run(source, place, request, word, now_ns, began_ns, problem)
-        elif began_ns and is_waited_for:  # it goes on, and no longer in this process
+        elif began_ns and place.is_waited_for:  # it goes on, and no longer in this process
             self._tell_run(self._there, place, request, "STARTED", began_ns, began_ns)
         self._here.flush()
 
@@ -82,15 +85,15 @@ class Observer:
         """A process that executed a task died. Of other failures who executed it tells."""
         request = sender.request
         if type(exception).__name__ == "WorkerLostError" and request.id == task_id:
-            self._over(sender, request, "WORKER_LOST", exception, None)
+            self._over(sender, request, "WORKER_LOST", exception)
 
     def took_too_long(self, request: Any, limit_seconds: float) -> None:
         """A process was ended, as its task took longer than that."""
-        self._over(request.task, request._context, "TIMED_OUT", TimeoutError("longer than %s s" % limit_seconds), None)
+        self._over(request.task, request._context, "TIMED_OUT", TimeoutError("longer than %s s" % limit_seconds))
 
     def revoked(self, sender: Any, request: Any, terminated: bool, expired: bool, **_: Any) -> None:
         """A task was ended, or is not to begin."""
-        self._over(sender, request, "TERMINATED" if terminated else "EXPIRED" if expired else "REVOKED", None, None)
+        self._over(sender, request, "TERMINATED" if terminated else "EXPIRED" if expired else "REVOKED", None)
 
     def leaves(self, **_: Any) -> None:
         """A worker's process ends, without Python's own end."""
@@ -102,7 +105,8 @@ class Observer:
         """A task sends a message: who begins there is told to whom it belongs."""
         task = celery.current_task
         if task and isinstance(headers, dict) and headers.get("root_id") == (task.request.root_id or task.request.id):
-            headers[HEADER] = header_for(task.request, task.name, headers.get("id", ""))
+            _, place = self._started.get(task.request.id, (0, None))
+            headers[HEADER] = header_for(place or place_of(task.request, task.name), headers.get("id", ""))
 
     def due(self, scheduler: Any, entry: Any, result: Any) -> None:
         """Beat has sent a task."""

@@ -16,16 +16,23 @@ class Place(NamedTuple):
         workflow: the name of the run's root.
         is_root: it is the run's own beginning, or took its place, so that its end is the run's end, unless others follow.
         has_parts: the run is more than this one task.
+        after: (id, name) of the tasks that begin when this one has succeeded.
     """
 
     key: tuple[str, ...]
     workflow: str
     is_root: bool
     has_parts: bool
+    after: tuple[tuple[str, str], ...]
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the run is not over before it is."""
+        return self.is_root or bool(self.after)
 
 
 def place_of(request: Any, name: str) -> Place:
-    """Of the task that a request asks for.
+    """Of the task that a request asks for, before it is executed: some versions take what follows off the request.
 
     Args:
         request: Celery's context of it.
@@ -35,7 +42,7 @@ def place_of(request: Any, name: str) -> Place:
     workflow, root = known.get("workflow") or name, request.root_id or request.id
     is_root = request.id == root or bool(known.get("goes_on"))
     has_parts = bool(known.get("workflow") not in (None, name) or request.id != root or request.chain)
-    return Place(key_of(root), workflow, is_root, has_parts)
+    return Place(key_of(root), workflow, is_root, has_parts, tuple(_follows(request)))
 
 
 def key_of(root_id: str) -> tuple[str, ...]:
@@ -47,8 +54,7 @@ def key_of(root_id: str) -> tuple[str, ...]:
     return (root_id,)
 
 
-def follows(request: Any) -> Iterator[tuple[str, str]]:
-    """(id, name) of the tasks that begin when this one has succeeded."""
+def _follows(request: Any) -> Iterator[tuple[str, str]]:
     for signature in [*reversed(request.chain or ()), request.chord]:
         if signature:
             yield from _tasks(signature)
@@ -66,14 +72,12 @@ def _tasks(signature: Any) -> Iterator[tuple[str, str]]:
         yield signature["options"]["task_id"], signature["task"]
 
 
-def header_for(request: Any, name: str, task_id: str) -> dict[str, Any]:
-    """What a message says that this task sends.
+def header_for(place: Place, task_id: str) -> dict[str, Any]:
+    """What a message says that a task sends.
 
     Args:
-        request: Celery's context of the one that sends.
-        name: its name.
+        place: the task's.
         task_id: of the one that is sent.
     """
-    place = place_of(request, name)
-    goes_on = place.is_root and task_id in {identity for identity, _ in follows(request)}
+    goes_on = place.is_root and task_id in {identity for identity, _ in place.after}
     return {"workflow": place.workflow, **({"goes_on": True} if goes_on or task_id == place.key[-1] else {})}

@@ -130,7 +130,8 @@ def schedule_of(workflow: dict[str, Any], schedules: dict[str, Any]) -> dict[str
         return {}
     by_hand = found[1].endswith("-trigger")  # a person, at once
     schedule = schedules.get(found[1][: -len("-trigger")] if by_hand else found[1]) or {}
-    spec, told = schedule.get("schedule", ""), {}
+    spec: str = schedule.get("schedule", "")
+    told: dict[str, Any] = {}
     if len(spec.split()) == 5:  # with seconds it is none of ours
         told["declared"] = {names.SCHEDULE_SPEC: spec, names.SCHEDULE_TZ: schedule.get("cron_timezone") or "UTC"}
     if not by_hand:

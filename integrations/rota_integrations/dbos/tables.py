@@ -45,8 +45,8 @@ class Tables:
             found += self._read(table, _WORKFLOW, wanted, columns.created_at)
         return found
 
-    def error_of(self, workflow: dict[str, Any]) -> str | None:
-        """What it raised, as DBOS keeps it: in its row, or, from 3.0 on, in a table beside."""
+    def error_of(self, workflow: dict[str, Any]) -> Any:
+        """What it raised, as DBOS keeps it, a text or None: in its row, or, where there is one, in a table beside."""
         if workflow["error"] or not self._has("workflow_output"):
             return workflow["error"]
         table = self._table("workflow_output")

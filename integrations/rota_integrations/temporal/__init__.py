@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def follower(options: argparse.Namespace) -> Follower:
     """Who looks. Raises ImportError without Temporal's package."""
-    needed("temporal", "temporalio", "1.15")
+    needed("temporal", "temporalio", "1.18")
     given = {"target_host": options.address, "namespace": options.namespace}
     return Follower({name: value for name, value in given.items() if value}, options.query, options.since)
 

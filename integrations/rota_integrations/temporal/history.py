@@ -35,10 +35,11 @@ class Activity(NamedTuple):
 def activities(events: Any) -> Iterator[Activity]:
     """The attempts that a history knows: of each activity the last one, and the failure of the one before."""
     scheduled: dict[int, Any] = {}
-    started: dict[int, tuple[Any, int]] = {}
+    started: dict[int, tuple[Any, int | None]] = {}
     for event in events:
         kind = event.WhichOneof("attributes") or ""
-        told, at_ns = getattr(event, kind, None), event.event_time.ToNanoseconds()
+        told: Any = getattr(event, kind, None)
+        at_ns = event.event_time.ToNanoseconds()
         if kind == "activity_task_scheduled_event_attributes":
             scheduled[event.event_id] = told
         elif kind == "activity_task_started_event_attributes":
@@ -83,7 +84,7 @@ def last_error(events: Any) -> dict[str, str]:
 def continued_as(events: Any) -> str | None:
     """The id of the run that goes on where this one ended: as new, by cron, or as another try."""
     for event in reversed(events):
-        told = getattr(event, event.WhichOneof("attributes") or "", None)
+        told = getattr(event, str(event.WhichOneof("attributes")), None)
         if told is not None and getattr(told, "new_execution_run_id", ""):
             return str(told.new_execution_run_id)
     return None
@@ -91,7 +92,8 @@ def continued_as(events: Any) -> str | None:
 
 def scheduled_by(what: Any) -> str | None:
     """The id of the schedule that began an execution."""
-    return _attribute(what, _SCHEDULED_BY)
+    by = _attribute(what, _SCHEDULED_BY)
+    return str(by) if by else None
 
 
 def slot_ns(what: Any, begun: Any) -> int | None:

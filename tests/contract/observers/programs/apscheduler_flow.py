@@ -42,7 +42,7 @@ async def coroutine_job(scenario):
 
 def add(scheduler, scenario, function):
     """The job of a scenario, its id the scenario's name."""
-    how = {"misfire_grace_time": 60}
+    how = {"misfire_grace_time": 60, "trigger": DateTrigger(datetime.now(UTC))}
     if scenario == "schedule":
         how.update(trigger=CronTrigger(hour=2, timezone="Europe/Berlin"), next_run_time=datetime.now(UTC))
     if scenario == "skip":
