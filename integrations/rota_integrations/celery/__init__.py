@@ -105,8 +105,9 @@ class Observer:
         """A task sends a message: who begins there is told to whom it belongs."""
         task = celery.current_task
         if task and isinstance(headers, dict) and headers.get("root_id") == (task.request.root_id or task.request.id):
-            _, place = self._started.get(task.request.id, (0, None))
-            headers[HEADER] = header_for(place or place_of(task.request, task.name), headers.get("id", ""))
+            begun = self._started.get(task.request.id)
+            place = begun[1] if begun else place_of(task.request, task.name)
+            headers[HEADER] = header_for(place, headers.get("id", ""))
 
     def due(self, scheduler: Any, entry: Any, result: Any) -> None:
         """Beat has sent a task."""

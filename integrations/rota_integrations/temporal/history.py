@@ -84,7 +84,7 @@ def last_error(events: Any) -> dict[str, str]:
 def continued_as(events: Any) -> str | None:
     """The id of the run that goes on where this one ended: as new, by cron, or as another try."""
     for event in reversed(events):
-        told = getattr(event, str(event.WhichOneof("attributes")), None)
+        told: Any = getattr(event, str(event.WhichOneof("attributes")), None)
         if told is not None and getattr(told, "new_execution_run_id", ""):
             return str(told.new_execution_run_id)
     return None

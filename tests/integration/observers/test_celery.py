@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from in_system import scripted
-from observed import seen
+from observed import Seen, seen
 
 from rota_collector.domain import schedule
 
@@ -95,25 +95,36 @@ CRONTABS = """
 """
 
 
-def test_a_chain_of_a_program_is_a_run_with_both_tasks(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seen]]:
+    """What was told of all this while one worker worked, by workflow."""
+    home, found = tmp_path_factory.mktemp("celery") / "home", dict[str, list[Seen]]()
+    sent = "chain(first.si(), second.si()), chain(first.si(True), second.si()), calls.s(), dies.s()"
+    scripted("celery", f"{WORKER}\n    work(*(each.delay() for each in ({sent})))\n", home)
+    for run in seen(home):
+        found.setdefault(run.workflow, []).append(run)
+    return found
+
+
+def test_a_chain_of_a_program_is_a_run_with_both_tasks(runs: dict[str, list[Seen]]) -> None:
     """It is over when its last task is; it fails, and what follows never begins, when the first one fails."""
-    code = (
-        WORKER + "\n    work(chain(first.si(), second.si()).delay(), chain(first.si(True), second.si()).delay(), calls.delay())\n"
-    )
-    scripted("celery", code, tmp_path / "home")
-    fine, bad, calling = sorted(seen(tmp_path / "home"), key=lambda run: (run.workflow != "first", run.states[-1] != "succeeded"))
-    assert (fine.workflow, fine.states) == ("first", ["running", "succeeded"])
+    bad, fine = sorted(runs["first"], key=lambda run: run.states[-1])
+    assert fine.states == ["running", "succeeded"]
     assert {name: task.last for name, task in fine.tasks.items()} == {"first": {"succeeded"}, "second": {"succeeded"}}
-    assert (bad.workflow, bad.states) == ("first", ["running", "failed"])
+    assert bad.states == ["running", "failed"]
     assert {name: task.last for name, task in bad.tasks.items()} == {"first": {"failed"}, "second": {"upstream_failed"}}
-    assert (calling.workflow, calling.states) == ("calls", ["running", "succeeded"])
-    assert {name: task.last for name, task in calling.tasks.items()} == {"second": {"succeeded"}}
 
 
-def test_a_task_whose_process_died_is_told_by_the_worker(tmp_path: Path) -> None:
+def test_what_a_task_calls_is_a_task_of_its_run(runs: dict[str, list[Seen]]) -> None:
+    """The run is over when the one that called is."""
+    (run,) = runs["calls"]
+    assert run.states == ["running", "succeeded"]
+    assert {name: task.last for name, task in run.tasks.items()} == {"second": {"succeeded"}}
+
+
+def test_a_task_whose_process_died_is_told_by_the_worker(runs: dict[str, list[Seen]]) -> None:
     """kill -9 of one process of a pool is a crash of the run that it executed."""
-    scripted("celery", WORKER + "\n    work(dies.delay())\n", tmp_path / "home")
-    (run,) = seen(tmp_path / "home")
+    (run,) = runs["dies"]
     assert "WORKER_LOST" in run.raw
     assert set(run.states) == {"running", "crashed"}
 
