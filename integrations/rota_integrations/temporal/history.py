@@ -85,8 +85,9 @@ def continued_as(events: Any) -> str | None:
     """The id of the run that goes on where this one ended: as new, by cron, or as another try."""
     for event in reversed(events):
         told: Any = getattr(event, str(event.WhichOneof("attributes")), None)
-        if told is not None and getattr(told, "new_execution_run_id", ""):
-            return str(told.new_execution_run_id)
+        run_id = getattr(told, "new_execution_run_id", None)
+        if run_id:
+            return str(run_id)
     return None
 
 
