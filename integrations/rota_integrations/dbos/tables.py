@@ -6,10 +6,10 @@ from typing import Any, Sequence
 
 _WORKFLOW = (
     "workflow_uuid", "status", "name", "created_at", "updated_at", "started_at_epoch_ms", "completed_at", "executor_id",
-    "queue_name", "parent_workflow_id", "schedule_name", "recovery_attempts", "error",
+    "queue_name", "parent_workflow_id", "error",
 )  # fmt: skip
 _STEP = ("function_id", "function_name", "error", "child_workflow_id", "started_at_epoch_ms", "completed_at_epoch_ms")
-_SCHEDULE = ("schedule_name", "workflow_name", "schedule", "status", "cron_timezone")
+_SCHEDULE = ("schedule_name", "schedule", "cron_timezone")
 _AT_ONCE = 500  # of a question
 
 
