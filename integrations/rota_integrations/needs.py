@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 
-def needed(extra: str, module: str, at_least: str, package: str | None = None) -> Any:
+def needed(extra: str, module: str, at_least: str, package: str | None = None, below: str | None = None) -> Any:
     """The module of another system.
 
     Args:
@@ -15,9 +15,10 @@ def needed(extra: str, module: str, at_least: str, package: str | None = None) -
         module: its name.
         at_least: the oldest version that the room works with.
         package: the distribution's name, where it is another one.
+        below: the first version that it does not work with.
 
     Raises:
-        ImportError: it is not there, or older. The message says what to install.
+        ImportError: it is not there, older, or too new. The message says what to install.
     """
     how = "pip install 'rota[%s]'" % extra
     try:
@@ -25,8 +26,9 @@ def needed(extra: str, module: str, at_least: str, package: str | None = None) -
     except ImportError as error:
         raise ImportError("rota_integrations.%s cannot import %s (%s): %s" % (extra, module, error, how)) from error
     version = metadata.version(package or module)
-    if _numbers(version) < _numbers(at_least):
-        raise ImportError("rota_integrations.%s needs %s %s; %s is installed: %s" % (extra, module, at_least, version, how))
+    if _numbers(version) < _numbers(at_least) or (below is not None and _numbers(version) >= _numbers(below)):
+        wanted = "%s %s" % (module, at_least) + (", below %s" % below if below else "")
+        raise ImportError("rota_integrations.%s needs %s; %s is installed: %s" % (extra, wanted, version, how))
     return found
 
 
