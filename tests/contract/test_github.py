@@ -158,3 +158,4 @@ def test_a_key_in_the_address_says_whose_runs_may_be_told(collector: CollectorPr
     assert ours.delivers("workflow_run.completed", AT % 1, f"?key={key}").status_code == 200
     assert theirs.delivers("workflow_run.completed", AT % 1, f"?key={key}").status_code == 403
     assert ours.delivers("workflow_run.completed", AT % 1, "?key=nothing").status_code == 401
+    assert ours.delivers("workflow_run.completed", AT % 1, f"?key={collector.key}").status_code == 403  # it is no key for pings

@@ -21,11 +21,12 @@ from rota_collector.domain.github import Step, Told
 from rota_collector.domain.rate import NO_LIMIT, Rates
 from rota_collector.errors import Malformed
 from rota_collector.journal import Journal, Signal
-from rota_collector.receive.doors import Asker, Door, Request, Said, bearer, event_id
-from rota_collector.store.keys import Keys
+from rota_collector.receive.doors import Asker, Door, Refused, Request, Said, bearer, event_id
+from rota_collector.store.keys import PING, Keys
 
 SOURCE = "github"
 PATH = re.compile(r"/api/v1/github/?")
+_HOW = "`rota key create --scope ping` makes one that may stand there"
 _BAD = ("failed", "timed_out", "crashed")
 
 
@@ -40,6 +41,8 @@ def _key_of(request: Request) -> str:
 
 
 def _understand(request: Request, asker: Asker) -> Said:
+    if asker.key is not None and asker.key.scope != PING and not bearer(request):
+        raise Refused(403, "not_allowed", "this key may do more than tell of runs: it has no place in an address", _HOW)
     kind = request.headers.get(b"x-github-event", b"").decode("latin-1")
     if not kind:
         raise Malformed("there is no header X-GitHub-Event: GitHub's webhooks have one", "X-GitHub-Event")
