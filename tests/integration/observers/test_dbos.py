@@ -123,7 +123,7 @@ def test_a_recovery_is_another_attempt_and_steps_are_told_once(
     look(url, told)
     assert states(tmp_path) == [(1, "running"), (2, "running"), (2, "succeeded")]
     ids = {event.event_id for event in events(tmp_path)}
-    (tmp_path / "home" / "observers" / "dbos.json").unlink()
+    shutil.rmtree(tmp_path / "home" / "observers")
     look(url, told)
     assert {event.event_id for event in events(tmp_path)} == ids
     (run,) = seen(tmp_path / "home")
