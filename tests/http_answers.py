@@ -31,7 +31,7 @@ class Answering(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET  # noqa: N815 (the name is http.server's)
+    do_POST = do_GET
 
     def log_message(self, *args: object) -> None:
         """Say nothing."""

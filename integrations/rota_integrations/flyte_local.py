@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import traceback
 import uuid
 from typing import Any
 
 from rota.foreign import Source, harmless
-from rota.wire import names
+from rota_integrations import raised
 from rota_integrations.states import Table
 
 SCOPE = ("org", "project", "domain")
@@ -114,10 +113,7 @@ def how(error: BaseException | None) -> str:
 def error_of(problem: BaseException) -> dict[str, str]:
     """What went wrong. An error that came through Flyte says in ``code`` what it was before."""
     code = getattr(problem, "code", None)
-    kind = code if code and isinstance(code, str) else type(problem).__name__
-    stack = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
-    told = {names.EXCEPTION_TYPE: kind, names.EXCEPTION_MESSAGE: str(problem), names.EXCEPTION_STACK: stack}
-    return {names.ERROR_TYPE: kind, **told}
+    return raised.attributes(problem, code if isinstance(code, str) else None)
 
 
 def _is_uuid(name: str) -> bool:

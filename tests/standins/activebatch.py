@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from standins.serving import Answering, serving
 
 NEVER = "0001-01-01T00:00:00.000"
 OVER = ("succeeded", "failed", "aborted", "notRun")
@@ -95,7 +95,7 @@ def within(path: str, outer: str) -> bool:
 def serve(activebatch: ActiveBatch) -> Iterator[str]:
     """Its URL, for the length of a block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             assert parts.path == "/activebatch/api/v1/instances"
@@ -106,24 +106,5 @@ def serve(activebatch: ActiveBatch) -> Iterator[str]:
             assert self.path == "/activebatch/api/v1/login"
             self.answer(*activebatch.login(json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
 
-        def answer(self, status: int, content: Any) -> None:
-            body = b"" if content is None else json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            if status != 204:
-                self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/activebatch/api/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield f"{url}/activebatch/api/v1"

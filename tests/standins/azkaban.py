@@ -7,14 +7,13 @@ and the flow's states follow from that as in ``FlowRunner``.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from standins.serving import Answering, serving
 
 # Status.isStatusFinished
 FINISHED = ("EXECUTION_STOPPED", "FAILED", "KILLED", "SUCCEEDED", "SKIPPED", "FAILED_SUCCEEDED", "CANCELLED")
@@ -227,7 +226,7 @@ def listed(number: int, project: str, flow: Flow, submitted: int) -> dict[str, A
 def serve(azkaban: Azkaban) -> Iterator[str]:
     """Its URL, for the length of a block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
@@ -243,23 +242,5 @@ def serve(azkaban: Azkaban) -> Iterator[str]:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
             self.answer(200, azkaban.login({name: values[0] for name, values in form.items()}))
 
-        def answer(self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url

@@ -13,10 +13,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from standins.serving import Answering, serving
 
 Object = dict[str, Any]
 
@@ -179,42 +179,25 @@ class Played:
 def serve(cluster: Cluster) -> Iterator[str]:
     """Its URL, for the length of a block."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
             kind = parts.path.rpartition("/")[2]
             if cluster.token and self.headers.get("Authorization") != "Bearer " + cluster.token:
-                return self.answer(401, [json.dumps({"kind": "Status", "code": 401})])
+                return self.answer(401, {"kind": "Status", "code": 401})
             if cluster.busy:
                 cluster.busy -= 1
-                return self.answer(429, ["{}"], {"Retry-After": "7"})
+                return self.answer(429, {}, {"Retry-After": "7"})
             if "watch" not in query:
-                return self.answer(200, [json.dumps(cluster.listed(kind, query))])
+                return self.answer(200, cluster.listed(kind, query))
             events = cluster.watched(kind, query)
             gone = {
                 "type": "ERROR",
                 "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"},
             }
-            return self.answer(200, [json.dumps(gone)] if events is None else events)
+            lines = [json.dumps(gone)] if events is None else events
+            return self.answer(200, "".join(line + "\n" for line in lines).encode())
 
-        def answer(self, status: int, lines: list[str], headers: dict[str, str] | None = None) -> None:
-            body = "".join(line + "\n" for line in lines).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler) as url:
+        yield url

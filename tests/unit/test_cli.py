@@ -50,7 +50,7 @@ def server(monkeypatch):
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET  # noqa: N815 (its name in http.server)
+        do_POST = do_GET
 
         def log_message(self, *_):
             pass

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-import traceback
 from datetime import datetime, timedelta
 from typing import Any, Iterable, Mapping
 
 from rota.foreign import Source
 from rota.rules.fold import TERMINAL
 from rota.wire import names
+from rota_integrations import raised, times
 from rota_integrations.states import table_of
 
 
@@ -63,7 +63,7 @@ class Teller:
         """It is over. ``failed`` is also what Airflow calls when it is going to try again."""
         ended_ns = _ns(getattr(instance, "end_date", None)) or time.time_ns()
         is_bad = raw == "failed"
-        self._tell(instance, raw, ended_ns, _ns(instance.start_date), _error(error) if is_bad else None)
+        self._tell(instance, raw, ended_ns, _ns(instance.start_date), raised.attributes(error) if is_bad else None)
         state = getattr(instance, "state", None)
         if is_bad and str(getattr(state, "value", state)) == "up_for_retry":
             self._tell(instance, "up_for_retry", ended_ns, None, more=1)
@@ -98,13 +98,4 @@ def _key(of: Any) -> tuple[str, str]:
 
 
 def _ns(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp()) * 10**9 + at.microsecond * 1000
-
-
-def _error(problem: Any) -> dict[str, str]:
-    if not isinstance(problem, BaseException):
-        return {names.EXCEPTION_MESSAGE: str(problem or "")}
-    kind = type(problem).__name__
-    stack = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
-    told = {names.EXCEPTION_TYPE: kind, names.EXCEPTION_MESSAGE: str(problem), names.EXCEPTION_STACK: stack}
-    return {names.ERROR_TYPE: kind, **told}
+    return None if at is None else times.ns(at)

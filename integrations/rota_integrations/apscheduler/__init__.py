@@ -21,6 +21,7 @@ from typing import Any
 
 from rota.foreign import Source, harmless
 from rota.wire import names
+from rota_integrations import times
 from rota_integrations.apscheduler.schedules import declared
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
@@ -65,12 +66,8 @@ def _tell(job: Any, run_time: datetime, word: str, at_ns: int, began_ns: int | N
     workflow = job.name if _GIVEN_BY_IT.fullmatch(job.id) else job.id
     _SOURCE.run(
         workflow, (_HOST, str(os.getpid()), job.id, run_time.isoformat()), state.name, at_ns, raw_state=word, reason=state.reason,
-        started_ns=began_ns, slot_ns=_ns(run_time), host=_HOST, error=error, declared=declared(job.trigger),
+        started_ns=began_ns, slot_ns=times.ns(run_time), host=_HOST, error=error, declared=declared(job.trigger),
     )  # fmt: skip
-
-
-def _ns(moment: datetime) -> int:
-    return round(moment.timestamp() * 1e6) * 1000
 
 
 def _error(problem: Any, trace: str) -> dict[str, str]:

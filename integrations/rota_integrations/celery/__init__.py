@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from typing import Any
 
 from rota.foreign import Source, harmless
 from rota.rules.fold import TERMINAL
-from rota.wire import names
+from rota_integrations import raised
 from rota_integrations.celery import beat
 from rota_integrations.celery.family import HEADER, Place, header_for, key_of, place_of
 from rota_integrations.needs import needed
@@ -165,10 +164,7 @@ def _error(problem: Any) -> dict[str, str] | None:
     problem = getattr(problem, "exc", None) or problem  # of a retry
     if not isinstance(problem, BaseException):
         return None
-    kind = type(problem).__name__
-    stack = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
-    told = {names.EXCEPTION_TYPE: kind, names.EXCEPTION_MESSAGE: str(problem), names.EXCEPTION_STACK: stack}
-    return {names.ERROR_TYPE: kind, **told}
+    return raised.attributes(problem)
 
 
 def install() -> Observer:

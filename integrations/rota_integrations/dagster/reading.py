@@ -12,7 +12,7 @@ from typing import Any, Iterator, Optional
 from rota.foreign import Source
 from rota_integrations.dagster.telling import Said, Teller
 
-_UTC = timezone.utc  # noqa: UP017  CPython 3.10 has no datetime.UTC
+_UTC = timezone.utc
 _BACK = timedelta(days=1)  # how far the first look goes
 _OVERLAP = timedelta(minutes=1)  # clocks of those who write the history differ
 _MOST_DONE = 1000  # runs of the overlap that are over, and told

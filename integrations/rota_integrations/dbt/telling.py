@@ -20,7 +20,7 @@ _COMMANDS = (
     "clone", "retry", "run-operation", "show", "init",
 )  # fmt: skip
 _ERROR = re.compile(r"(\w[\w ]* Error)(?: in [^\n]*)?\n(.*)", re.DOTALL)
-_UTC = timezone.utc  # noqa: UP017  CPython 3.10 has no datetime.UTC
+_UTC = timezone.utc
 _BAD = ("failed", "crashed")
 _TESTED = {"pass": "pass", "warn": "pass", "fail": "fail"}  # of tests, and of checks of freshness
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import os
 import time
-import traceback
 from typing import Any, Callable
 
 from rota.foreign import Source, harmless
-from rota.wire import names
+from rota_integrations import raised
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 
@@ -62,7 +61,7 @@ class Observer:
             word = "failed"
         else:
             word = "succeeded" if done else "complete"
-        self._tell_run(word, _error(error) if error is not None else None)
+        self._tell_run(word, raised.attributes(error) if error is not None else None)
         self._source.flush()
         self._key = ()
 
@@ -101,7 +100,7 @@ class Observer:
             self._workflow, self._key, task.task_family, state.name, now_ns, instance=identity, raw_state=word,
             reason=state.reason, attempt=self._attempts.get(identity, 1),
             started_ns=self._started.pop(identity, None) if word != "RUNNING" else now_ns,
-            error=_error(problem) if state.name in _BAD else None, facts={"luigi.task_id": identity},
+            error=raised.attributes(problem) if state.name in _BAD else None, facts={"luigi.task_id": identity},
         )  # fmt: skip
 
 
@@ -113,15 +112,6 @@ def _outcome(worker: Any) -> tuple[int, int, list[Any], list[Any]]:
     failed = found["failed"] | found["scheduling_error"] | found["still_pending_ext"]
     upstream = found["upstream_failure"] | found["upstream_missing_dependency"] | found["upstream_scheduling_error"]
     return len(found["completed"]), len(failed), sorted(upstream, key=str), sorted(found["not_run"] - upstream, key=str)
-
-
-def _error(problem: Any) -> dict[str, str]:
-    if not isinstance(problem, BaseException):
-        return {names.EXCEPTION_MESSAGE: str(problem or "")}
-    kind = type(problem).__name__
-    stack = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
-    told = {names.EXCEPTION_TYPE: kind, names.EXCEPTION_MESSAGE: str(problem), names.EXCEPTION_STACK: stack}
-    return {names.ERROR_TYPE: kind, **told}
 
 
 def install() -> Observer:

@@ -19,6 +19,7 @@ from typing import Any
 from rota.foreign import Source
 from rota.rules.durations import seconds
 from rota.rules.fold import TERMINAL
+from rota_integrations import times
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.temporal import history, schedules
@@ -88,7 +89,7 @@ class Follower:
 
     async def _listed(self, client: Any, since: float) -> dict[str, str]:
         """Run ids and workflow ids of what began or ended since then."""
-        date = datetime.fromtimestamp(since, timezone.utc).isoformat()  # noqa: UP017  of Python 3.11
+        date = datetime.fromtimestamp(since, timezone.utc).isoformat()
         recent = "(StartTime >= '%s' OR CloseTime >= '%s')" % (date, date)
         query = "%s AND (%s)" % (recent, self._query) if self._query else recent
         return {each.run_id: each.id async for each in client.list_workflows(query)}
@@ -124,7 +125,7 @@ class Follower:
         )  # fmt: skip
 
     async def _tell_run(self, client: Any, what: Any, events: list[Any]) -> None:
-        began_ns, begun = _ns(what.execution_time or what.start_time), events[0].workflow_execution_started_event_attributes
+        began_ns, begun = times.ns(what.execution_time or what.start_time), events[0].workflow_execution_started_event_attributes
         about = {
             "slot_ns": history.slot_ns(what, begun), "declared": await self._declared(client, what, begun),
             "parent": (what.parent_run_id,) if what.parent_run_id else (), "started_ns": began_ns,
@@ -133,7 +134,9 @@ class Follower:
         self._tell_state(what, "RUNNING", began_ns, facts, about)
         if what.close_time is not None:
             facts["temporal.continued_as"] = history.continued_as(events)
-            self._tell_state(what, what.status.name, _ns(what.close_time), facts, {**about, "error": history.last_error(events)})
+            self._tell_state(
+                what, what.status.name, times.ns(what.close_time), facts, {**about, "error": history.last_error(events)}
+            )
         elif what.status.name != "RUNNING":
             self._tell_state(what, what.status.name, events[-1].event_time.ToNanoseconds(), facts, about)
 
@@ -157,7 +160,3 @@ class Follower:
             except RPCError:
                 self._schedules[by] = {}
         return self._schedules.get(by or "", {})
-
-
-def _ns(moment: datetime) -> int:
-    return round(moment.timestamp() * 1e6) * 1000

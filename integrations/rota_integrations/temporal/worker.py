@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
-from datetime import datetime
 from typing import Any, Callable, Optional, Type
 
 from rota.foreign import Source, harmless
-from rota.wire import names
+from rota_integrations import raised, times
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.temporal import history, schedules
@@ -69,7 +67,7 @@ class Interceptor(worker.Interceptor):
             self._source.flush()
 
     def _tell_run(self, info: Any, word: str, at_ns: int, problem: Optional[BaseException] = None) -> None:
-        began_ns = _ns(info.workflow_start_time)
+        began_ns = times.ns(info.workflow_start_time)
         state = self._states.of_run(word)
         self._source.run(
             info.workflow_type, (info.run_id,), state.name, began_ns if word == "RUNNING" else at_ns, raw_state=state.raw,
@@ -136,12 +134,5 @@ def _cause(problem: BaseException) -> BaseException:
 def _error(problem: BaseException) -> dict[str, str]:
     """What the server's history says of it, too: an application's error has a type of its own."""
     kind = getattr(problem, "type", None) if isinstance(problem, exceptions.ApplicationError) else None
-    told = {names.EXCEPTION_TYPE: str(kind or type(problem).__name__)}
-    told[names.ERROR_TYPE] = told[names.EXCEPTION_TYPE]
-    told[names.EXCEPTION_MESSAGE] = str(getattr(problem, "message", None) or problem)
-    told[names.EXCEPTION_STACK] = "".join(traceback.format_exception(type(problem), problem, problem.__traceback__))
-    return told
-
-
-def _ns(moment: datetime) -> int:
-    return round(moment.timestamp() * 1e6) * 1000
+    said = getattr(problem, "message", None)
+    return raised.attributes(problem, kind and str(kind), said and str(said))
