@@ -245,10 +245,19 @@ def test_a_second_signal_does_not_wait_for_the_look(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("system", ["nothing", "luigi", "os.path", "../x"])
 def test_a_system_that_cannot_be_looked_at_is_refused(system: str, tmp_path: Path) -> None:
-    """The message says where those that can are listed: luigi is seen from inside, and not installed here."""
+    """The message lists those that can; luigi is seen from inside."""
     done = rota("observe", system, environment=clean_environment(ROTA_HOME=str(tmp_path)))
     assert done.returncode == 1
-    assert "The docs list them" in done.stderr or "pip install 'rota[luigi]'" in done.stderr
+    assert f"no system {system!r}" in done.stderr
+    assert "there are activebatch, azkaban, " in done.stderr
+
+
+def test_a_system_that_needs_a_package_says_which(tmp_path: Path) -> None:
+    """And how to install it; it is not here."""
+    done = rota("observe", "temporal", environment=clean_environment(ROTA_HOME=str(tmp_path)))
+    assert done.returncode == 1
+    assert done.stderr.endswith("pip install 'rota[temporal]'\n")
+    assert "Traceback" not in done.stderr
 
 
 def test_no_time_between_two_looks_is_refused(tmp_path: Path) -> None:
