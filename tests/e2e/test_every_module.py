@@ -27,11 +27,18 @@ def note(names):
     if "USED_MODULES" in os.environ:
         with open(os.environ["USED_MODULES"], "a") as file:
             file.write("".join(name + chr(10) for name in names if name.startswith("rota")))
+def program():
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)  # of ``python -m``
+    return spec.name if spec else ""
 def note_all():
-    program = getattr(sys.modules["__main__"], "__spec__", None)  # of ``python -m``
-    note([*sys.modules, program.name if program else ""])
+    note([*sys.modules, program()])
 atexit.register(note_all)
-sys.addaudithook(lambda event, args: note([args[0]]) if event == "import" else note_all() if event == "os.exec" else None)
+def heard(event, args):
+    if event == "import":
+        note([args[0], program()])
+    elif event == "os.exec":
+        note_all()
+sys.addaudithook(heard)
 """
 # The process that sends alerts inherits nothing, so it cannot note; that a channel of Apprise was checked is its doing.
 SENDING = {f"rota_collector.notify.{name}" for name in ("apprise_channel", "guard", "urls", "webhook")}
@@ -290,6 +297,7 @@ def obeys(user: User, up: Up) -> None:
     user.runs(PERMITTED, **alone)
     until(lambda: brings_policies(user), "a script to bring the policies to its host")
     assert user.types("approve") == "nothing waits for approval\n"
+    user.types("observe", "kubernetes", "--once", "--server", "http://127.0.0.1:9", status=1)  # nobody is there
     user.types("cancel", "permitted", status=1)  # it is over
 
 

@@ -23,5 +23,6 @@ SYSTEMS = {
         except_for={"cancel": "a thread cannot be ended"},
         instead=INSTEAD,
         together=TOGETHER,
+        soak=(*TOGETHER, "killed"),
     ),
 }

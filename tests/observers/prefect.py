@@ -103,6 +103,6 @@ SYSTEMS = {
             "killed": {"run": ["scheduled", "starting", "running", "crashed"]},  # the runner says so; without one, nobody does
         },
         together=AT_ONCE,
-        soak=("cancel", "killed"),
+        soak=(*AT_ONCE, "cancel", "killed"),  # its server takes half a minute to start, and needs a hundred packages
     ),
 }
