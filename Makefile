@@ -33,7 +33,7 @@ screenshots: .venv/.stamp
 	PYTHONPATH=. $(BIN)/python docs/screenshots.py $(ARGS)
 
 observed: .venv/.stamp
-	PYTHONPATH=.:tests $(BIN)/python docs/observed.py $(ARGS)
+	PYTHONPATH=.:tests $(BIN)/python docs/pictured.py $(ARGS)
 
 lock: .venv/.stamp
 	$(BIN)/uv pip compile pyproject.toml --extra server --group dev --group docs --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \

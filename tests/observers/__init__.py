@@ -8,5 +8,5 @@ import pkgutil
 from observers.system import System
 
 SYSTEMS: dict[str, System] = {}
-for _found in sorted(each.name for each in pkgutil.iter_modules(__path__)):
+for _found in sorted({each.name for each in pkgutil.iter_modules(__path__)} - {"contract", "system"}):
     SYSTEMS |= getattr(importlib.import_module(f"{__name__}.{_found}"), "SYSTEMS", {})

@@ -40,7 +40,7 @@ def run_of(system: str, url: str, home: Path) -> str:
         if new := [run["id"] for run in _runs(url) if run["id"] not in before]:
             return str(new[-1])
         time.sleep(0.1)
-    raise SystemExit(f"observed: no run of {system} came within {PATIENCE_SECONDS:g} s")
+    raise SystemExit(f"pictured: no run of {system} came within {PATIENCE_SECONDS:g} s")
 
 
 def _runs(url: str) -> list[dict[str, str]]:
@@ -52,7 +52,7 @@ def main(wanted: list[str]) -> int:
     """A picture each."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        print("observed: chromium is missing: apt-get install chromium", file=sys.stderr)
+        print("pictured: chromium is missing: apt-get install chromium", file=sys.stderr)
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
     names = wanted or [name for name in SYSTEMS if " with " not in name]
