@@ -28,7 +28,6 @@ WANTED = ".waterfall .label, .cause"  # what a run's page has
 
 def run_of(system: str, url: str, home: Path) -> str:
     """Let the system do it; the id of its run in the collector."""
-    before = {run["id"] for run in _runs(url)}
     told = {name: value for name, value in os.environ.items() if not name.startswith(("ROTA_", "OTEL_"))}
     told |= {"ROTA_HOME": str(home), "ROTA_ENDPOINT": url, "ROTA_DETACH": "off", "ROTA_AGENT": "off"}
     scenario = next(each for each in SCENARIOS if each not in SYSTEMS[system].except_for)
@@ -37,15 +36,10 @@ def run_of(system: str, url: str, home: Path) -> str:
     subprocess.run([sys.executable, "-m", "rota", "agent", "--once"], env=told, check=True)
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < give_up_at:
-        if new := [run["id"] for run in _runs(url) if run["id"] not in before]:
-            return str(new[-1])
+        if runs := httpx.get(f"{url}/api/v1/runs", trust_env=False).raise_for_status().json()["items"]:
+            return str(runs[-1]["id"])
         time.sleep(0.1)
     raise SystemExit(f"pictured: no run of {system} came within {PATIENCE_SECONDS:g} s")
-
-
-def _runs(url: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = httpx.get(f"{url}/api/v1/runs", trust_env=False).raise_for_status().json()["items"]
-    return found
 
 
 def main(wanted: list[str]) -> int:
@@ -56,15 +50,16 @@ def main(wanted: list[str]) -> int:
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
     names = wanted or [name for name in SYSTEMS if " with " not in name]
-    with (
-        tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright,
-        servers.collector(Path(folder) / "home") as collector, servers.dashboard(collector) as (url, _),
-    ):  # fmt: skip
+    with sync_playwright() as playwright:
         browser = launch(playwright, chromium)
         for name in names:
-            shot = Shot(name, f"/run?id={run_of(name, collector.url, Path(folder) / name)}", WANTED)
-            for _, png in take(browser, url, shot, ["light"]):
-                save(png, FOLDER / f"{name.replace(' ', '-')}.webp")
+            with (
+                tempfile.TemporaryDirectory() as folder, servers.collector(Path(folder) / "home") as collector,
+                servers.dashboard(collector) as (url, _),
+            ):  # fmt: skip  # one each: all have workflows of the same names
+                shot = Shot(name, f"/run?id={run_of(name, collector.url, Path(folder) / name)}", WANTED)
+                for _, png in take(browser, url, shot, ["light"]):
+                    save(png, FOLDER / f"{name.replace(' ', '-')}.webp")
             print(name, flush=True)
         browser.close()
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 from collectors import CollectorProcess, until
 
 RECORDED = Path(__file__).parent / "recordings" / "github"
-AT = "2026-11-01T02:%02d:00Z"
+BEGUN = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)  # what is old is not kept for long
+
+
+def at(minute: int) -> str:
+    """So long after it began, as GitHub writes times."""
+    return f"{BEGUN + timedelta(minutes=minute):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Repository:
@@ -21,12 +27,14 @@ class Repository:
     def __init__(self, collector: CollectorProcess, number: int) -> None:
         self.collector, self.number, self.name = collector, number, f"octo/repo{number}"
 
-    def delivers(self, recorded: str, at: str, query: str = "", **changes: Any) -> httpx.Response:
+    def delivers(self, recorded: str, when: str, query: str = "", **changes: Any) -> httpx.Response:
         """One delivery, with its own times and what else is changed in it."""
         kind = recorded.partition(".")[0]
         said = json.loads((RECORDED / f"{recorded}.json").read_text())
         said["repository"] |= {"id": self.number, "full_name": self.name}
-        times = {name: at for name in ("updated_at", "run_started_at", "started_at", "completed_at") if said[kind].get(name)}
+        for step in said[kind].get("steps", ()):
+            step |= {"started_at": when, "completed_at": when}
+        times = {name: when for name in ("updated_at", "run_started_at", "started_at", "completed_at") if said[kind].get(name)}
         identity = {"run_id": 77, "workflow_name": "test"} if kind == "workflow_job" else {"id": 77}
         said[kind] |= identity | times | changes
         return self.sends(kind, json.dumps(said).encode(), query)
@@ -69,17 +77,17 @@ def repository(shared_collector: CollectorProcess, request: pytest.FixtureReques
 
 def test_a_run_with_its_jobs_and_their_steps(repository: Repository) -> None:
     """Queued, then running, then over; jobs are its tasks, and steps what these did."""
-    assert repository.delivers("workflow_run.requested", AT % 0).json() == {"kept": 1}
+    assert repository.delivers("workflow_run.requested", at(0)).json() == {"kept": 1}
     assert repository.becomes("queued")["source"] == "github"
-    repository.delivers("workflow_run.requested", AT % 1, status="in_progress")
+    repository.delivers("workflow_run.requested", at(1), status="in_progress")
     repository.becomes("running")
-    repository.delivers("workflow_job.queued", AT % 1)
-    repository.delivers("workflow_job.in_progress", AT % 2)
-    repository.delivers("workflow_job.completed.success", AT % 3, id=1)
-    repository.delivers("workflow_job.completed.failure", AT % 4, id=2, name="tests")
-    repository.delivers("workflow_run.completed", AT % 5, conclusion="failure", run_started_at=AT % 1)
+    repository.delivers("workflow_job.queued", at(1))
+    repository.delivers("workflow_job.in_progress", at(2))
+    repository.delivers("workflow_job.completed.success", at(3), id=1)
+    repository.delivers("workflow_job.completed.failure", at(4), id=2, name="tests")
+    repository.delivers("workflow_run.completed", at(5), conclusion="failure", run_started_at=at(1))
     run = repository.becomes("failed")
-    assert (run["started_at"], run["ended_at"]) == ("2026-11-01T02:01:00.000000Z", "2026-11-01T02:05:00.000000Z")
+    assert (run["started_at"], run["ended_at"]) == (at(1).replace("Z", ".000000Z"), at(5).replace("Z", ".000000Z"))
     tasks = until(lambda: len(found := repository.tasks()) == 23 and found, "its spans")
     name = f"{repository.name}/test"
     assert {("linters", name), ("tests", name)} < set(tasks)
@@ -88,9 +96,9 @@ def test_a_run_with_its_jobs_and_their_steps(repository: Repository) -> None:
 
 def test_a_second_attempt_is_another_attempt_of_the_run(repository: Repository) -> None:
     """And what comes late of the first changes nothing."""
-    repository.delivers("workflow_run.completed", AT % 2, conclusion="failure")
-    repository.delivers("workflow_run.completed", AT % 9, run_attempt=2)
-    repository.delivers("workflow_run.requested", AT % 1)
+    repository.delivers("workflow_run.completed", at(2), conclusion="failure")
+    repository.delivers("workflow_run.completed", at(9), run_attempt=2)
+    repository.delivers("workflow_run.requested", at(1))
     assert repository.becomes("succeeded")["attempt"] == 2
 
 
@@ -108,7 +116,7 @@ def test_each_word_of_github_is_one_of_ours(
     repository: Repository, status: str, conclusion: Any, state: str, reason: Any
 ) -> None:  # fmt: skip
     """Also one that nobody knows, which is kept as it is."""
-    repository.delivers("workflow_run.completed", AT % 2, status=status, conclusion=conclusion)
+    repository.delivers("workflow_run.completed", at(2), status=status, conclusion=conclusion)
     run = repository.becomes(state)
     assert run["reason"] == reason
     told = until(lambda: [each for each in repository.told("history") if each["kind"] == "run"], "what was told")
@@ -118,9 +126,9 @@ def test_each_word_of_github_is_one_of_ours(
 def test_what_is_delivered_twice_is_told_once(repository: Repository) -> None:
     """GitHub's deliveries can be sent again by hand, and come in any order."""
     for _ in range(2):
-        repository.delivers("workflow_job.completed.success", AT % 3)
-        repository.delivers("workflow_run.completed", AT % 5)
-        repository.delivers("workflow_run.requested", AT % 1)
+        repository.delivers("workflow_job.completed.success", at(3))
+        repository.delivers("workflow_run.completed", at(5))
+        repository.delivers("workflow_run.requested", at(1))
     repository.becomes("succeeded")
     spans = until(lambda: repository.told("spans"), "its spans")
     assert len({span["span_id"] for span in spans}) == len(spans) == 10
@@ -155,7 +163,7 @@ def test_a_key_in_the_address_says_whose_runs_may_be_told(collector: CollectorPr
     collector.key = collector.post("/api/v1/keys", {"scope": "admin"}).json()["key"]  # none is needed before there is one
     ours, theirs = Repository(collector, 1), Repository(collector, 2)
     theirs.name = "other/repo"
-    assert ours.delivers("workflow_run.completed", AT % 1, f"?key={key}").status_code == 200
-    assert theirs.delivers("workflow_run.completed", AT % 1, f"?key={key}").status_code == 403
-    assert ours.delivers("workflow_run.completed", AT % 1, "?key=nothing").status_code == 401
-    assert ours.delivers("workflow_run.completed", AT % 1, f"?key={collector.key}").status_code == 403  # it is no key for pings
+    assert ours.delivers("workflow_run.completed", at(1), f"?key={key}").status_code == 200
+    assert theirs.delivers("workflow_run.completed", at(1), f"?key={key}").status_code == 403
+    assert ours.delivers("workflow_run.completed", at(1), "?key=nothing").status_code == 401
+    assert ours.delivers("workflow_run.completed", at(1), f"?key={collector.key}").status_code == 403  # it is no key for pings

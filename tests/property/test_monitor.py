@@ -137,5 +137,5 @@ class Settled(Monitoring):
 
 
 TestMonitor = Settled.TestCase
-TestMonitor.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)
+TestMonitor.settings = settings(max_examples=6, stateful_step_count=12, deadline=None)
 TestMonitor.__doc__ = "Whatever happens to clock and delivery, each slot ends with the one true verdict, and there is no storm."
