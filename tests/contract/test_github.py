@@ -130,7 +130,7 @@ def test_what_is_delivered_twice_is_told_once(repository: Repository) -> None:
         repository.delivers("workflow_run.completed", at(5))
         repository.delivers("workflow_run.requested", at(1))
     repository.becomes("succeeded")
-    spans = until(lambda: repository.told("spans"), "its spans")
+    spans = until(lambda: len(found := repository.told("spans")) >= 10 and found, "its spans")
     assert len({span["span_id"] for span in spans}) == len(spans) == 10
     told = until(lambda: [each for each in repository.told("history") if each["kind"] == "run"], "what was told")
     assert sorted(each["word"] for each in told) == ["queued", "succeeded"]
