@@ -1,103 +1,24 @@
-"""Flow runs of Prefect's, as its API has them: their attempts, what is new of them, and what an unwilling server says."""
+"""Flow runs of Prefect's, as its API has them: their attempts, and what is new of them."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
-from collectors import CollectorProcess, clean_environment
-from orchestrators import SOURCES, python_of
+from standins.prefect import Prefect, at, state
 from telling import Telling
 
 from rota.wire import names
 from rota_integrations.following import Later
 from rota_integrations.prefect import Follower, declared
-from rota_integrations.prefect.server import Server, headers_of, unix_ns, written
+from rota_integrations.prefect.server import unix_ns
 from rota_integrations.prefect.telling import steps
 from rota_integrations.states import table_of
 
 TABLE = table_of("prefect")
-TYPES = {"Late": "SCHEDULED", "AwaitingRetry": "SCHEDULED", "Resuming": "SCHEDULED", "Retrying": "RUNNING", "NotReady": "PENDING"}
-FLOW, NIGHTLY = {"id": "f1", "name": "etl"}, {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "day_or": True}
+NIGHTLY = {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "day_or": True}
 ERROR = "Task run encountered an exception ValueError: row 7"
-
-
-def at(second: float) -> str:
-    """A time, as the API writes it."""
-    return written(int((1_795_740_000 + second) * 10**9))
-
-
-def state(name: str, second: float, message: str | None = None, **details: Any) -> dict[str, Any]:
-    """A state, as the API has it."""
-    kind = TYPES.get(name, name.upper())
-    return {
-        "id": f"{name} {second}", "type": kind, "name": name, "timestamp": at(second), "message": message,
-        "state_details": details,
-    }  # fmt: skip
-
-
-class Prefect(Server):
-    """A server with one flow: what it is asked it looks up in these, as the real one does."""
-
-    def __init__(self) -> None:
-        super().__init__("http://prefect", {})
-        self.states: dict[str, list[dict[str, Any]]] = {}
-        self.runs: dict[str, dict[str, Any]] = {}
-        self.tasks: dict[str, dict[str, Any]] = {}
-        self.deployments: list[dict[str, Any]] = []
-        self.version = "3.9.1"
-
-    def run(self, run_id: str, *states: dict[str, Any], **more: Any) -> None:
-        """There is a flow run with these states."""
-        self.runs[run_id] = self._of(run_id, states) | {"flow_id": "f1", "deployment_id": None, "tags": [], **more}
-
-    def task(self, task_id: str, run_id: str, *states: dict[str, Any], **more: Any) -> None:
-        """And in it a task run."""
-        found = self._of(task_id, states) | {"name": f"{task_id}-abc", "dynamic_key": "abcdef", "task_key": "x-01234567"}
-        self.tasks[task_id] = found | {"flow_run_id": run_id, **more}
-
-    def _of(self, found_id: str, states: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-        states = tuple({**each, "id": f"{found_id} {each['id']}"} for each in states)
-        self.states[found_id] = list(states)
-        begun = [each["timestamp"] for each in states if each["type"] == "RUNNING"]
-        last, is_over = states[-1], states[-1]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-        return {
-            "id": found_id, "name": found_id, "state": last, "state_id": last["id"], "state_type": last["type"],
-            "expected_start_time": states[0]["timestamp"], "start_time": begun[0] if begun else None, "run_count": len(begun),
-            "end_time": last["timestamp"] if is_over else None,
-        }  # fmt: skip
-
-    def ask(self, path: str, body: Any = None) -> Any:
-        """The answer."""
-        if path.endswith("_run_states/") or "_id=" in path:
-            return self.states[path.partition("=")[2]]
-        if body is None:
-            return {"/admin/version": self.version}.get(path) or self.tasks[path.rpartition("/")[2]]
-        wanted = {"/flows/filter": [FLOW], "/deployments/filter": self.deployments}.get(path)
-        if wanted is None:
-            of_tasks = path.startswith("/task")
-            asked = body.get("task_runs" if of_tasks else "flow_runs", {})
-            ids = body["flow_runs"].get("id", {}).get("any_")
-            found = (self.tasks if of_tasks else self.runs).values()
-            wanted = [each for each in found if _fits(each, asked) and (not ids or each.get("flow_run_id", each["id"]) in ids)]
-            if body.get("sort") == "END_TIME_DESC":
-                wanted.sort(key=lambda each: each["end_time"] or "", reverse=True)
-        return wanted[body["offset"] : body["offset"] + body["limit"]]
-
-
-def _fits(each: dict[str, Any], asked: dict[str, Any]) -> bool:
-    types = asked.get("state", {}).get("type", {}).get("any_")
-    after = asked.get("end_time", {}).get("after_")
-    before = asked.get("expected_start_time", {}).get("before_")
-    fits = not types or each["state_type"] in types
-    return fits and not (after and (each["end_time"] or "") < after) and not (before and each["expected_start_time"] > before)
 
 
 def looking(prefect: Prefect) -> tuple[Follower, Telling]:
@@ -332,86 +253,3 @@ def test_an_older_prefect_is_refused_by_its_version() -> None:
     prefect.version = "2.20.4"
     with pytest.raises(RuntimeError, match=r"Prefect 2\.20\.4, and 3\.0 is the oldest"):
         told(prefect)
-
-
-@contextmanager
-def answering(status: int, body: bytes, **headers: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A server that says always the same: its address, and the headers of what it was asked."""
-    asked: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(dict(self.headers))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api", asked
-        server.shutdown()
-
-
-def test_who_asks_is_said_as_prefect_s_client_does() -> None:
-    """By key, or by the password of a server of one's own."""
-    with answering(200, b"[]") as (url, asked):
-        Server(url, headers_of({"PREFECT_API_KEY": "pnu_1"})).ask("/x")
-        Server(url, headers_of({"PREFECT_API_AUTH_STRING": "admin:pass"})).ask("/x")
-    assert [each["Authorization"] for each in asked] == ["Bearer pnu_1", "Basic YWRtaW46cGFzcw=="]
-
-
-def test_a_server_without_time_is_left_alone_as_long_as_it_asks() -> None:
-    """429 with Retry-After."""
-    with answering(429, b"", Retry_After="7") as (url, _), pytest.raises(Later) as raised:
-        Server(url, {}).ask("/x")
-    assert raised.value.seconds == 7
-
-
-@pytest.mark.parametrize(("status", "said"), [(401, "/api/x answers 401 Unauthorized"), (200, "Is it the API's address")])
-def test_a_server_that_is_not_ours_to_ask_says_so(status: int, said: str) -> None:
-    """With the address, and what to set."""
-    with answering(status, b"<html>") as (url, _), pytest.raises((OSError, ValueError), match=said):
-        Server(url, {}).ask("/x")
-
-
-def test_every_state_of_prefect_s_is_in_the_table() -> None:
-    """Its types, and the names that it gives itself."""
-    program = """
-import json, inspect, prefect.states as states
-from prefect.client.schemas.objects import StateType
-names = "Late AwaitingRetry AwaitingConcurrencySlot Suspended Retrying Submitting InfrastructurePending".split()
-assert all(hasattr(states, name) for name in names)
-print(json.dumps([*(each.value for each in StateType), *names]))
-"""
-    done = subprocess.run([python_of("prefect"), "-c", program], capture_output=True, text=True, check=True)
-    table = json.loads((Path(__file__).parents[3] / "integrations/rota_integrations/prefect/states.json").read_text())
-    assert set(json.loads(done.stdout)) <= set(table["run"])
-
-
-GATE = """
-import sys
-from rota_integrations.prefect.gates import NotPermitted, wait_for_rota
-try:
-    print(wait_for_rota.fn(sys.argv[1]))
-except NotPermitted as error:
-    print(error)
-"""
-
-
-def test_a_task_waits_for_a_gate_of_rota_s(shared_collector: CollectorProcess, tmp_path: Path) -> None:
-    """It succeeds when the gate is open, and fails with what the gate says when it is not."""
-    where = {"ROTA_ENDPOINT": shared_collector.url, "ROTA_HOME": str(tmp_path / "home"), "PYTHONPATH": SOURCES}
-
-    def asked(workflow: str) -> str:
-        command = [python_of("prefect"), "-c", GATE, workflow]
-        return subprocess.run(command, env=clean_environment(**where), capture_output=True, text=True, check=True).stdout
-
-    shared_collector.put("/api/v1/workflows/free.flow/policy", {"gates": [{"kind": "concurrency", "limit": 1}]})
-    shared_collector.put("/api/v1/workflows/held.flow/policy", {"gates": [{"kind": "upstream", "workflow": "never.ran"}]})
-    assert asked("free.flow") == "go\n"
-    assert asked("held.flow").startswith("held.flow may not run (")
