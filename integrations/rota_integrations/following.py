@@ -5,6 +5,7 @@ What a look tells is told by ids made of names, so one look too many does no har
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -67,11 +68,25 @@ def follow(
         wait: that many seconds; whether it is over. Left out: until a signal comes.
 
     Returns:
-        Exit status: 1 when the only look of ``once`` failed, or came too early.
+        Exit status: 1 when the only look of ``once`` failed, or came too early; when another process looks at the same place.
     """
     wait = wait or _signalled()
     leave = told or _leave(system)
-    kept, problem, wait_seconds = _Kept(system, follower), "", every_seconds
+    try:
+        kept = _Kept(system, follower)
+    except BlockingIOError:
+        _say(system, "another `rota observe %s` with this ROTA_HOME looks at the same place. Stop that one first" % system)
+        return 1
+    try:
+        return _look_on(system, kept, every_seconds, once, leave, wait)
+    finally:
+        kept.close()
+
+
+def _look_on(
+    system: str, kept: _Kept, every_seconds: float, once: bool, leave: Callable[[], object], wait: Callable[[float], bool]
+) -> int:
+    problem, wait_seconds = "", every_seconds
     while True:
         try:
             kept.look(leave)
@@ -143,14 +158,38 @@ def puzzled(system: str, what: str, error: Exception) -> None:
 
 
 class _Kept:
-    """A follower and its memory: a file that is replaced as a whole, when what was learned was told."""
+    """A follower and its memory: a file that is replaced as a whole, when what was learned was told.
+
+    Raises:
+        BlockingIOError: another process has that memory.
+    """
 
     def __init__(self, system: str, follower: Follower) -> None:
         where = getattr(follower, "where", "")
         place = "-" + span_id(where) if where else ""
         self._path = os.path.join(_config.home(), "observers", system + place + ".json")
         self._system, self._follower = system, follower
+        self._lock = self._locked()
         self._text = self._read()
+
+    def close(self) -> None:
+        """Leave the memory to others."""
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _locked(self) -> int | None:
+        """A descriptor that holds the lock; None where there can be no memory, which the first look says."""
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            lock = os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise
+        return lock
 
     def look(self, leave: Callable[[], object]) -> None:
         """Look once more. Raises what the follower does, and OSError."""

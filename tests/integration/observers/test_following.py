@@ -120,7 +120,7 @@ def test_two_places_of_one_system_have_memories_of_their_own(home: Path) -> None
     other = Script("b", where="two")
     followed(other)
     assert other.found == [{}]
-    assert len(list(home.iterdir())) == 2
+    assert len(list(home.glob("*.json"))) == 2
 
 
 def test_a_home_that_cannot_be_written_is_a_problem_that_is_said(
@@ -228,6 +228,21 @@ def test_a_signal_lets_a_look_end_and_then_ends_the_process(tmp_path: Path, numb
         process.communicate("\n", timeout=60)
     assert process.returncode == 0
     assert json.loads((tmp_path / "observers" / "system.json").read_text()) == {"seen": 1}
+
+
+def test_a_second_observer_of_the_same_place_is_refused_and_one_after_a_kill_is_not(tmp_path: Path) -> None:
+    """Two would write one memory. What `kill -9` ended holds nothing."""
+    environment = clean_environment(
+        ROTA_HOME=str(tmp_path), ROTA_ENDPOINT="http://127.0.0.1:1", ROTA_AGENT="off", ROTA_DETACH="off"
+    )
+    command = [sys.executable, "-c", textwrap.dedent(FOLLOWING)]
+    for _ in range(2):
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "looks\n"
+            second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+            assert (second.returncode, second.stdout) == (1, "")
+            assert "another `rota observe system` with this ROTA_HOME looks at the same place" in second.stderr
+            process.kill()
 
 
 def test_a_second_signal_does_not_wait_for_the_look(tmp_path: Path) -> None:
