@@ -5,6 +5,7 @@ What a look tells is told by ids made of names, so one look too many does no har
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
@@ -15,6 +16,7 @@ import time
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from rota import _config
+from rota.rules.durations import seconds
 from rota.wire.ids import span_id
 
 Found = TypeVar("Found")
@@ -24,6 +26,20 @@ NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError)  # what readi
 _MOST_SAID = 100
 _said: set[str] = set()
 _LONGEST_SECONDS = 60.0  # between looks at a system that does not answer
+
+
+def add_since(parser: argparse.ArgumentParser) -> None:
+    """``--since`` of those who look at a history: seconds, in ``since``."""
+    parser.add_argument(
+        "--since", type=_duration, default="24h", metavar="DURATION", help="at the first look, how far back (24h)"
+    )
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None  # it would say but the function's name
 
 
 class Later(Exception):

@@ -31,7 +31,7 @@ def ask(
     Raises:
         Later: the server has no time (429, 503).
         urllib.error.HTTPError: another status that is an error.
-        OSError: the server cannot be reached, or takes too long.
+        OSError: the server cannot be reached, or takes too long; the message says which.
         ValueError: the answer is not JSON, as that of a login page.
     """
     data, kind = None, {}
@@ -57,6 +57,8 @@ def read(request: urllib.request.Request, tls: ssl.SSLContext | None = None) -> 
         if error.code in (429, 503):
             raise Later(_seconds(error.headers.get("Retry-After"))) from error
         raise
+    except urllib.error.URLError as error:
+        raise ConnectionError("%s does not answer: %s" % (request.full_url.partition("?")[0], error.reason)) from error
 
 
 def _seconds(text: str | None) -> float | None:

@@ -16,10 +16,9 @@ import urllib.error
 from typing import Any, Collection, Iterator
 
 from rota.foreign import Source
-from rota.rules.durations import seconds
 from rota.rules.fold import TERMINAL
 from rota_integrations.activebatch.instances import Instance, plan_of, read
-from rota_integrations.following import NOT_UNDERSTOOD, puzzled
+from rota_integrations.following import NOT_UNDERSTOOD, add_since, puzzled
 from rota_integrations.states import table_of
 from rota_integrations.web import ask
 
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scheduler", default=os.environ.get("ACTIVEBATCH_SCHEDULER", "localhost"), help="the job scheduler's host"
     )
     parser.add_argument("--object", action="append", metavar="PATH", help="a job, plan or folder; may be repeated. Else all: /")
-    parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    add_since(parser)
 
 
 def follower(options: argparse.Namespace) -> Follower:

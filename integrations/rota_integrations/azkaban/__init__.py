@@ -14,12 +14,11 @@ import time
 from typing import Any, Iterator, Mapping
 
 from rota.foreign import Source
-from rota.rules.durations import seconds
 from rota.wire import names
 from rota_integrations.azkaban.flows import Execution
 from rota_integrations.azkaban.server import Refused, Server
 from rota_integrations.crons import of_quartz
-from rota_integrations.following import NOT_UNDERSTOOD, Seldom, puzzled
+from rota_integrations.following import NOT_UNDERSTOOD, Seldom, add_since, puzzled
 from rota_integrations.states import table_of
 
 _OLD_SECONDS = 300.0  # how long what projects, flows and schedules there are is believed
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = os.environ.get("AZKABAN_URL", "http://localhost:8081")
     parser.add_argument("--url", default=where, help="of its pages (AZKABAN_URL); AZKABAN_USER and AZKABAN_PASSWORD log in")
     parser.add_argument("--project", action="append", metavar="NAME", help="one project; may be repeated. Else all of the user's")
-    parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    add_since(parser)
     parser.add_argument("--tz", metavar="ZONE", help="the server's default.timezone.id; without it no schedule is told")
 
 

@@ -14,9 +14,9 @@ import time
 from typing import Any, Iterable, Mapping
 
 from rota.foreign import Source
-from rota.rules.durations import seconds
 from rota_integrations.dbos.database import Database, address
 from rota_integrations.dbos.telling import Known, Teller, known
+from rota_integrations.following import add_since
 
 _RESUMABLE = ("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _MOST_ENDED = 1000  # that may be resumed are remembered
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "the system database (DBOS_SYSTEM_DATABASE_URL)"
     say("--database", metavar="URL", type=address, default=url, required=not url, help=about)
     say("--schema", default="dbos", help="of its tables, on PostgreSQL (dbos)")
-    say("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    add_since(parser)
     say("--within", metavar="NAME", default="", help="tells ids that are no UUIDs from those of another database")
 
 

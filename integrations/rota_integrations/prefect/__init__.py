@@ -17,9 +17,8 @@ import time
 from typing import Any, Iterable, Iterator, Mapping
 
 from rota.foreign import Source
-from rota.rules.durations import seconds
 from rota.wire import names
-from rota_integrations.following import NOT_UNDERSTOOD, Seldom, puzzled
+from rota_integrations.following import NOT_UNDERSTOOD, Seldom, add_since, puzzled
 from rota_integrations.prefect.server import Server, headers_of, unix_ns, written
 from rota_integrations.prefect.telling import OVER, Run, tell_gone
 from rota_integrations.states import table_of
@@ -35,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where, and how far back."""
     url = os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     parser.add_argument("--url", default=url, help="of the API (PREFECT_API_URL); PREFECT_API_KEY or _AUTH_STRING say who asks")
-    parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    add_since(parser)
 
 
 def follower(options: argparse.Namespace) -> Follower:

@@ -16,8 +16,7 @@ from typing import Any, Iterator, Mapping
 
 from rota.errors import UsageError
 from rota.foreign import Source
-from rota.rules.durations import seconds
-from rota_integrations.following import Later, Seldom
+from rota_integrations.following import Later, Seldom, add_since
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.step_functions.events import Queue
@@ -35,7 +34,7 @@ _THROTTLED = ("Throttling", "ThrottlingException", "TooManyRequestsException", "
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which machines, and how far back."""
     parser.add_argument("--machine", action="append", metavar="NAME", help="one machine, or a pattern: sales-*; may be repeated")
-    parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    add_since(parser)
     parser.add_argument("--queue", metavar="URL", help="of SQS, into which EventBridge puts changes of executions")
     parser.add_argument("--no-schedules", action="store_true", help="ask neither EventBridge nor its Scheduler")
 

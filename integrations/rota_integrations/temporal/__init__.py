@@ -17,9 +17,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from rota.foreign import Source
-from rota.rules.durations import seconds
 from rota.rules.fold import TERMINAL
 from rota_integrations import times
+from rota_integrations.following import add_since
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.temporal import history, schedules
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", metavar="HOST:PORT", help="of the server (TEMPORAL_ADDRESS, or localhost:7233)")
     parser.add_argument("--namespace", help="whose executions (TEMPORAL_NAMESPACE, or default)")
     parser.add_argument("--query", help="only those that this list filter of Temporal's finds: WorkflowType = 'etl'")
-    parser.add_argument("--since", type=seconds, default="24h", metavar="DURATION", help="at the first look, how far back (24h)")
+    add_since(parser)
 
 
 def follower(options: argparse.Namespace) -> Follower:

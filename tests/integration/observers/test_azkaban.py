@@ -252,4 +252,4 @@ def test_a_server_that_is_away_is_said(tmp_path: Any) -> None:
     environment = clean_environment(ROTA_HOME=str(tmp_path / "home"), ROTA_AGENT="off", ROTA_DETACH="off")
     done = rota("observe", "azkaban", "--once", "--url", "http://127.0.0.1:1", environment=environment)
     assert done.returncode == 1
-    assert done.stderr.startswith("rota observe azkaban: could not look (URLError")
+    assert done.stderr.startswith("rota observe azkaban: could not look (ConnectionError: http://127.0.0.1:1")
