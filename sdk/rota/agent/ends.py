@@ -8,11 +8,10 @@ from typing import Any, Iterable, Mapping
 
 from rota.agent.witness import Ending
 from rota.rules import status
-from rota.rules.fold import TERMINAL
+from rota.rules.fold import RESULTS, TERMINAL
 from rota.wire import events, names
 
 VANISHED, PROCESS_ENDED, OOM_KILLED = "vanished", "process_ended", "oom_killed"
-_RESULT = {"succeeded": "success", "failed": "failure", "crashed": "error", "cancelled": "cancellation"}
 
 
 class Told:
@@ -128,7 +127,7 @@ def _line(run: Told, ending: Ending | None, at_ns: int, used: Mapping[str, objec
         names.PROCESS_EXIT_CODE: known.exit_code if known else None,
         names.PROCESS_SIGNAL: known.signal_name or None if known else None,
         "cicd.pipeline.run.state": "finalizing",
-        names.PIPELINE_RESULT: _RESULT.get(state),
+        names.PIPELINE_RESULT: RESULTS.get(state),
         **({} if run.is_inner else used),
     }
     record = events.log_record(at_ns, names.RUN_STATE_EVENT, run.trace_id, run.span_id, pairs)
