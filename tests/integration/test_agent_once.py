@@ -18,7 +18,7 @@ from servers import PATIENCE_SECONDS, clean_environment, poll, rota
 
 from rota.agent import once
 from rota.agent.carrier import Carrier
-from rota.agent.turn import Turn
+from rota.agent.turn import RESIDENT, Turn
 from rota.wire import names
 
 
@@ -164,13 +164,38 @@ def waits_for_a_lock(pid: int) -> bool:
 def test_a_resident_agent_is_left_to_it(home, environment, server):
     """Where an agent is at work, --once does nothing: the agent knows better how processes ended."""
     path = leave(home, state_line("running"))
-    turn = Turn(str(home / "spool"), "agent.lock")
+    turn = Turn(str(home / "spool"), RESIDENT)
     assert turn.take()
     done = rota("agent", "--once", "--verbose", environment=environment)
     turn.give_back()
     assert (done.returncode, done.stderr) == (0, "rota agent: a resident agent ships this home\n")
     assert path.exists()
     assert server.requests == []
+
+
+ASKS = """
+import sys
+from rota.agent.turn import RESIDENT, Turn
+turn = Turn(sys.argv[1], RESIDENT)
+turn.is_taken()
+print(flush=True)
+while True:
+    turn.is_taken()
+"""
+
+
+def test_who_asks_for_the_resident_agent_is_not_taken_for_it(home, environment):
+    """Two that start at once would each leave the home to the other."""
+    turn = Turn(str(home / "spool"), RESIDENT)
+    assert turn.take()
+    turn.give_back()
+    command = [sys.executable, "-c", ASKS, str(home / "spool")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as asking:
+        assert asking.stdout is not None
+        asking.stdout.readline()
+        refused = sum(turn.is_taken() for _ in range(20_000))
+        asking.kill()
+    assert refused == 0
 
 
 class Taker:

@@ -26,7 +26,7 @@ def drain(home: str, carrier: Carrier) -> bool:
         Unavailable: the collector does not take everything.
     """
     spool = Spool(os.path.join(home, "spool"))
-    if _has_resident(spool):
+    if Turn(spool.directory, RESIDENT).is_taken():
         return False
     seen: set[str] = set()
     while _waiting(spool) - seen:
@@ -38,13 +38,6 @@ def drain(home: str, carrier: Carrier) -> bool:
         finally:
             turn.give_back()
     return True
-
-
-def _has_resident(spool: Spool) -> bool:
-    turn = Turn(spool.directory, RESIDENT)
-    is_free = turn.take()
-    turn.give_back()
-    return not is_free
 
 
 def _waiting(spool: Spool) -> set[str]:

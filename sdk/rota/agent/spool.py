@@ -183,7 +183,7 @@ class Spool:
             except OSError:
                 continue
             try:
-                pid = _lock_holder(fd)
+                pid = lock_holder(fd)
             finally:
                 os.close(fd)
             if pid != 0:
@@ -249,7 +249,8 @@ def _just_created(fd: int) -> bool:
     return status.st_size == 0 and abs(time.time() - status.st_mtime) < _JUST_CREATED_SECONDS
 
 
-def _lock_holder(fd: int) -> int | None:
+def lock_holder(fd: int) -> int | None:
+    """The pid of the process that has the lock of that file; 0: nobody has; None: somebody, who is not told."""
     if _CAN_ASK_HOLDER:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         kind, *_, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, asked))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 
+from rota.agent.spool import lock_holder
+
 ONCE, RESIDENT = "once.lock", "agent.lock"
 
 
@@ -25,6 +27,17 @@ class Turn:
     def wait(self) -> None:
         """Have it, after everybody before us."""
         self._lock(fcntl.LOCK_EX)
+
+    def is_taken(self) -> bool:
+        """Whether another process has it. Asking takes nothing: another who asks, or who wants it, must not be told so of us."""
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            return lock_holder(fd) != 0
+        finally:
+            os.close(fd)
 
     def give_back(self) -> None:
         """Let the next one have it."""

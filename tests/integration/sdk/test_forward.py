@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Iterator
 import pytest
 from scripts import Outcome, run_script
 
+PATIENT = "import rota._http\nrota._http.EXIT_SECONDS = 20\n"  # a busy machine does not answer within the moment that users have
 SCRIPT = "import rota\nrota.watch()\nwith rota.task('t'):\n    rota.record(rows=3)\n"
 
 
@@ -74,7 +76,8 @@ def receiver() -> Iterator[Receiver]:
 
 def deliver(source: str, home: Path, receiver: Receiver, python: str, **environment: str) -> Outcome:
     """Run a script that forwards to the receiver; rota must have swallowed no error."""
-    outcome = run_script(source, home, python, environment={"ROTA_ENDPOINT": receiver.address, **environment})
+    patient = PATIENT + textwrap.dedent(source)
+    outcome = run_script(patient, home, python, environment={"ROTA_ENDPOINT": receiver.address, **environment})
     assert outcome.errors == ""
     assert outcome.stderr == b""
     return outcome
@@ -153,7 +156,7 @@ def test_many_spans_leave_in_several_requests(home: Path, receiver: Receiver, py
 def test_facts_that_no_disk_takes_are_delivered_from_memory(tmp_path: Path, receiver: Receiver, python: str) -> None:
     """With a home that cannot be written and a collector that can be reached, the run is known all the same."""
     (tmp_path / "file").write_text("")
-    (tmp_path / "job.py").write_text(SCRIPT)
+    (tmp_path / "job.py").write_text(PATIENT + SCRIPT)
     run_script("", tmp_path / "file" / "home", python, path=tmp_path / "job.py", environment={"ROTA_ENDPOINT": receiver.address})
     assert receiver.states() == ["running", "succeeded"]
 
