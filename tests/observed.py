@@ -14,7 +14,7 @@ from rota.agent.bury import bury_unwatched
 from rota.agent.spool import Spool, stem_of
 from rota.rules.fold import TERMINAL
 from rota.wire import names
-from rota_collector.decode.events import run_events
+from rota_collector.decode import to_rows
 from rota_collector.journal import Record, Signal
 
 # What tells tasks of a name apart.
@@ -37,13 +37,14 @@ class Task:
 
 @dataclass
 class Seen:
-    """One run, as it was told."""
+    """One run, as it was told; ``declared`` with it, and ``scheduled`` beside it."""
 
     workflow: str
     states: list[str]
     declared: dict[str, Any]
     raw: list[str]
     tasks: dict[str, Task]
+    scheduled: dict[str, Any]
 
 
 def seen(home: Path) -> list[Seen]:
@@ -51,19 +52,35 @@ def seen(home: Path) -> list[Seen]:
     spool = Spool(str(home / "spool"))
     for stem in sorted({stem_of(name) for name in spool.names(spool.live)}):
         bury_unwatched(spool, stem)
-    lines = [line for path in sorted((home / "spool").rglob("*.jsonl")) for line in path.read_bytes().splitlines()]
-    return [_seen(events, lines) for events in _by_run(lines).values()]
+    lines = _lines(home)
+    scheduled = schedules(home)
+    return [_seen(events, lines, scheduled.get(events[0].workflow, [{}])[-1]) for events in _by_run(lines).values()]
+
+
+def schedules(home: Path) -> dict[str, list[dict[str, Any]]]:
+    """By workflow, what was told of its schedule without a run, one after the other."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for told in sorted(to_rows.schedules(_records(_lines(home))), key=lambda told: told.at_ns):
+        found.setdefault(told.workflow, []).append(told.declared._asdict())
+    return found
+
+
+def _lines(home: Path) -> list[bytes]:
+    return [line for path in sorted((home / "spool").rglob("*.jsonl")) for line in path.read_bytes().splitlines()]
+
+
+def _records(lines: list[bytes]) -> list[Record]:
+    return [Record(0, 0, Signal.LOGS_JSON, 0, line) for line in lines if b"resourceLogs" in line]
 
 
 def _by_run(lines: list[bytes]) -> dict[str, list[Any]]:
-    records = [Record(0, 0, Signal.LOGS_JSON, 0, line) for line in lines if b"resourceLogs" in line]
     runs: dict[str, list[Any]] = {}
-    for event in sorted(run_events(records), key=lambda event: (event.at_ns, event.state in TERMINAL)):
+    for event in sorted(to_rows.run_events(_records(lines)), key=lambda event: (event.at_ns, event.state in TERMINAL)):
         runs.setdefault(event.run_id, []).append(event)
     return dict(sorted(runs.items(), key=lambda each: each[1][0].at_ns))
 
 
-def _seen(events: list[Any], lines: list[bytes]) -> Seen:
+def _seen(events: list[Any], lines: list[bytes], scheduled: dict[str, Any]) -> Seen:
     run_id, tasks = events[0].run_id, dict[str, Task]()
     for attributes, span in _spans(lines):
         if attributes.get(names.RUN_ID) == run_id and names.TASK_NAME in attributes:
@@ -73,7 +90,7 @@ def _seen(events: list[Any], lines: list[bytes]) -> Seen:
             task.errors += [_error(event) for event in span.get("events", ()) if event["name"] == "exception"]
     states = list(dict.fromkeys(event.state for event in events))
     declared = next((event.declared._asdict() for event in events if event.declared), {})
-    return Seen(events[0].workflow, states, declared, [event.raw_state for event in events], tasks)
+    return Seen(events[0].workflow, states, declared, [event.raw_state for event in events], tasks, scheduled)
 
 
 def _spans(lines: list[bytes]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

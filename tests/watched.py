@@ -9,7 +9,7 @@ from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
 from rota_collector.clock import ManualClock
 from rota_collector.decode import to_rows
-from rota_collector.decode.to_rows import Heartbeat
+from rota_collector.decode.to_rows import Beside, Heartbeat, ToldSchedule
 from rota_collector.domain.incident import Incident
 from rota_collector.domain.slots import Slot
 from rota_collector.journal import Record, Signal
@@ -91,7 +91,12 @@ class Watched:
 
     def beat(self, host: str, is_last: bool = False) -> None:
         """The agent of a host is heard now."""
-        self.control.apply([], self.control.offset(), [Heartbeat(host, self.clock.now_ns(), is_last)])
+        self.control.apply([], self.control.offset(), Beside([Heartbeat(host, self.clock.now_ns(), is_last)]))
+
+    def scheduled(self, spec: str | None, at_ns: int, workflow: str = "etl") -> None:
+        """Another system says so; None: that it is not, any more."""
+        told = ToldSchedule(workflow, Declared(spec), at_ns, "airflow")
+        self.control.apply([], self.control.offset(), Beside(schedules=[told]))
 
     def at(self, now_ns: int) -> None:
         """The monitor ticks at that time, and what it brought into the journal is applied."""
@@ -102,7 +107,7 @@ class Watched:
             if offset == self.journal.durable_end:
                 break
             records = self.journal.records[offset:]
-            self.control.apply(to_rows.run_events(records), self.journal.durable_end, to_rows.heartbeats(records))
+            self.control.apply(to_rows.run_events(records), self.journal.durable_end, to_rows.beside(records, ()))
 
     def pass_until(self, now_ns: int) -> None:
         """The monitor ticks, often enough for it to know that it was never away, until then."""

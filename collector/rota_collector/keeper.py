@@ -113,8 +113,8 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     expectations.policies.tell(lambda number: board.__setitem__(Cell.ASKING, number))
 
     def fold(records: Sequence[Record]) -> None:
-        ends = to_rows.task_ends(records, expectations.policies.asking.ruled)
-        control.apply(run_events(records), records[-1].next_offset, to_rows.heartbeats(records), ends)
+        beside = to_rows.beside(records, expectations.policies.asking.ruled)
+        control.apply(run_events(records), records[-1].next_offset, beside)
         board[Cell.CONTROL_OFFSET] = records[-1].next_offset
 
     def insert(prepared: Batch) -> None:

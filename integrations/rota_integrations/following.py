@@ -16,6 +16,7 @@ import time
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from rota import _config
+from rota.foreign import Source
 from rota.rules.durations import seconds
 from rota.wire.ids import span_id
 
@@ -53,7 +54,8 @@ class Later(Exception):
 class Follower(Protocol):
     """Looks at one system. A room's ``follower(options)`` makes it.
 
-    If it has a text ``where``, that tells the place from others of the same system, and each has a memory of its own.
+    If it has a text ``where``, that tells the place from others of the same system, and each has a memory of its own. If it has
+    a method ``schedules``, that says after each look what is scheduled now: by workflow, what ``Source.schedule`` tells.
     """
 
     def look(self, memory: dict[str, Any]) -> None:
@@ -87,14 +89,14 @@ def follow(
         Exit status: 1 when the only look of ``once`` failed, or came too early; when another process looks at the same place.
     """
     wait = wait or _signalled()
-    leave = told or _leave(system)
+    source = Source(system)
     try:
-        kept = _Kept(system, follower)
+        kept = _Kept(source, follower)
     except BlockingIOError:
         _say(system, "another `rota observe %s` with this ROTA_HOME looks at the same place. Stop that one first" % system)
         return 1
     try:
-        return _look_on(system, kept, every_seconds, once, leave, wait)
+        return _look_on(system, kept, every_seconds, once, told or source.leave, wait)
     finally:
         kept.close()
 
@@ -180,11 +182,12 @@ class _Kept:
         BlockingIOError: another process has that memory.
     """
 
-    def __init__(self, system: str, follower: Follower) -> None:
+    def __init__(self, source: Source, follower: Follower) -> None:
         where = getattr(follower, "where", "")
         place = "-" + span_id(where) if where else ""
-        self._path = os.path.join(_config.home(), "observers", system + place + ".json")
-        self._system, self._follower = system, follower
+        self._path = os.path.join(_config.home(), "observers", source.system + place + ".json")
+        self._source, self._follower = source, follower
+        self._system = source.system
         self._lock = self._locked()
         self._text = self._read()
 
@@ -209,12 +212,29 @@ class _Kept:
 
     def look(self, leave: Callable[[], object]) -> None:
         """Look once more. Raises what the follower does, and OSError."""
-        memory = json.loads(self._text)
-        self._follower.look(memory)
+        kept = json.loads(self._text)
+        self._follower.look(kept.setdefault("seen", {}))
+        self._tell_schedules(kept.setdefault("schedules", {}))
         leave()
-        text = json.dumps(memory)
+        text = json.dumps(kept)
         if text != self._text:
             self._write(text)
+
+    def _tell_schedules(self, told: dict[str, dict[str, str]]) -> None:
+        """Those that have changed; one that is there no more is taken back."""
+        read = getattr(self._follower, "schedules", None)
+        if read is None:
+            return
+        try:
+            found = {workflow: dict(declared) for workflow, declared in read().items() if declared}
+        except Exception as error:  # noqa: BLE001  runs are told without them
+            puzzled(self._system, "what is scheduled", error)
+            return
+        for workflow in sorted({*told, *found}):
+            if told.get(workflow) != found.get(workflow):
+                self._source.schedule(workflow, found.get(workflow, {}), time.time_ns())
+        told.clear()
+        told.update(found)
 
     def _read(self) -> str:
         try:
@@ -237,12 +257,6 @@ class _Kept:
             os.fsync(file.fileno())
         os.replace(self._path + ".new", self._path)
         self._text = text
-
-
-def _leave(system: str) -> Callable[[], object]:
-    from rota.foreign import Source
-
-    return Source(system).leave
 
 
 def _say(system: str, text: str) -> None:

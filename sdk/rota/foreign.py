@@ -147,6 +147,25 @@ class Source:
         place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)
         self._tell_task(workflow, run_id, task, place, state, at_ns, started_ns, pairs, error or {})
 
+    @guarded
+    def schedule(self, workflow: str, declared: Mapping[str, str], at_ns: int) -> None:
+        """Tell how the system schedules a workflow, whether it ever ran or not: its runs are expected from then on.
+
+        Args:
+            workflow: its name.
+            declared: as of ``run``; nothing: it is not scheduled, or not any more.
+            at_ns: when that was seen, Unix time.
+        """
+        if _config.disabled():
+            return
+        told = "/".join((self.system, workflow, str(sorted(declared.items())), str(at_ns)))
+        pairs = {
+            names.EVENT_ID: str(ids.uuid_of(told)), names.WORKFLOW: workflow, names.SOURCE: self.system,
+            names.RUN_SCOPE: self._scope, **declared,
+        }  # fmt: skip
+        scope = events.scope(__version__, {names.WORKFLOW: workflow})
+        process(self.system).write_event(scope, events.log_record(at_ns, names.SCHEDULE_EVENT, "", "", pairs))
+
     @guarded  # threads of the system may tell at once
     def _first_error(self, run_id: str) -> Mapping[str, str] | None:
         return next(iter(self._errors.pop(run_id, {}).values()), None)

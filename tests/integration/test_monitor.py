@@ -45,6 +45,36 @@ def test_a_workflow_that_never_ran_is_missed_too(world):
     assert world.control.workflow("etl", T0) is not None
 
 
+def test_a_schedule_that_another_system_tells_is_waited_for_though_nothing_ever_ran(world):
+    """Its scheduler may be down since the day that it was set up, which nobody else would notice."""
+    world.scheduled("0 * * * *", T0 + 5 * S)
+    world.pass_until(T0 + HOUR + 50 * MINUTE)
+    assert [(slot.due_ns, slot.verdict) for slot in world.slots()] == [(T0 + HOUR, "missed"), (T0 + 2 * HOUR, None)]
+
+
+def test_a_schedule_that_was_taken_back_is_waited_for_no_more(world):
+    """A workflow that is paused there is not missed here; one that was gone on with is."""
+    world.scheduled("0 * * * *", T0 + 5 * S)
+    world.at(T0 + 10 * S)
+    world.scheduled(None, T0 + HOUR // 2)
+    world.pass_until(T0 + 2 * HOUR)
+    assert "missed" not in world.verdicts()
+    assert world.told() == []
+    world.scheduled("0 * * * *", T0 + 2 * HOUR)
+    world.pass_until(T0 + 3 * HOUR + 50 * MINUTE)
+    assert world.verdicts().count("missed") == 1
+
+
+def test_what_was_told_of_a_schedule_before_the_last_word_changes_nothing(world):
+    """Systems tell again after a restart, and what they tell may come late."""
+    world.scheduled(None, T0 + HOUR)
+    world.scheduled("0 * * * *", T0)
+    world.scheduled("0 1 * * *", T0 + 2 * HOUR)
+    world.scheduled("0 * * * *", T0)
+    view = world.expectations.policies.view("etl")
+    assert view.in_force["schedule"]["cron"] == "0 1 * * *"
+
+
 def test_the_next_success_closes_and_says_so(world):
     """A recovery is told once."""
     world.policy("etl", **HOURLY)

@@ -60,5 +60,6 @@ SYSTEMS = {
             "failure": {"error": {}},  # Azkaban tells that a job failed; why, only its log says
             "skip": {"run": ["running", "succeeded"]},  # a job is disabled, the flow is not skipped
         },
+        tells_schedules=True,
     ),
 }

@@ -36,7 +36,10 @@ def scenarios(module: str) -> Callable[..., None]:
             (run,) = (each for each in done_together[name] if each.workflow == scenario)
         else:
             (run,) = told(system, scenario, tmp_path)
-        holds(run, EXPECTED[scenario] | system.instead.get(scenario, {}))
+        expected = EXPECTED[scenario] | system.instead.get(scenario, {})
+        holds(run, expected)
+        if system.tells_schedules and "declares" in expected:
+            assert as_declared(run.scheduled) == expected["declares"]
 
     return test
 
@@ -70,4 +73,9 @@ def holds(run: Seen, expected: dict[str, Any]) -> None:
     for name, parts in expected.get("parts", {}).items():
         assert len(run.tasks[name].attempts) == parts
     if "declares" in expected:
-        assert {"cron": run.declared.get("schedule"), "tz": run.declared.get("tz")} == expected["declares"]
+        assert as_declared(run.declared) == expected["declares"]
+
+
+def as_declared(said: dict[str, Any]) -> dict[str, Any]:
+    """As the table has it."""
+    return {"cron": said.get("schedule"), "tz": said.get("tz")}

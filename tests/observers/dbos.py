@@ -41,5 +41,6 @@ SYSTEMS = {
             "killed": {"run": ["running"]},  # it goes on when its executor is back, and is PENDING until then
         },
         together=("success", "failure", "retry", "upstream", "cancel", "fan_out", "schedule"),
+        tells_schedules=True,
     ),
 }

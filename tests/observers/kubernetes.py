@@ -67,5 +67,6 @@ SYSTEMS = {
             "killed": told("crashed"),
             "fan_out": told("succeeded") | {"parts": {"extract": 3, "load": 3}},  # each pod does all steps
         },
+        tells_schedules=True,
     ),
 }

@@ -104,5 +104,6 @@ SYSTEMS = {
         },
         together=AT_ONCE,
         soak=(*AT_ONCE, "cancel", "killed"),  # its server takes half a minute to start, and needs a hundred packages
+        tells_schedules=True,
     ),
 }

@@ -13,5 +13,6 @@ SYSTEMS = {
         },
         instead={"upstream": {"error": {"extract": "SQS.SdkClientException: The specified queue does not exist."}}},
         together=("success", "failure", "retry", "upstream", "cancel", "fan_out", "schedule"),
+        tells_schedules=True,
     ),
 }

@@ -28,6 +28,7 @@ class System:
         together: scenarios that one call of ``run`` does in turn, each as a workflow of its name: for a system that takes long to
             start.
         soak: those that take too long for each `make test`.
+        tells_schedules: also those of workflows that have not run.
     """
 
     run: Callable[[str, Path, dict[str, str]], None]
@@ -35,6 +36,7 @@ class System:
     instead: dict[str, dict[str, Any]] = field(default_factory=dict)
     together: tuple[str, ...] = ()
     soak: tuple[str, ...] = ()
+    tells_schedules: bool = False
 
 
 def program(system: str, **settings: str) -> Callable[[str, Path, dict[str, str]], None]:

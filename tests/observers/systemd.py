@@ -110,5 +110,6 @@ SYSTEMS = {
             "cancel": {"run": ["running", "cancelling", "cancelled"]},
             "schedule": {"declares": {"cron": "*-*-* 02:00:00", "tz": "Europe/Berlin"}},
         },
+        tells_schedules=True,
     )
 }

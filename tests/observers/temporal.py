@@ -12,7 +12,13 @@ INSTEAD = {"upstream": {"tasks": {"extract": "failed"}}}  # nobody knows what th
 TOGETHER = ("success", "failure", "retry", "upstream", "fan_out", "cancel")
 
 SYSTEMS = {
-    "temporal": System(program("temporal"), except_for=EXCEPT_FOR, instead=INSTEAD, together=(*TOGETHER, "schedule")),
+    "temporal": System(
+        program("temporal"),
+        except_for=EXCEPT_FOR,
+        instead=INSTEAD,
+        together=(*TOGETHER, "schedule"),
+        tells_schedules=True,
+    ),
     "temporal, inside": System(
         program("temporal", OBSERVED="inside"),
         except_for=EXCEPT_FOR | {"schedule": "a worker is not told of schedules: the server begins their workflows"},

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, inspect, select, u
 from sqlalchemy.exc import DBAPIError
 
 from rota.rules.fold import TERMINAL, Run, RunEvent, fold
-from rota_collector.decode.to_rows import Heartbeat, TaskEnd
+from rota_collector.decode.to_rows import Beside
 from rota_collector.domain.reach import EVERYTHING, Reach
 from rota_collector.errors import StoreError
 from rota_collector.store import audit, columns, counts, expectations_schema, migrations, rollups, run_lists, soundness
@@ -60,13 +60,8 @@ class _Change(NamedTuple):
 class Observer(Protocol):
     """Who has to know in the same transaction that runs changed."""
 
-    def note(
-        self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], ends: Sequence[TaskEnd]
-    ) -> Any:  # fmt: skip
-        """Write what follows from it, and from what tasks told."""
-
-    def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
-        """Write that agents were there."""
+    def note(self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], beside: Beside) -> Any:
+        """Write what follows from it, and from what came beside it."""
 
     def learn(self, noted: Any) -> None:
         """The transaction in which ``note`` said this is through."""
@@ -98,22 +93,18 @@ class Control:
         with self.engine.begin() as connection:
             return int(connection.execute(select(cursor.c.offset)).scalar_one())
 
-    def apply(
-        self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat] = (), ends: Sequence[TaskEnd] = ()
-    ) -> None:  # fmt: skip
-        """Fold ``events`` into their runs, note ``beats`` and ``ends`` of tasks, and move the cursor to ``next_offset`` (never
-        back), in one transaction.
+    def apply(self, events: Sequence[RunEvent], next_offset: int, beside: Beside = Beside()) -> None:  # noqa: B008
+        """Fold ``events`` into their runs, note what came ``beside`` them, and move the cursor to ``next_offset`` (never back),
+        in one transaction.
         """
         try:
-            self._apply(events, next_offset, beats, ends)
+            self._apply(events, next_offset, beside)
         except (OverflowError, UnicodeEncodeError):  # somewhere in it; what is wrong is found only when it is needed
-            self._apply([_storable(event) for event in events], next_offset, beats, ends)
+            self._apply([_storable(event) for event in events], next_offset, beside)
 
-    def _apply(
-        self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat], ends: Sequence[TaskEnd]
-    ) -> None:  # fmt: skip
+    def _apply(self, events: Sequence[RunEvent], next_offset: int, beside: Beside) -> None:
         try:
-            noted = self._write(events, next_offset, beats, ends)
+            noted = self._write(events, next_offset, beside)
         except Exception:
             if self.observer is not None:
                 self.observer.reload()
@@ -121,9 +112,7 @@ class Control:
         if self.observer is not None:
             self.observer.learn(noted)
 
-    def _write(
-        self, events: Sequence[RunEvent], next_offset: int, beats: Sequence[Heartbeat], ends: Sequence[TaskEnd]
-    ) -> Any:  # fmt: skip
+    def _write(self, events: Sequence[RunEvent], next_offset: int, beside: Beside) -> Any:
         noted = None
         with self._writer.begin() as connection:
             changes = list(_fold_into(connection, events))
@@ -133,8 +122,7 @@ class Control:
                 _count(connection, changes)
                 rollups.renew(connection, {run.workflow for change in changes for run in change if run is not None})
             if self.observer is not None:
-                noted = self.observer.note(connection, events, [change.new for change in changes], ends)
-                self.observer.hear(connection, beats)
+                noted = self.observer.note(connection, events, [change.new for change in changes], beside)
             connection.execute(_advance, {"next": next_offset})
         return noted
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, select
 
 from rota.rules.fold import Run, RunEvent
 from rota_collector.clock import Clock
-from rota_collector.decode.to_rows import Heartbeat, TaskEnd
+from rota_collector.decode.to_rows import Beside, Heartbeat
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
 from rota_collector.store import agents, cancels, inflight, quiet, watches
@@ -86,13 +86,13 @@ class Expectations:
 
     # -- while runs change --------------------------------------------------------------------------------------------
 
-    def note(
-        self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], ends: Sequence[TaskEnd] = ()
-    ) -> Noted:  # fmt: skip
-        """Mark what must be judged anew because these runs changed, keep what their code declares, and have rules act."""
+    def note(self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], beside: Beside) -> Noted:
+        """Mark what must be judged anew because these runs changed, keep what their code or their system declares and that
+        agents were there, and have rules act.
+        """
         now_ns = self._clock.now_ns()
-        acted = inflight.note(connection, self.policies.asking, ends, changed, now_ns)
-        declared = self.policies.note(connection, events, now_ns)
+        acted = inflight.note(connection, self.policies.asking, beside.ends, changed, now_ns)
+        declared = self.policies.note(connection, events, beside.schedules, now_ns)
         documents = {row["workflow"]: row["document"] for row in declared}
         marks: dict[Instance, tuple[int, str]] = {}
         begun: dict[Instance, tuple[int, str]] = {}
@@ -117,11 +117,12 @@ class Expectations:
         watches.mark(connection, marks)
         watches.mark_workflows(connection, sorted(succeeded))
         watches.hear(connection, events)
+        self._hear(connection, beside.heartbeats)
         self._wait_for_late_news(connection, events, now_ns)
         is_due = bool(marks or succeeded or declared or acted.cancel)
         return Noted(declared, list(begun), is_due, frozenset(ended), acted.cancel)
 
-    def hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
+    def _hear(self, connection: Connection, beats: Sequence[Heartbeat]) -> None:
         """Keep that agents were there: a sign of life of their hosts too."""
         if beats:
             agents.note(connection, beats)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, bindparam, select, update
 from rota.rules import policy as documents
 from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
+from rota_collector.decode.to_rows import ToldSchedule
 from rota_collector.domain import terms
 from rota_collector.domain.schedule import BadSchedule, parse
 from rota_collector.domain.schedule import problems as problems_of
@@ -40,6 +41,16 @@ class Known(NamedTuple):
     declared_ns: int
     is_per_host: bool
     document: str
+
+
+class _Said(NamedTuple):
+    """What code or a system said of a workflow at ``at_ns``, and who. ``started_ns``: of the run that said it."""
+
+    workflow: str
+    declared: Declared
+    at_ns: int
+    by: str
+    started_ns: int | None = None
 
 
 class Policies:
@@ -180,55 +191,51 @@ class Policies:
         _watch(connection, workflow, values["document"], now_ns, now_ns)
         return values
 
-    def note(self, connection: Connection, events: Iterable[RunEvent], now_ns: int) -> list[dict[str, Any]]:
-        """Keep what code declares anew; the rows are remembered by ``learn`` once the transaction is through."""
-        latest: dict[str, RunEvent] = {}
-        for event in events:
-            if event.declared is not None and self._is_news(event):
-                held = latest.get(event.workflow)
-                latest[event.workflow] = event if held is None or event.at_ns >= held.at_ns else held
-        declared = (self._declare(connection, event, now_ns) for event in latest.values())
+    def note(
+        self, connection: Connection, events: Iterable[RunEvent], schedules: Iterable[ToldSchedule], now_ns: int
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Keep what code or a system declares anew; the rows are remembered by ``learn`` once the transaction is through."""
+        latest: dict[str, _Said] = {}
+        for said in [_of_run(event) for event in events if event.declared is not None] + list(map(_of_system, schedules)):
+            if self._is_news(said):
+                held = latest.get(said.workflow)
+                latest[said.workflow] = said if held is None or said.at_ns >= held.at_ns else held
+        declared = (self._declare(connection, said, now_ns) for said in latest.values())
         return [row for row in declared if row is not None]
 
-    def _is_news(self, event: RunEvent) -> bool:
-        known = self.known.get(event.workflow)
+    def _is_news(self, said: _Said) -> bool:
+        known = self.known.get(said.workflow)
         if known is None:
-            return (event.workflow, event.declared) not in self._says_nothing
-        return event.declared != known.declared and event.at_ns >= known.declared_ns
+            return (said.workflow, said.declared) not in self._says_nothing
+        return said.declared != known.declared and said.at_ns >= known.declared_ns
 
-    def _declare(self, connection: Connection, event: RunEvent, now_ns: int) -> dict[str, Any] | None:
-        assert event.declared is not None
-        document, problems = documents.from_declared(event.declared)
+    def _declare(self, connection: Connection, said: _Said, now_ns: int) -> dict[str, Any] | None:
+        document, problems = documents.from_declared(said.declared)
         document, problems = _usable(document, problems)
-        row = connection.execute(rows.find, {"name": event.workflow}).first()
+        row = connection.execute(rows.find, {"name": said.workflow}).first()
         declared = rows.text(document)
         if row is None and not document and not problems:
-            self._says_nothing.add((event.workflow, event.declared))
+            self._says_nothing.add((said.workflow, said.declared))
             return None
         changed = row is None or row.declared != declared
         values: dict[str, Any] = {
-            "workflow": event.workflow,
+            "workflow": said.workflow,
             "version": (row.version if row else 0) + changed,
             "document": rows.text(documents.merge(document, json.loads(row.stored) if row and row.stored else {})),
             "declared": declared,
             "stored": row.stored if row else None,
-            "declared_ns": event.at_ns,
+            "declared_ns": said.at_ns,
             "problems": json.dumps(problems),
             "source": row.source if row else None,
             "revision": row.revision if row else None,
         }
         if changed:
-            rows.write(connection, values, "code", document, f"run {event.run_id}", None, now_ns)
-            _watch(
-                connection,
-                event.workflow,
-                values["document"],
-                anchor_ns(values["document"], event.started_ns or event.at_ns),
-                now_ns,
-            )
+            rows.write(connection, values, "code", document, said.by, None, now_ns)
+            since_ns = said.at_ns if said.started_ns is None else anchor_ns(values["document"], said.started_ns)
+            _watch(connection, said.workflow, values["document"], since_ns, now_ns)
         else:
             connection.execute(rows.put, values)
-        return {**values, "as_declared": event.declared}
+        return {**values, "as_declared": said.declared}
 
     def learn(self, noted: Iterable[Mapping[str, Any]]) -> None:
         """Remember what ``note`` kept."""
@@ -236,6 +243,15 @@ class Policies:
             for row in noted:
                 self._remember(row["workflow"], row["document"], row["as_declared"], row["declared_ns"])
                 self.asking.note(row["workflow"], row["version"], row["document"])
+
+
+def _of_run(event: RunEvent) -> _Said:
+    declared = event.declared or Declared()
+    return _Said(event.workflow, declared, event.at_ns, f"run {event.run_id}", event.started_ns or event.at_ns)
+
+
+def _of_system(told: ToldSchedule) -> _Said:
+    return _Said(told.workflow, told.declared, told.at_ns, told.source)
 
 
 def _must_be_at(connection: Connection, names: Iterable[str], version: int) -> None:

@@ -76,6 +76,10 @@ class Follower:
             self._look_at(project, flow, memory.setdefault(name, {"newest": -1, "open": {}}))
         self._over.clear()
 
+    def schedules(self) -> dict[str, Mapping[str, str]]:
+        """Those of the flows."""
+        return {project + "/" + flow: self._declared(project, flow) for project, flow in self._flows()}
+
     def _read_flows(self) -> Iterator[tuple[str, str]]:
         for project in self._projects or self._server.projects():
             for flow in self._server.flows(project):

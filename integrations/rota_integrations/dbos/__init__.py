@@ -15,7 +15,7 @@ from typing import Any, Iterable, Mapping
 
 from rota.foreign import Source
 from rota_integrations.dbos.database import Database, address
-from rota_integrations.dbos.telling import Known, Teller, known
+from rota_integrations.dbos.telling import Known, Teller, declared, known
 from rota_integrations.following import add_since
 
 _RESUMABLE = ("CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
@@ -54,6 +54,7 @@ class Follower:
         self._told: dict[str, tuple[str, Known]] = {}  # how each was at the last look
         self._steps: dict[str, dict[int, int]] = {}  # told of each of them, and when they ended
         self._newest_step_ms = 0
+        self._schedules: list[Mapping[str, Any]] = []
 
     def look(self, memory: dict[str, Any]) -> None:
         """Tell what is new.
@@ -74,9 +75,9 @@ class Follower:
             found = {row["workflow_uuid"]: row for row in database.runs(newest_ms - _OVERLAP_MS)}
             missing = {run_id for run_id, each in before.items() if each.ended_ms is None} - set(found)
             found.update((row["workflow_uuid"], row) for row in database.runs_of(missing))
-            schedules, steps = database.schedules(), self._new_steps(database, found)
+            self._schedules, steps = database.schedules(), self._new_steps(database, found)
         now = {run_id: known(row, before.get(run_id)) for run_id, row in found.items()}
-        self._tell(found, now, steps, schedules)
+        self._tell(found, now, steps)
         for run_id in missing - set(found):
             self._teller.gone(run_id, before.pop(run_id))
         memory["newest"] = max([newest_ms, *(each.ended_ms for each in now.values() if each.ended_ms)])
@@ -92,9 +93,12 @@ class Follower:
                 new.setdefault(row["workflow_uuid"], []).append(row)
         return new
 
+    def schedules(self) -> dict[str, dict[str, str]]:
+        """Those that are active, by workflow."""
+        return {name: declared(name, self._schedules) for name in {row["workflow_name"] for row in self._schedules}}
+
     def _tell(
-        self, found: Mapping[str, Any], now: Mapping[str, Known], steps: Mapping[str, list[Mapping[str, Any]]],
-        schedules: Iterable[Mapping[str, Any]],
+        self, found: Mapping[str, Any], now: Mapping[str, Known], steps: Mapping[str, list[Mapping[str, Any]]]
     ) -> None:  # fmt: skip
         told = {run_id: (row["status"], now[run_id]) for run_id, row in found.items()}
         for run_id, row in found.items():
@@ -103,7 +107,7 @@ class Follower:
                 ended_ms = self._steps[run_id][step["function_id"]] = step["completed_at_epoch_ms"] or 0
                 self._newest_step_ms = max(self._newest_step_ms, ended_ms)
             if self._told.get(run_id) != told[run_id]:
-                self._teller.run(row, now[run_id], schedules, max(self._steps[run_id].values(), default=0))
+                self._teller.run(row, now[run_id], self._schedules, max(self._steps[run_id].values(), default=0))
         self._told = told
 
 

@@ -74,6 +74,10 @@ class Follower:
             for kind, found in changes:
                 self._changed(kind, found, known["open"])
 
+    def schedules(self) -> Mapping[str, Mapping[str, str]]:
+        """Those of the CronJobs."""
+        return self._cron_jobs()
+
     def _changes(self, namespace: str, known: dict[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """What happened to Jobs since the last look, or, when nobody knows that any more, how they are."""
         path = _JOBS % _within(namespace)

@@ -14,7 +14,7 @@ import argparse
 import contextlib
 import os
 import time
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterator, Mapping
 
 from rota.foreign import Source
 from rota.wire import names
@@ -77,7 +77,7 @@ class Follower:
         found = {run["id"]: run for run in self._changed(newest_ns - _OVERLAP_NS)}
         missing = {run_id: known for run_id, known in memory.get("open", {}).items() if run_id not in found}
         found.update((run["id"], run) for run in self._by_id(list(missing)))
-        self._name_flows(found.values())
+        self._name_flows({run["flow_id"] for run in found.values()})
         for run in found.values():
             self._tell(run)
         self._tell_tasks()
@@ -89,6 +89,13 @@ class Follower:
         memory["newest"] = max([newest_ns, *ends.values()])
         memory["open"] = {run["id"]: self._runs[run["id"]].known for run in found.values() if run["state_type"] not in OVER}
         self._forget(memory["newest"] - _OVERLAP_NS)
+
+    def schedules(self) -> dict[str, dict[str, str]]:
+        """Those of the deployments, by flow."""
+        deployments = self._deployments()
+        flow_ids = {each["flow_id"] for each in deployments.values()}
+        self._name_flows(flow_ids)
+        return {self._flows[flow_id]: _schedule_of(flow_id, deployments) for flow_id in flow_ids & set(self._flows)}
 
     def _check(self) -> None:
         """Prefect Cloud does not say what version it is."""
@@ -142,8 +149,8 @@ class Follower:
         task = self._server.ask("/task_runs/" + task_id) if task_id else None
         return task and task["flow_run_id"]
 
-    def _name_flows(self, runs: Iterable[Mapping[str, Any]]) -> None:
-        unknown = sorted({run["flow_id"] for run in runs} - set(self._flows))
+    def _name_flows(self, flow_ids: set[str]) -> None:
+        unknown = sorted(flow_ids - set(self._flows))
         for some in _parts(unknown):
             for flow in self._server.each("/flows/filter", {"flows": {"id": {"any_": some}}}):
                 self._flows[flow["id"]] = flow["name"]

@@ -106,6 +106,10 @@ class Follower:
                 raise Later from error
             raise
 
+    def schedules(self) -> dict[str, dict[str, str]]:
+        """Those of the machines."""
+        return {self._machines[arn]: declared for arn, declared in self._schedules_of().items() if arn in self._machines}
+
     def _look(self, memory: dict[str, Any]) -> None:
         changed = self._queue.read() if self._queue is not None else {}
         is_time = self._queue is None or time.monotonic() - self._listed_at > _LIST_SECONDS

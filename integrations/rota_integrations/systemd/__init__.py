@@ -21,6 +21,7 @@ from rota_integrations.systemd.journal import Journal, Said, arguments
 
 _BAD = ("failed", "timed_out", "crashed")
 _PATIENCE_SECONDS = 60
+_OF_THIS_HOST = {names.NAME_SOURCE: "script"}  # a unit of that name on another host is another instance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,24 +46,33 @@ class Follower:
     def __init__(self, manager: Sequence[str] = (), since: str = "-1d") -> None:
         self._manager, self._since = list(manager), since
         self._source, self._states = Source("systemd"), table_of("systemd")
+        self._declared: Dict[str, Dict[str, str]] = {}  # by unit
 
     def look(self, memory: Dict[str, Any]) -> None:
         """Tell what is new in the journal. Raises OSError, ValueError."""
-        declared = timers.declared(_output(["systemctl", *self._manager, *timers.ARGUMENTS]), timers.zone())
-        journal = Journal(memory, declared, is_user=bool(self._manager))
+        self._declared = timers.declared(_output(["systemctl", *self._manager, *timers.ARGUMENTS]), timers.zone())
+        journal = Journal(memory, self._declared, is_user=bool(self._manager))
         command = ["journalctl", *self._manager, *arguments(memory.get("cursor"), self._since, bool(self._manager), os.getuid())]
         for said in journal.told(_output(command)):
-            self._tell(said, declared.get(said.unit, {}))
+            self._tell(said, self._declared.get(said.unit, {}))
+
+    def schedules(self) -> Dict[str, Mapping[str, str]]:
+        """Those of the timers."""
+        return {_name(unit): {**_OF_THIS_HOST, **declared} for unit, declared in self._declared.items() if declared}
 
     def _tell(self, said: Said, declared: Mapping[str, str]) -> None:
         state = self._states.of_run(said.word, said.is_over)
         self._source.run(
-            said.unit.rpartition(".")[0], said.key, state.name, said.at_ns, raw_state=said.word, reason=state.reason,
+            _name(said.unit), said.key, state.name, said.at_ns, raw_state=said.word, reason=state.reason,
             attempt=said.attempt, started_ns=said.started_ns, exit_code=said.exit_code, host=said.host,
             error=_error(said) if state.name in _BAD else None,
             facts={names.PROCESS_SIGNAL: said.signal, "systemd.unit": said.unit},
-            declared={names.NAME_SOURCE: "script", **declared},  # a unit of that name on another host is another instance
+            declared={**_OF_THIS_HOST, **declared},
         )  # fmt: skip
+
+
+def _name(unit: str) -> str:
+    return unit.rpartition(".")[0]
 
 
 def _error(said: Said) -> Dict[str, str]:

@@ -19,12 +19,13 @@ from typing import Any
 from rota.foreign import Source
 from rota.rules.fold import TERMINAL
 from rota_integrations import times
-from rota_integrations.following import add_since
+from rota_integrations.following import Seldom, add_since
 from rota_integrations.needs import needed
 from rota_integrations.states import table_of
 from rota_integrations.temporal import history, schedules
 
 _OVERLAP_SECONDS = 60.0  # what was begun or ended is listed a while later
+_BELIEVED_SECONDS = 60.0  # what schedules there are
 _GONE = "GONE"  # no status of Temporal's
 
 
@@ -57,10 +58,25 @@ class Follower:
         self._source, self._states = Source("temporal"), table_of("temporal")
         self._loop, self._client = asyncio.new_event_loop(), None  # a client belongs to its loop
         self._schedules: dict[str, dict[str, str]] = {}
+        self._listed_schedules = Seldom(lambda: self._loop.run_until_complete(self._list_schedules()), _BELIEVED_SECONDS)
 
     def look(self, memory: dict[str, Any]) -> None:
         """Tell what is new. The memory holds when it was looked last, and what is told of executions that go on or just ended."""
         self._loop.run_until_complete(self._look(memory))
+
+    def schedules(self) -> dict[str, dict[str, str]]:
+        """Those of the namespace that are not paused, by the type of workflow that they begin."""
+        return self._listed_schedules()
+
+    async def _list_schedules(self) -> dict[str, dict[str, str]]:
+        found: dict[str, list[dict[str, str]]] = {}
+        client = await self._connected()
+        async for each in await client.list_schedules():
+            schedule = each.schedule
+            workflow = schedule and getattr(schedule.action, "workflow", None)
+            if workflow and not schedule.state.paused:
+                found.setdefault(workflow, []).append(schedules.declared(schedule.spec))
+        return {workflow: several[0] for workflow, several in found.items() if len(several) == 1}
 
     async def _look(self, memory: dict[str, Any]) -> None:
         client, now = await self._connected(), time.time()

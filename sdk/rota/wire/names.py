@@ -8,6 +8,7 @@ SCOPE = "rota"  # the instrumentation scope of everything the SDK writes
 # Events: log records with a top-level event_name.
 RUN_STATE_EVENT = "rota.run.state"
 TASK_STATE_EVENT = "rota.task.state"
+SCHEDULE_EVENT = "rota.workflow.schedule"  # how a system schedules a workflow; without a rota.schedule.spec: not at all
 SLOT_EVENT = "rota.slot.verdict"  # what became of a slot; written by the collector, as is the next
 INCIDENT_EVENT = "rota.incident"
 DECISION_EVENT = "rota.gate.decision"  # what a gate said, with the answers and facts of all gates as JSON in its body

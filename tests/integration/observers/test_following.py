@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import pytest
 from collectors import clean_environment, until
 from servers import rota
 
+from rota.foreign import Source
+from rota.wire import names
+from rota_integrations import following
 from rota_integrations.following import Later, follow
 
 
@@ -60,6 +63,62 @@ def followed(script: Script, told: Callable[[], object] = lambda: None) -> list[
     return waits.asked
 
 
+class Scheduled(Script):
+    """One that also says what is scheduled, at each look in turn, or raises."""
+
+    def __init__(self, *said: dict[str, dict[str, str]] | Exception) -> None:
+        super().__init__(*["looks"] * len(said))
+        self.said = list(said)
+
+    def schedules(self) -> dict[str, dict[str, str]]:
+        says = self.said.pop(0)
+        if isinstance(says, Exception):
+            raise says
+        return says
+
+
+def cron(spec: str) -> dict[str, str]:
+    """As a room says it."""
+    return {names.SCHEDULE_SPEC: spec}
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str | None]]:
+    """By workflow, what was told one after the other; None: that it is not scheduled."""
+    found: dict[str, list[str | None]] = {}
+
+    class Recorder(Source):
+        def schedule(self, workflow: str, declared: Mapping[str, str], at_ns: int) -> None:
+            found.setdefault(workflow, []).append(declared.get(names.SCHEDULE_SPEC))
+
+    monkeypatch.setattr(following, "Source", Recorder)
+    return found
+
+
+# -- schedules ---------------------------------------------------------------------------------------------------------
+
+
+def test_schedules_are_told_when_they_change_also_over_a_restart(home: Path, told: dict[str, list[str | None]]) -> None:
+    """One that is there no more is taken back; one that stays is told once."""
+    daily, weekly, hourly = cron("0 0 * * *"), cron("0 0 * * 0"), cron("0 * * * *")
+    followed(Scheduled({"a": daily, "b": daily, "c": daily}, {"a": daily, "b": weekly, "c": {}}))
+    followed(Scheduled({"a": daily, "b": weekly, "c": hourly}, {"a": daily}))
+    assert told == {
+        "a": ["0 0 * * *"], "b": ["0 0 * * *", "0 0 * * 0", None], "c": ["0 0 * * *", None, "0 * * * *", None],
+    }  # fmt: skip
+
+
+def test_where_schedules_cannot_be_read_they_stay_and_runs_are_told(
+    home: Path, told: dict[str, list[str | None]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said once: nobody may have permitted it."""
+    script = Scheduled({"a": cron("0 0 * * *")}, OSError("403 Forbidden"), OSError("403 Forbidden"))
+    followed(script)
+    assert told == {"a": ["0 0 * * *"]}
+    assert json.loads((home / "system.json").read_text())["seen"] == {"words": ["looks"] * 3}
+    assert capsys.readouterr().err.count("403 Forbidden") == 1
+
+
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +129,7 @@ def test_what_a_look_learned_is_there_at_the_next_and_after_a_restart(home: Path
     again = Script("c")
     followed(again)
     assert (script.found, again.found) == ([{}, {"words": ["a"]}], [{"words": ["a", "b"]}])
-    assert json.loads((home / "system.json").read_text()) == {"words": ["a", "b", "c"]}
+    assert json.loads((home / "system.json").read_text())["seen"] == {"words": ["a", "b", "c"]}
 
 
 def test_a_look_that_fails_leaves_no_memory(home: Path) -> None:
@@ -92,7 +151,7 @@ def test_a_look_that_learns_nothing_writes_nothing(home: Path) -> None:
 
     class Quiet:
         def look(self, memory: dict[str, Any]) -> None:
-            memory["seen"] = 1
+            memory["looks"] = 1
 
     assert follow("system", Quiet(), 5.0, told=lambda: None, wait=Waits(1)) == 0
     before = (home / "system.json").stat().st_ino
@@ -111,7 +170,7 @@ def test_a_damaged_memory_is_said_and_everything_is_looked_at_anew(
     followed(script)
     assert script.found == [{}]
     assert "system.json cannot be read" in capsys.readouterr().err
-    assert json.loads((home / "system.json").read_text()) == {"words": ["a"]}
+    assert json.loads((home / "system.json").read_text())["seen"] == {"words": ["a"]}
 
 
 def test_two_places_of_one_system_have_memories_of_their_own(home: Path) -> None:
@@ -210,7 +269,7 @@ FOLLOWING = """
         def look(self, memory):
             print("looks", flush=True)
             sys.stdin.readline()
-            memory["seen"] = 1
+            memory["looks"] = 1
     sys.exit(follow("system", Slow(), 600.0))
 """
 
@@ -227,7 +286,7 @@ def test_a_signal_lets_a_look_end_and_then_ends_the_process(tmp_path: Path, numb
         process.send_signal(number)
         process.communicate("\n", timeout=60)
     assert process.returncode == 0
-    assert json.loads((tmp_path / "observers" / "system.json").read_text()) == {"seen": 1}
+    assert json.loads((tmp_path / "observers" / "system.json").read_text())["seen"] == {"looks": 1}
 
 
 def test_a_second_observer_of_the_same_place_is_refused_and_one_after_a_kill_is_not(tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def test_other_signals_are_not_decoded_for_run_events() -> None:
 def test_what_one_reader_decoded_another_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stores read each record: it is decoded for the first that comes, kept for the second, and then forgotten."""
     decoded: list[int] = []
-    real = events._of_record
-    monkeypatch.setattr(events, "_of_record", lambda record: decoded.append(record.offset) or real(record))
+    real = events.named
+    monkeypatch.setattr(events, "named", lambda record, name: decoded.append(record.offset) or real(record, name))
     told = {names.RUN_ID: RUN, names.STATE: "running"}
     records = [record(logs(log(n, told, event_name=names.RUN_STATE_EVENT)), Signal.LOGS_PROTO, n) for n in range(6)]
     plain = to_rows.run_events(records)
