@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Iterable, Mapping
 
 from rota.foreign import Source
 from rota.rules.fold import TERMINAL
-from rota.wire import names
 from rota_integrations import raised, times
+from rota_integrations.airflow.schedules import Schedules, declared
 from rota_integrations.states import table_of
 
 
@@ -18,10 +18,11 @@ class Teller:
 
     Args:
         source: tells.
+        schedules: of its DAGs.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._states = source, table_of("airflow")
+    def __init__(self, source: Source, schedules: Schedules) -> None:
+        self._source, self._states, self._schedules = source, table_of("airflow"), schedules
 
     def run(self, dag_run: Any, msg: str = "") -> None:
         """How a run of a DAG is (``airflow.models.dagrun.DagRun``). At its end, that it began too: some begin unheard."""
@@ -36,10 +37,11 @@ class Teller:
     def _tell_run(self, dag_run: Any, raw: str, at_ns: int | None, msg: str) -> None:
         state, began_ns = self._states.of_run(raw), _ns(dag_run.start_date)
         kind = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+        says = {} if self._schedules.is_idle(dag_run.dag_id) else declared(getattr(dag_run, "dag", None))
         self._source.run(
             dag_run.dag_id, _key(dag_run), state.name, at_ns or time.time_ns(), raw_state=raw, reason=state.reason,
             started_ns=began_ns, slot_ns=_ns(dag_run.run_after) if kind == "scheduled" else None,
-            facts={"airflow.run_type": kind, "airflow.message": msg or None}, declared=declared(getattr(dag_run, "dag", None)),
+            facts={"airflow.run_type": kind, "airflow.message": msg or None}, declared=says,
         )  # fmt: skip
 
     def rest(self, dag_run: Any, instances: Iterable[Any]) -> None:
@@ -79,17 +81,6 @@ class Teller:
             reason=state.reason, attempt=max(1, instance.try_number or 1) + more, started_ns=started_ns, error=error,
             facts={"instance": part} if part else None,
         )  # fmt: skip
-
-
-def declared(dag: Any) -> dict[str, str]:
-    """The schedule that a DAG's timetable says: cron with its zone, or an interval; those of other timetables are not told."""
-    timetable = getattr(dag, "timetable", None)
-    cron, delta = getattr(timetable, "_expression", None), getattr(timetable, "_delta", None)
-    if isinstance(cron, str):
-        zone = getattr(timetable, "_timezone", None)
-        return {names.SCHEDULE_SPEC: cron, names.SCHEDULE_TZ: str(getattr(zone, "name", None) or zone or "UTC")}
-    seconds = delta.total_seconds() if isinstance(delta, timedelta) else 0
-    return {names.SCHEDULE_SPEC: "every %ds" % seconds} if seconds >= 1 else {}
 
 
 def _key(of: Any) -> tuple[str, str]:

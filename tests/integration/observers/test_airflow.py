@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -34,7 +35,7 @@ from types import SimpleNamespace
 from airflow.timetables.interval import CronDataIntervalTimetable, DeltaDataIntervalTimetable
 from airflow.timetables.simple import ContinuousTimetable, NullTimetable, OnceTimetable
 from airflow.timetables.trigger import CronTriggerTimetable, DeltaTriggerTimetable
-from rota_integrations.airflow.telling import declared
+from rota_integrations.airflow.schedules import declared
 for timetable in (
     CronTriggerTimetable("0 2 * * *", timezone="Europe/Berlin"), CronDataIntervalTimetable("@daily", timezone="UTC"),
     DeltaDataIntervalTimetable(timedelta(minutes=10)), DeltaTriggerTimetable(timedelta(hours=1)),
@@ -77,6 +78,72 @@ def test_the_schedule_of_each_timetable(tmp_path: Path) -> None:
     assert in_airflow(tmp_path, TIMETABLES) == [
         "['0 2 * * *', 'Europe/Berlin']", "['0 0 * * *', 'UTC']", "['every 600s']", "['every 3600s']", "[]", "[]", "[]", "[]",
     ]  # fmt: skip
+
+
+SCHEDULED = """
+import json
+from airflow.models.dag import DagModel
+from airflow.utils.session import create_session
+from rota_integrations.airflow import schedules
+
+class Recorder:
+    def schedule(self, workflow, declared, at_ns):
+        said[workflow] = list(declared.values())
+
+def look():
+    global said
+    said, looking._looked_at = {}, float("-inf")
+    with create_session() as session:
+        looking.look(session)
+    told.append(said)
+
+def change(dag_id, **what):
+    with create_session() as session:
+        for name, value in what.items():
+            setattr(session.get(DagModel, dag_id), name, value)
+
+told, looking = [], schedules.Schedules(Recorder())
+look()
+for dag_id in ("nightly", "daily", "often", "by_hand"):
+    change(dag_id, is_paused=False)
+look()
+look()
+change("daily", is_paused=True)
+change("often", is_stale=True)
+look()
+told.append([looking.is_idle("daily"), looking.is_idle("nightly")])
+change("daily", is_paused=False)
+look()
+print(json.dumps(told))
+"""
+PAUSED = """
+from datetime import datetime, timedelta
+from airflow.sdk import DAG
+from airflow.timetables.trigger import CronTriggerTimetable
+
+nightly = CronTriggerTimetable("0 2 * * *", timezone="Europe/Berlin")
+for name, schedule in {"nightly": nightly, "daily": "@daily", "often": timedelta(minutes=10), "by_hand": None}.items():
+    globals()[name] = DAG(name, schedule=schedule, start_date=datetime(2026, 1, 1), catchup=False)
+"""
+
+
+def test_schedules_are_told_of_dags_that_never_ran_and_taken_back_when_they_are_paused(tmp_path: Path) -> None:
+    """As Airflow's own database has them; what did not change is not told again."""
+    python, folder = python_of("airflow"), tmp_path / "airflow"
+    (folder / "dags").mkdir(parents=True)
+    (folder / "dags" / "dags.py").write_text(PAUSED)
+    where = {"AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags")}
+    environment = clean_environment(AIRFLOW_HOME=str(folder), ROTA_DISABLED="1", **where)
+    for command in (["db", "migrate"], ["dags", "reserialize"]):
+        subprocess.run([python, "-m", "airflow", *command], env=environment, check=True, capture_output=True, timeout=120)
+    assert json.loads(in_airflow(tmp_path, SCHEDULED, **where)[-1]) == [
+        {},
+        {"nightly": ["0 2 * * *", "Europe/Berlin"], "daily": ["0 0 * * *", "UTC"], "often": ["every 600s"]},
+        {},
+        {"daily": [], "often": []},
+        [True, False],
+        {"daily": ["0 0 * * *", "UTC"]},
+    ]
 
 
 def test_airflow_goes_on_as_ever_where_rota_cannot(tmp_path: Path) -> None:
