@@ -19,6 +19,7 @@ from rota import _config
 from rota.foreign import Source
 from rota.rules.durations import seconds
 from rota.wire.ids import span_id
+from rota_integrations.scheduled import Scheduled
 
 Found = TypeVar("Found")
 
@@ -221,20 +222,15 @@ class _Kept:
             self._write(text)
 
     def _tell_schedules(self, told: dict[str, dict[str, str]]) -> None:
-        """Those that have changed; one that is there no more is taken back."""
         read = getattr(self._follower, "schedules", None)
         if read is None:
             return
         try:
-            found = {workflow: dict(declared) for workflow, declared in read().items() if declared}
+            found = read()
         except Exception as error:  # noqa: BLE001  runs are told without them
             puzzled(self._system, "what is scheduled", error)
-            return
-        for workflow in sorted({*told, *found}):
-            if told.get(workflow) != found.get(workflow):
-                self._source.schedule(workflow, found.get(workflow, {}), time.time_ns())
-        told.clear()
-        told.update(found)
+        else:
+            Scheduled(self._source, told).tell(found)
 
     def _read(self) -> str:
         try:

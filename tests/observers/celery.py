@@ -17,6 +17,7 @@ SYSTEMS = {
         except_for={"killed": "the signal goes to one process of several"},
         instead=INSTEAD,
         together=(*TOGETHER, "cancel"),
+        tells_schedules=True,
     ),
     "celery with threads": System(
         program("celery", POOL="threads"),
@@ -24,5 +25,6 @@ SYSTEMS = {
         instead=INSTEAD,
         together=TOGETHER,
         soak=(*TOGETHER, "killed"),
+        tells_schedules=True,
     ),
 }

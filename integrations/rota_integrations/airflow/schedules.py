@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from rota.foreign import Source
 from rota.wire import names
+from rota_integrations.scheduled import Scheduled
 
 _EVERY_SECONDS = 60.0
 _MOST_READ = 50  # DAGs whose timetables are read at one look, as the scheduler waits for it; the others at the next
@@ -23,9 +24,9 @@ class Schedules:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self._scheduled = Scheduled(source)
         self._looked_at = float("-inf")
-        self._known: dict[str, tuple[str, dict[str, str]]] = {}  # by DAG: its timetable in short, and what was told of it
+        self._known: dict[str, tuple[str, dict[str, str]]] = {}  # by DAG: its timetable in short, and what it declares
         self._idle: frozenset[str] = frozenset()
 
     def is_idle(self, dag_id: str) -> bool:
@@ -45,19 +46,13 @@ class Schedules:
 
         asked = select(DagModel.dag_id, DagModel.is_paused | DagModel.is_stale, DagModel.timetable_summary)
         with session.no_autoflush:  # what the scheduler is about to write is none of our business
-            rows = {dag_id: (is_idle, summary or "") for dag_id, is_idle, summary in session.execute(asked)}
-            self._idle = frozenset(dag_id for dag_id, (is_idle, _) in rows.items() if is_idle)
-            for dag_id in self._known.keys() - (rows.keys() - self._idle):
-                self._tell(dag_id, "", {})
-                del self._known[dag_id]
-            new = [each for each in rows.keys() - self._idle if self._known.get(each, ("",))[0] != rows[each][1]]
-            for dag_id in sorted(new)[:_MOST_READ]:
-                self._tell(dag_id, rows[dag_id][1], _read(session, dag_id))
-
-    def _tell(self, dag_id: str, summary: str, found: dict[str, str]) -> None:
-        if found != self._known.get(dag_id, ("", {}))[1]:
-            self._source.schedule(dag_id, found, time.time_ns())
-        self._known[dag_id] = summary, found
+            rows = list(session.execute(asked))
+            self._idle = frozenset(dag_id for dag_id, is_idle, _ in rows if is_idle)
+            summaries = {dag_id: summary or "" for dag_id, is_idle, summary in rows if not is_idle}
+            self._known = {dag_id: each for dag_id, each in self._known.items() if summaries.get(dag_id) == each[0]}
+            for dag_id in sorted(summaries.keys() - self._known)[:_MOST_READ]:
+                self._known[dag_id] = summaries[dag_id], _read(session, dag_id)
+        self._scheduled.tell({dag_id: found for dag_id, (_, found) in self._known.items()})
 
 
 def declared(dag: Any) -> dict[str, str]:

@@ -21,6 +21,7 @@ from rota_integrations import raised
 from rota_integrations.celery import beat
 from rota_integrations.celery.family import HEADER, Place, header_for, key_of, place_of
 from rota_integrations.needs import needed
+from rota_integrations.scheduled import Scheduled
 from rota_integrations.states import table_of
 
 celery = needed("celery", "celery", "5.3")
@@ -29,6 +30,7 @@ _TIME_LIMITS, _BAD = ("SoftTimeLimitExceeded", "TimeLimitExceeded"), ("failed", 
 _INSTEAD = {**dict.fromkeys((*_BAD, "cancelled"), "UPSTREAM_FAILED"), "skipped": "LEFT_OUT"}  # of what follows a task
 _WAITS = "celery.chord_unlock"  # Celery's own: it looks whether a chord is complete
 _HOST = os.uname().nodename
+_LOOK_SECONDS = 60.0
 
 
 class Observer:
@@ -39,6 +41,7 @@ class Observer:
         self._here = Source("celery", ends_with_process=True)  # what this process executes
         self._there = Source("celery")  # what others do
         self._started: dict[str, tuple[int, Place]] = {}
+        self._scheduled, self._looked_at = Scheduled(self._there), float("-inf")
 
     # -- a worker's process, or thread ------------------------------------------------------------------------------------------
 
@@ -108,16 +111,28 @@ class Observer:
             place = begun[1] if begun else place_of(task.request, task.name)
             headers[HEADER] = header_for(place, headers.get("id", ""))
 
+    def plans(self, sender: Any, **_: Any) -> None:
+        """Beat begins."""
+        self._look_at(sender.scheduler)
+
     def due(self, scheduler: Any, entry: Any, result: Any) -> None:
         """Beat has sent a task."""
         schedule = entry.schedule
-        alone = sum(other.task == entry.task for other in scheduler.schedule.values()) == 1  # a workflow has one schedule
+        alone = entry.task in beat.alone(scheduler.schedule)
         state = self._states.of_run("SENT")
         self._there.run(
             entry.task, key_of(result.id), state.name, time.time_ns(), raw_state="SENT", reason=state.reason, host=_HOST,
             slot_ns=beat.slot_ns(schedule, beat.now_of(schedule)) if alone else None,
             declared=beat.declared(schedule) if alone else None, facts={"celery.beat.entry": entry.name},
         )  # fmt: skip
+        self._look_at(scheduler)
+
+    def _look_at(self, scheduler: Any) -> None:
+        """At its entries, which some schedulers keep in a database."""
+        if time.monotonic() - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            entries = beat.alone(scheduler.schedule).items()
+            self._scheduled.tell({task: beat.declared(entry.schedule) for task, entry in entries})
         self._there.flush()
 
     # -- telling -----------------------------------------------------------------------------------------------------------------
@@ -177,7 +192,8 @@ def install() -> Observer:
     for signal, receiver in (
         (signals.task_prerun, observer.begins), (signals.task_postrun, observer.ends), (signals.task_failure, observer.lost),
         (signals.task_revoked, observer.revoked), (signals.worker_process_shutdown, observer.leaves),
-        (signals.before_task_publish, observer.sends),
+        (signals.before_task_publish, observer.sends), (signals.beat_init, observer.plans),
+        (signals.beat_embedded_init, observer.plans),
     ):  # fmt: skip
         signal.connect(harmless(receiver), weak=False, dispatch_uid="rota")
 

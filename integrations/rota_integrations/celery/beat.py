@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Mapping
 
 from rota.wire import names
 
 _FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 _ALL = {"minute": 60, "hour": 24, "day_of_month": 31, "month_of_year": 12, "day_of_week": 7}
 _LATE_MINUTES = 60  # later than that, it is no longer known which of its times an entry is for
+
+
+def alone(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """By task, the entries that are the only ones of theirs: a workflow has one schedule."""
+    count = Counter(entry.task for entry in entries.values())
+    return {entry.task: entry for entry in entries.values() if count[entry.task] == 1}
 
 
 def declared(schedule: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from in_system import scripted
-from observed import Seen, seen
+from observed import Seen, schedules, seen
 
 from rota_collector.domain import schedule
 
@@ -60,6 +60,22 @@ WORKER = """
     def work(*results):
         threading.Thread(target=stop, args=[results], daemon=True).start()
         app.worker_main(["--quiet", "worker", "--concurrency", "2", "--loglevel", "CRITICAL", "--without-mingle"])
+"""
+
+BEAT = """
+    import os, threading
+    from celery import Celery
+    from celery.schedules import crontab
+    import rota_integrations.celery
+
+    app = Celery("own", broker="memory://")
+    app.conf.beat_schedule = {
+        "nightly": {"task": "report", "schedule": crontab(minute="0", hour="2", day_of_month="1", month_of_year="1")},
+        "first": {"task": "twice", "schedule": crontab(minute="0", hour="3", day_of_month="1", month_of_year="1")},
+        "second": {"task": "twice", "schedule": crontab(minute="0", hour="4", day_of_month="1", month_of_year="1")},
+    }
+    threading.Timer(2, os.kill, [os.getpid(), 15]).start()
+    app.Beat(loglevel="CRITICAL", quiet=True, schedule=os.path.abspath(__file__) + ".beat").run()
 """
 
 CRONTABS = """
@@ -135,6 +151,16 @@ def test_a_task_that_is_ended_at_its_time_limit_is_timed_out(tmp_path: Path) -> 
     scripted("celery", WORKER + "\n    work(hangs.delay())\n", tmp_path / "home")
     (run,) = seen(tmp_path / "home")
     assert "TIMED_OUT" in run.raw
+
+
+def test_beat_tells_its_schedules_before_anything_ran(tmp_path: Path) -> None:
+    """Those of tasks that one entry alone names: a workflow has one schedule."""
+    scripted("celery", BEAT, tmp_path / "home")
+    told = schedules(tmp_path / "home")
+    assert {name: [each["schedule"] for each in said] for name, said in told.items()} == {
+        "report": ["0 2 1 1 *"], "celery.backend_cleanup": ["0 4 * * *"],  # beat's own
+    }  # fmt: skip
+    assert seen(tmp_path / "home") == []
 
 
 def test_a_worker_works_where_nothing_can_be_written(tmp_path: Path) -> None:
