@@ -207,7 +207,7 @@ def versions(known: Known, zone: tzinfo, *, may: bool) -> Item:
         "rows": [
             {
                 "version": each["version"],
-                "who": "code" if each["origin"] == "code" else each["author"],
+                "who": schedules.author(each),
                 "when": words.moment(words.parsed(each["created_at"]), zone, known.at),
                 "why": each["reason"] or "",
                 "difference": list(compared(_before(known.versions, i), each["policy"])),

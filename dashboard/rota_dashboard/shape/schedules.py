@@ -71,8 +71,15 @@ def origin(policy: Item, versions: Sequence[Item], zone: tzinfo) -> str:
     if latest is None:
         return f"policy v{policy['version']}"
     at = words.parsed(latest["created_at"])
-    by = "declared in code" if latest["origin"] == "code" else f"by {latest['author']}"
+    who = author(latest)
+    by = f"by {who}" if latest["origin"] == "stored" else "declared in code" if who == "code" else f"declared by {who}"
     return f"policy v{policy['version']} {by}, {words.date_of(at, zone)}{over}"
+
+
+def author(version: Item) -> str:
+    """Who made a version of a policy: a person, ``code`` as a run of it said so, or the system that schedules the workflow."""
+    is_of_run = version["origin"] == "code" and version["author"].startswith("run ")
+    return "code" if is_of_run else str(version["author"])
 
 
 def keys(policy: Item) -> list[Item]:
@@ -111,7 +118,7 @@ def versions(found: Sequence[Item], zone: tzinfo, now: datetime) -> list[Item]:
     return [
         {
             "version": f"v{each['version']}",
-            "who": "code" if each["origin"] == "code" else each["author"],
+            "who": author(each),
             "when": words.moment(words.parsed(each["created_at"]), zone, now),
             "why": each["reason"] or "",
         }

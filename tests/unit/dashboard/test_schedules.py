@@ -75,7 +75,8 @@ def test_where_a_policy_came_from_is_said():
     said = [
         schedules.origin(a_policy(), [], BERLIN),
         schedules.origin(policy, [a_version(3), a_version(2, author="bob")], BERLIN),
-        schedules.origin(policy | code, [a_version(origin="code", author="code")], BERLIN),
+        schedules.origin(policy | code, [a_version(origin="code", author="run 0189f0c0")], BERLIN),
+        schedules.origin(policy | code, [a_version(origin="code", author="airflow")], BERLIN),
         schedules.origin(policy | {"declared": {"expect": {}}}, [a_version(2)], BERLIN),
         schedules.origin(policy, [], BERLIN),
     ]
@@ -83,6 +84,7 @@ def test_where_a_policy_came_from_is_said():
         "no policy",
         "policy v1 by ada, 20 Nov 2026",
         "policy v1 declared in code, 20 Nov 2026",
+        "policy v1 declared by airflow, 20 Nov 2026",
         "policy v1 by ada, 20 Nov 2026 (over the code's own defaults)",
         "policy v1",
     ]
@@ -131,7 +133,7 @@ def test_each_key_says_who_set_it():
 
 def test_versions_say_who_when_and_why():
     """Hostile reasons are text."""
-    found = schedules.versions([a_version(2, reason=HOSTILE), a_version(1, origin="code", author="x")], BERLIN, NOW)
+    found = schedules.versions([a_version(2, reason=HOSTILE), a_version(1, origin="code", author="run 1")], BERLIN, NOW)
     assert found == [
         {"version": "v2", "who": "ada", "when": "Fri 20 Nov 10:02", "why": HOSTILE},
         {"version": "v1", "who": "code", "when": "Fri 20 Nov 10:02", "why": ""},
