@@ -70,6 +70,27 @@ def test_a_schedule_that_another_system_has_makes_slots_that_are_missed(host):
     host.policy("shop.orders", schedule=None)
 
 
+SCHEDULE = """
+import sys, time
+from rota.foreign import Source
+source = Source("airflow")
+source.schedule("shop.never", dict(pair.split("=") for pair in sys.argv[1:]), time.time_ns())
+source.flush()
+"""
+
+
+def test_a_workflow_that_has_never_run_is_missed_until_its_system_takes_the_schedule_back(host):
+    """It is listed from the first word on, and says who scheduled it."""
+    assert host.does("-c", SCHEDULE, "rota.schedule.spec=every 2s", "rota.schedule.grace=1s").stderr == ""
+    until(lambda: "missed" in host.verdicts("shop.never"), "a slot to be missed")
+    policy = host.collector.item("/workflows/shop.never/policy")
+    assert policy["policy"]["schedule"]["every"] == "2s"
+    assert host.collector.item("/runs", workflow="shop.never")["items"] == []
+    host.does("-c", SCHEDULE)
+    until(lambda: host.collector.item("/workflows/shop.never/policy")["policy"] == {}, "the schedule to be taken back")
+    until(lambda: None not in host.verdicts("shop.never"), "nothing to be waited for")
+
+
 def test_one_graph_goes_through_three_systems(host):
     """dbt after Airflow after cron: each success makes the next one's slot."""
     host.policy("graph.dag", schedule={"after": {"workflow": "graph.cron", "within": "1h"}})
