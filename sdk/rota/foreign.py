@@ -65,7 +65,7 @@ class Source:
 
     def run_id(self, key: Sequence[str]) -> str:
         """The UUID of the run that has these names in its system, from the widest to the narrowest; one that is a UUID stays."""
-        return _id_of(ids.identity(self.system, tuple(key)))
+        return _id_of(self.system, tuple(key))
 
     def run(
         self, workflow: str, key: Sequence[str], state: str, at_ns: int, *, raw_state: str | None = None,
@@ -147,7 +147,7 @@ class Source:
             names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: RESULTS.get(state),
             **(error or {}), **(facts or {}),
         }  # fmt: skip
-        place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)
+        place = run_attempt, ids.span_id(run_id, task, instance, run_attempt, attempt)
         self._tell_task(workflow, run_id, task, place, state, at_ns, started_ns, pairs, error or {})
 
     @guarded  # threads of the system may tell at once
@@ -188,7 +188,7 @@ class Source:
         owner = _owner(self.system)
         if owner is None:
             return
-        trace_id, span_id, (named, scope) = run_id.replace("-", ""), ids.span_id(run_id, attempt), _named(run_id, workflow)
+        trace_id, span_id, named, scope = _place(run_id, attempt, workflow)
         said = named + "," + events.attributes(pairs)
         if state in TERMINAL and started_ns is not None:
             link = events.link(trace_id, ids.span_id(run_id, attempt - 1)) if attempt > 1 else ""
@@ -204,13 +204,14 @@ class Source:
 
     @guarded
     def _tell_task(
-        self, workflow: str, run_id: str, task: str, place: tuple[str, str], state: str, at_ns: int, started_ns: int | None,
+        self, workflow: str, run_id: str, task: str, place: tuple[int, str], state: str, at_ns: int, started_ns: int | None,
         pairs: Mapping[str, object], error: Mapping[str, str],
     ) -> None:  # fmt: skip
         owner = _owner(self.system)
         if owner is None:
             return
-        trace_id, (span_id, parent), (named, scope) = run_id.replace("-", ""), place, _named(run_id, workflow)
+        run_attempt, span_id = place
+        trace_id, parent, named, scope = _place(run_id, run_attempt, workflow)
         said = events.attributes(pairs)
         if state in TERMINAL:
             begun_ns = at_ns if started_ns is None else started_ns
@@ -233,15 +234,15 @@ def _owner(system: str) -> Process | None:
 
 
 @lru_cache(_MOST_AT_ONCE)
-def _id_of(identity: str) -> str:
-    return ids.uuid_text(identity)
+def _id_of(system: str, key: tuple[str, ...]) -> str:
+    return ids.uuid_text(ids.identity(system, key))
 
 
 @lru_cache(_MOST_AT_ONCE)
-def _named(run_id: str, workflow: str) -> tuple[str, str]:
-    """What everything that is told of a run says of it: as attributes, and as the scope."""
-    pairs = {names.RUN_ID: run_id, names.WORKFLOW: workflow}
-    return events.attributes(pairs), events.scope(__version__, pairs)
+def _place(run_id: str, attempt: int, workflow: str) -> tuple[str, str, str, str]:
+    """What all that is told of a run's attempt has in common: trace id, span id, the run's name as attributes, and as a scope."""
+    named = events.attributes({names.RUN_ID: run_id, names.WORKFLOW: workflow})
+    return run_id.replace("-", ""), ids.span_id(run_id, attempt), named, events.scope_of(__version__, named)
 
 
 def _failed(at_ns: int, error: Mapping[str, str]) -> str:

@@ -107,7 +107,12 @@ def resource(pairs: Mapping[str, object]) -> str:
 
 def scope(version: str, pairs: Mapping[str, object]) -> str:
     """rota's ``InstrumentationScope``; its attributes say which run the records under it belong to."""
-    return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, attributes(pairs))
+    return scope_of(version, attributes(pairs))
+
+
+def scope_of(version: str, inner_attributes: str) -> str:
+    """The same of attributes that are already JSON."""
+    return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, inner_attributes)
 
 
 def log_record(
