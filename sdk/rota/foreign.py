@@ -7,10 +7,12 @@ looks at a system's history again after a restart adds only what is new.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rota import __version__, _config
 from rota._guard import guarded
 from rota._guard import guarded as harmless  # for observers: what they do inside another system must never raise there
-from rota._process import process
+from rota._process import existing, process
 from rota.rules.fold import RESULTS, STATES, TERMINAL
 from rota.wire import events, ids, names
 
@@ -20,10 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Mapping, Sequence
 
+    from rota._process import Process
     from rota.control.admit import Permission
 
 
 _MOST_RUNS = 1000  # whose failed tasks are remembered
+_MOST_AT_ONCE = 256  # runs whose name and id are kept as they are written
 _FINE = ("succeeded", "skipped", "ended", "cancelled", "upstream_failed")
 
 
@@ -61,7 +65,7 @@ class Source:
 
     def run_id(self, key: Sequence[str]) -> str:
         """The UUID of the run that has these names in its system, from the widest to the narrowest; one that is a UUID stays."""
-        return str(ids.uuid_of(ids.identity(self.system, tuple(key))))
+        return _id_of(self.system, tuple(key))
 
     def run(
         self, workflow: str, key: Sequence[str], state: str, at_ns: int, *, raw_state: str | None = None,
@@ -96,13 +100,12 @@ class Source:
         if state not in STATES:
             raise ValueError("%r is no state of a run: there are %s" % (state, ", ".join(STATES)))
         run_id = self.run_id(key)
-        if state in TERMINAL:
+        if state in TERMINAL and self._errors:
             of_task = self._first_error(run_id)
             error = error or (None if state in _FINE else of_task)
         pairs: dict[str, object] = {
-            names.EVENT_ID: str(ids.uuid_of("/".join((run_id, str(attempt), state, raw_state or "", str(at_ns))))),
-            names.WORKFLOW: workflow, names.RUN_ID: run_id, names.STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
-            names.ATTEMPT: attempt, names.SOURCE: self.system, names.RUN_SCOPE: self._scope,
+            names.STATE: state, names.RAW_STATE: raw_state, names.REASON: reason, names.ATTEMPT: attempt,
+            names.SOURCE: self.system, names.RUN_SCOPE: self._scope,
             names.PARENT_RUN_ID: self.run_id(parent) if parent else None, names.RUN_STARTED: started_ns, names.SLOT: slot_ns,
             names.PROCESS_EXIT_CODE: exit_code, names.HOST_NAME: host, names.TAGS: list(tags) or None,
             names.PIPELINE_RESULT: RESULTS.get(state), **(declared or {}), **(error or {}), **(facts or {}),
@@ -137,14 +140,14 @@ class Source:
         if state not in STATES:
             raise ValueError("%r is no state of a task: there are %s" % (state, ", ".join(STATES)))
         run_id = self.run_id(key)
-        if state in TERMINAL:
+        if state in TERMINAL and (error or self._errors):
             self._remember(run_id, (task, instance), error if state not in _FINE else None)
         pairs: dict[str, object] = {
             names.TASK_NAME: task, names.TASK_STATE: state, names.RAW_STATE: raw_state, names.REASON: reason,
             names.ATTEMPT: attempt if attempt > 1 else None, names.TASK_RESULT: RESULTS.get(state),
             **(error or {}), **(facts or {}),
         }  # fmt: skip
-        place = ids.span_id(run_id, task, instance, run_attempt, attempt), ids.span_id(run_id, run_attempt)
+        place = run_attempt, ids.span_id(run_id, task, instance, run_attempt, attempt)
         self._tell_task(workflow, run_id, task, place, state, at_ns, started_ns, pairs, error or {})
 
     @guarded
@@ -201,50 +204,64 @@ class Source:
         self, workflow: str, run_id: str, state: str, at_ns: int, attempt: int, started_ns: int | None,
         pairs: Mapping[str, object], error: Mapping[str, str],
     ) -> None:  # fmt: skip
-        if _config.disabled():
+        owner = _owner(self.system)
+        if owner is None:
             return
-        owner, trace_id, span_id = process(self.system), run_id.replace("-", ""), ids.span_id(run_id, attempt)
+        trace_id, span_id, named, scope = _place(run_id, attempt, workflow)
+        said = named + "," + events.attributes(pairs)
         if state in TERMINAL and started_ns is not None:
             link = events.link(trace_id, ids.span_id(run_id, attempt - 1)) if attempt > 1 else ""
-            tail = link + ("" if state in _FINE else _failed(at_ns, error))
             span = events.span(
-                trace_id, span_id, "", events.text(workflow), events.KIND_SERVER, started_ns, max(at_ns, started_ns),
-                events.attributes({**pairs, names.EVENT_ID: None}), tail,
+                trace_id, span_id, "", events.text(workflow), events.KIND_SERVER, started_ns, max(at_ns, started_ns), said,
+                link + ("" if state in _FINE else _failed(at_ns, error)),
             )  # fmt: skip
-            owner.spool.add_span(_scope(run_id, workflow), span, 0)
+            owner.spool.add_span(scope, span, 0)
             owner.spool.flush()
-        record = events.log_record(at_ns, names.RUN_STATE_EVENT, trace_id, span_id, pairs)
-        owner.write_event(_scope(run_id, workflow), record)
+        event_id = ids.uuid_text("/".join((run_id, str(attempt), state, str(pairs[names.RAW_STATE] or ""), str(at_ns))))
+        said = events.plain(names.EVENT_ID, event_id) + "," + said
+        owner.write_event(scope, events.event(at_ns, names.RUN_STATE_EVENT, trace_id, span_id, said))
 
     @guarded
     def _tell_task(
-        self, workflow: str, run_id: str, task: str, place: tuple[str, str], state: str, at_ns: int, started_ns: int | None,
+        self, workflow: str, run_id: str, task: str, place: tuple[int, str], state: str, at_ns: int, started_ns: int | None,
         pairs: Mapping[str, object], error: Mapping[str, str],
     ) -> None:  # fmt: skip
-        if _config.disabled():
+        owner = _owner(self.system)
+        if owner is None:
             return
-        owner, trace_id = process(self.system), run_id.replace("-", "")
-        span_id, parent = place
+        run_attempt, span_id = place
+        trace_id, parent, named, scope = _place(run_id, run_attempt, workflow)
+        said = events.attributes(pairs)
         if state in TERMINAL:
             begun_ns = at_ns if started_ns is None else started_ns
             span = events.span(
-                trace_id, span_id, parent, events.text(task), events.KIND_INTERNAL, begun_ns, max(at_ns, begun_ns),
-                events.attributes(pairs), "" if state in _FINE else _failed(at_ns, error),
+                trace_id, span_id, parent, events.text(task), events.KIND_INTERNAL, begun_ns, max(at_ns, begun_ns), said,
+                "" if state in _FINE else _failed(at_ns, error),
             )  # fmt: skip
-            owner.spool.add_span(_scope(run_id, workflow), span, 0)
+            owner.spool.add_span(scope, span, 0)
             if owner.spool.eager:  # this process may end without telling
                 owner.spool.flush()
             return
-        more: dict[str, object] = {
-            names.EVENT_ID: str(ids.uuid_of("/".join((run_id, span_id, state, str(at_ns))))), names.RUN_ID: run_id,
-            names.WORKFLOW: workflow, names.TASK_PARENT_ID: parent,
-        }  # fmt: skip
-        record = events.log_record(at_ns, names.TASK_STATE_EVENT, trace_id, span_id, {**pairs, **more})
-        owner.write_event(_scope(run_id, workflow), record)
+        event_id = ids.uuid_text("/".join((run_id, span_id, state, str(at_ns))))
+        said = ",".join((said, events.plain(names.EVENT_ID, event_id), named, events.plain(names.TASK_PARENT_ID, parent)))
+        owner.write_event(scope, events.event(at_ns, names.TASK_STATE_EVENT, trace_id, span_id, said))
 
 
-def _scope(run_id: str, workflow: str) -> str:
-    return events.scope(__version__, {names.RUN_ID: run_id, names.WORKFLOW: workflow})
+def _owner(system: str) -> Process | None:
+    """This process; None where rota is disabled. That is asked until something is told: what has begun goes on to its end."""
+    return existing() or (None if _config.disabled() else process(system))
+
+
+@lru_cache(_MOST_AT_ONCE)
+def _id_of(system: str, key: tuple[str, ...]) -> str:
+    return ids.uuid_text(ids.identity(system, key))
+
+
+@lru_cache(_MOST_AT_ONCE)
+def _place(run_id: str, attempt: int, workflow: str) -> tuple[str, str, str, str]:
+    """What all that is told of a run's attempt has in common: trace id, span id, the run's name as attributes, and as a scope."""
+    named = events.attributes({names.RUN_ID: run_id, names.WORKFLOW: workflow})
+    return run_id.replace("-", ""), ids.span_id(run_id, attempt), named, events.scope_of(__version__, named)
 
 
 def _failed(at_ns: int, error: Mapping[str, str]) -> str:

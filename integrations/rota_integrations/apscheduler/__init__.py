@@ -29,6 +29,8 @@ from rota_integrations.states import table_of
 needed("apscheduler", "apscheduler", "3.10", below="4")
 
 _GIVEN_BY_IT = re.compile(r"[0-9a-f]{32}")  # an id that nobody chose
+_events = importlib.import_module("apscheduler.events")
+_WORDS = {_events.EVENT_JOB_EXECUTED: "executed", _events.EVENT_JOB_MISSED: "missed", _events.EVENT_JOB_ERROR: "error"}
 _STATES, _SOURCE, _HOST = table_of("apscheduler"), Source("apscheduler", ends_with_process=True), os.uname().nodename
 
 
@@ -46,11 +48,8 @@ def begins(job: Any, run_time: datetime) -> int | None:
 @harmless
 def ended(job: Any, run_time: datetime, began_ns: int | None, told: Any) -> None:
     """It is over, as an event of APScheduler's tells."""
-    from apscheduler import events
-
-    words = {events.EVENT_JOB_EXECUTED: "executed", events.EVENT_JOB_MISSED: "missed", events.EVENT_JOB_ERROR: "error"}
     problem = getattr(told, "exception", None)
-    word = "cancelled" if type(problem).__name__ == "CancelledError" else words[told.code]
+    word = "cancelled" if type(problem).__name__ == "CancelledError" else _WORDS[told.code]
     _tell(job, run_time, word, time.time_ns(), began_ns, _error(problem, told.traceback) if word == "error" else None)
 
 

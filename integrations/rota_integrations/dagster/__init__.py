@@ -25,7 +25,7 @@ from typing import Optional
 
 from rota.foreign import Source, harmless
 from rota_integrations.dagster.reading import Reading
-from rota_integrations.dagster.telling import Said, Teller
+from rota_integrations.dagster.telling import Said, Teller, tells
 from rota_integrations.needs import needed
 
 needed("dagster", "dagster", "1.10")
@@ -45,8 +45,8 @@ class Handler(logging.Handler):
 def _tell(record: logging.LogRecord) -> None:
     global _teller
     said = getattr(record, "dagster_meta", None)
-    if not said or not said.get("run_id"):
-        return
+    if not said or not tells(said.get("dagster_event"), said.get("orig_message")) or not said.get("run_id"):
+        return  # as most do: nothing more is done for them
     if _teller is None:
         _teller = Teller(Source("dagster", ends_with_process=True), host=os.uname().nodename)
     _teller.take(

@@ -16,6 +16,7 @@ _STATUS = {  # what an event makes of its run
 }  # fmt: skip
 _OVER = ("SUCCESS", "FAILURE", "CANCELED")
 _BAD = ("failed", "crashed")
+_NOT_RUN = "Dependencies for step "  # ... failed or were skipped
 _MOST_RUNS = 1000  # whose steps are remembered, in a process that sees no end of theirs
 
 
@@ -60,13 +61,16 @@ class Teller:
             self._run(said, _STATUS[kind])
         elif kind in _STEPS and said.step:
             _STEPS[kind](self, said, kind)
-        elif not kind and said.step and said.message.startswith("Dependencies for step ") and "Not executing" in said.message:
+        elif not kind and said.step and said.message.startswith(_NOT_RUN) and "Not executing" in said.message:
             self._finished(said, "NOT_EXECUTED")  # there is no event for it
 
     def _known(self, said: Said) -> _Run:
-        while said.run_id not in self._runs and len(self._runs) >= _MOST_RUNS:
-            self._runs.pop(next(iter(self._runs)))
-        return self._runs.setdefault(said.run_id, _Run())
+        run = self._runs.get(said.run_id)
+        if run is None:
+            while len(self._runs) >= _MOST_RUNS:
+                self._runs.pop(next(iter(self._runs)))
+            run = self._runs.setdefault(said.run_id, _Run())
+        return run
 
     # -- the run -------------------------------------------------------------------------------------------------------
 
@@ -139,10 +143,10 @@ class Teller:
         self, said: Said, word: str, attempt: int, began_ns: Optional[int], facts: Optional[Mapping[str, Any]] = None
     ) -> None:  # fmt: skip
         (key, run_attempt), step, state = _place(said), str(said.step), self._states.of_task(word)
-        error = _error(getattr(getattr(said.event, "event_specific_data", None), "error", None))
+        data = said.event.event_specific_data if state.name in _BAD and said.event is not None else None
         self._source.task(
             said.job, key, step.partition("[")[0], state.name, said.at_ns, instance=step, raw_state=word, reason=state.reason,
-            attempt=attempt, run_attempt=run_attempt, started_ns=began_ns, error=error if state.name in _BAD else None,
+            attempt=attempt, run_attempt=run_attempt, started_ns=began_ns, error=_error(getattr(data, "error", None)),
             facts={"dagster.step_key": step, **(facts or {})},
         )  # fmt: skip
 
@@ -156,6 +160,13 @@ _STEPS: dict[str, Callable[[Teller, Said, str], None]] = {
     "STEP_SKIPPED": Teller._finished,
     "ASSET_MATERIALIZATION": Teller._made,
 }
+
+
+def tells(event: Any, message: object) -> bool:
+    """Whether a record may say something, for whoever has not made it a ``Said`` yet: most do not."""
+    if event is None:
+        return str(message).startswith(_NOT_RUN)
+    return event.event_type_value in _STEPS or event.event_type_value in _STATUS
 
 
 def _place(said: Said) -> tuple[tuple[str, ...], int]:

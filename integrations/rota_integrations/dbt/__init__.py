@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import threading
 from typing import Any, Optional
 
@@ -90,11 +91,13 @@ def _said(event: Any) -> dict[str, Any]:
         said["run_result"] = {
             "status": result.status, "message": result.message, "adapter_response": dict(result.adapter_response.items()),
         }  # fmt: skip
-    return {"info": {"name": info.name, "invocation_id": info.invocation_id, "ts": info.ts.ToJsonString()}, "data": said}
+    return {"info": {"name": info.name, "invocation_id": info.invocation_id, "at_ns": info.ts.ToNanoseconds()}, "data": said}
 
 
 def _around() -> tuple[str, ...]:
     """The run of ours that dbt is called in."""
+    if "rota._run" not in sys.modules:  # nobody has begun one
+        return ()
     run_id = getattr(rota.current(), "run_id", None)
     return (str(run_id),) if run_id else ()
 

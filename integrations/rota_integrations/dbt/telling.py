@@ -61,7 +61,8 @@ class Teller:
         self._states = table_of("dbt")
 
     def take(self, event: Mapping[str, Any], runs: dict[str, Any], failed: dict[str, Any]) -> None:
-        """One event, as dbt's JSON log has it: ``{"info": {...}, "data": {...}}``. Others than ``EVENTS`` say nothing.
+        """One event, as dbt's JSON log has it: ``{"info": {...}, "data": {...}}``. Others than ``EVENTS`` say nothing. In
+        the place of ``ts``, a text, there may be ``at_ns``.
 
         Args:
             event: it.
@@ -69,9 +70,10 @@ class Teller:
             failed: of projects whose last results are of an invocation that failed: which; changed.
         """
         info, data = event["info"], event.get("data") or {}
-        name, identity, at_ns = info["name"], info["invocation_id"], ns_of(info["ts"])
+        name, identity = info["name"], info["invocation_id"]
         if name not in EVENTS:
             return
+        at_ns = info["at_ns"] if "at_ns" in info else ns_of(info["ts"])
         run = runs.setdefault(identity, {"id": identity, "attempt": 1, "began_ns": at_ns, "pid": info.get("pid"), "nodes": {}})
         run["last_ns"] = at_ns
         if name == "MainReportVersion":

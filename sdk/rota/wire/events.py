@@ -57,6 +57,8 @@ def value(given: object, depth: int = 0) -> str:
     """An OTLP AnyValue. Objects that are no plain data are named by their type: their ``repr`` is never called."""
     kind = type(given)
     if kind is str:
+        if len(given) < redact.SHORTEST and given.isidentifier() and given.isascii():  # type: ignore[arg-type,attr-defined]
+            return '{"stringValue":"%s"}' % given  # a word: nothing to hide or to escape, as most are
         return '{"stringValue":%s}' % text(short(given))  # type: ignore[arg-type]
     if kind is bool:
         return '{"boolValue":%s}' % ("true" if given else "false")
@@ -73,6 +75,11 @@ def attribute(key: str, given: object, depth: int = 0, render: Callable[[object,
     if secrecy and redact.hides(secrecy, given):
         return head + _HIDDEN
     return head + render(given, depth) + "}"
+
+
+def plain(key: str, word: str) -> str:
+    """``attribute`` of one of our own keys, for a word that is known to need no look: an id."""
+    return '{"key":"%s","value":{"stringValue":"%s"}}' % (key, word)
 
 
 def _head(key: str) -> tuple[str, int]:
@@ -100,7 +107,12 @@ def resource(pairs: Mapping[str, object]) -> str:
 
 def scope(version: str, pairs: Mapping[str, object]) -> str:
     """rota's ``InstrumentationScope``; its attributes say which run the records under it belong to."""
-    return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, attributes(pairs))
+    return scope_of(version, attributes(pairs))
+
+
+def scope_of(version: str, inner_attributes: str) -> str:
+    """The same of attributes that are already JSON."""
+    return '{"name":"%s","version":"%s","attributes":[%s]}' % (names.SCOPE, version, inner_attributes)
 
 
 def log_record(
@@ -108,10 +120,15 @@ def log_record(
 ) -> str:  # fmt: skip
     """An event: a ``LogRecord`` with a name and, when there is one, a text."""
     said = ',"body":{"stringValue":%s}' % text(short(body)) if body else ""
-    times = '"timeUnixNano":"%d","observedTimeUnixNano":"%d"' % (at_ns, at_ns)
-    return '{%s,"eventName":"%s"%s,"attributes":[%s],"traceId":"%s","spanId":"%s"}' % (
-        times, event_name, said, attributes(pairs), trace_id, span_id,
-    )  # fmt: skip
+    return event(at_ns, event_name, trace_id, span_id, attributes(pairs), said)
+
+
+def event(at_ns: int, name: str, trace_id: str, span_id: str, inner_attributes: str, more: str = "") -> str:
+    """The same of attributes that are already JSON; ``more`` is more members, each with its leading comma."""
+    return (
+        '{"timeUnixNano":"%d","observedTimeUnixNano":"%d","eventName":"%s"%s,"attributes":[%s],"traceId":"%s","spanId":"%s"}'
+        % (at_ns, at_ns, name, more, inner_attributes, trace_id, span_id)
+    )
 
 
 def severity(level: int) -> int:
