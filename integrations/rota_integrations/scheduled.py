@@ -23,11 +23,21 @@ class Scheduled:
         """Tell those that have changed; one that is there no more is taken back.
 
         Args:
-            found: by workflow, all that is scheduled now, as ``Source.schedule`` takes it. Nothing is the same as none.
+            found: by workflow, all that is scheduled now.
         """
-        now = {workflow: dict(declared) for workflow, declared in found.items() if declared}
-        for workflow in sorted({*self._told, *now}):
-            if self._told.get(workflow) != now.get(workflow):
-                self._source.schedule(workflow, now.get(workflow, {}), time.time_ns())
-        self._told.clear()
-        self._told.update(now)
+        for workflow in sorted({*self._told, *found}):
+            self.change(workflow, found.get(workflow, {}))
+
+    def change(self, workflow: str, declared: Mapping[str, str]) -> None:
+        """Tell how one workflow is scheduled now, if that is new.
+
+        Args:
+            workflow: its name.
+            declared: as ``Source.schedule`` takes it; nothing: it is not.
+        """
+        if self._told.get(workflow, {}) == declared:
+            return
+        self._source.schedule(workflow, declared, time.time_ns())
+        self._told[workflow] = dict(declared)
+        if not declared:
+            del self._told[workflow]

@@ -159,15 +159,14 @@ class Source:
             declared: as of ``run``; nothing: it is not scheduled, or not any more.
             at_ns: when that was seen, Unix time.
         """
-        if _config.disabled():
+        owner = _owner(self.system)
+        if owner is None:
             return
-        told = "/".join((self.system, workflow, str(sorted(declared.items())), str(at_ns)))
-        pairs = {
-            names.EVENT_ID: str(ids.uuid_of(told)), names.WORKFLOW: workflow, names.SOURCE: self.system,
-            names.RUN_SCOPE: self._scope, **declared,
-        }  # fmt: skip
-        scope = events.scope(__version__, {names.WORKFLOW: workflow})
-        process(self.system).write_event(scope, events.log_record(at_ns, names.SCHEDULE_EVENT, "", "", pairs))
+        named = events.attributes({names.WORKFLOW: workflow})
+        event_id = ids.uuid_text("/".join((self.system, workflow, str(sorted(declared.items())), str(at_ns))))
+        said = events.attributes({names.EVENT_ID: event_id, names.SOURCE: self.system, names.RUN_SCOPE: self._scope, **declared})
+        record = events.event(at_ns, names.SCHEDULE_EVENT, "", "", named + "," + said)
+        owner.write_event(events.scope_of(__version__, named), record)
 
     @guarded  # threads of the system may tell at once
     def _first_error(self, run_id: str) -> Mapping[str, str] | None:

@@ -6,7 +6,8 @@ A job is a workflow: by its id, or by its function's name where it was given non
 whatever thread, process or event loop that is, and its slot is the time that the trigger named. What the scheduler left out, too
 late or with too many of it running, is a run that was skipped. Cron triggers and intervals are the workflow's schedule.
 
-The hook is ``run_job``, which every executor calls; tested with 3.10 and 3.11. APScheduler 4 is another program.
+The hooks are ``run_job``, which every executor calls, and the scheduler's events; tested with 3.10 and 3.11. APScheduler 4 is
+another program.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rota.wire import names
 from rota_integrations import times
 from rota_integrations.apscheduler.schedules import declared
 from rota_integrations.needs import needed
+from rota_integrations.scheduled import Scheduled
 from rota_integrations.states import table_of
 
 needed("apscheduler", "apscheduler", "3.10", below="4")
@@ -32,6 +34,7 @@ _GIVEN_BY_IT = re.compile(r"[0-9a-f]{32}")  # an id that nobody chose
 _events = importlib.import_module("apscheduler.events")
 _WORDS = {_events.EVENT_JOB_EXECUTED: "executed", _events.EVENT_JOB_MISSED: "missed", _events.EVENT_JOB_ERROR: "error"}
 _STATES, _SOURCE, _HOST = table_of("apscheduler"), Source("apscheduler", ends_with_process=True), os.uname().nodename
+_SCHEDULED = Scheduled(Source("apscheduler"))
 
 
 @harmless
@@ -58,6 +61,27 @@ def left_out(job: Any, run_times: Any) -> None:
     """It does not run, as too many of it still do."""
     for run_time in run_times:
         _tell(job, run_time, "max_instances", time.time_ns(), None)
+
+
+@harmless
+def changed(scheduler: Any, event: Any) -> None:
+    """Jobs were added, removed, paused or moved, or those of a store are here. What ends with the scheduler stays scheduled."""
+    if event.code == _events.EVENT_SCHEDULER_STARTED:
+        for job in scheduler.get_jobs():
+            _scheduled(job.id, job)
+    elif event.code == _events.EVENT_ALL_JOBS_REMOVED:
+        _SCHEDULED.tell({})
+    elif event.code == _events.EVENT_JOB_REMOVED:
+        _scheduled(event.job_id, None)
+    elif event.code in (_events.EVENT_JOB_ADDED, _events.EVENT_JOB_MODIFIED):
+        _scheduled(event.job_id, scheduler.get_job(event.job_id, event.jobstore))
+
+
+def _scheduled(job_id: str, job: Any) -> None:
+    """Of a job without an id of its own, its runs tell: others may have the same function."""
+    if not _GIVEN_BY_IT.fullmatch(job_id):
+        is_idle = job is None or job.next_run_time is None
+        _SCHEDULED.change(job_id, {} if is_idle else declared(job.trigger))
 
 
 def _tell(job: Any, run_time: datetime, word: str, at_ns: int, began_ns: int | None, error: dict[str, str] | None = None) -> None:
@@ -111,15 +135,21 @@ def _submit_job(self: Any, job: Any, run_times: Any) -> Any:
         raise
 
 
-def _install() -> tuple[Any, Any, Any]:
+def _dispatch_event(self: Any, event: Any) -> None:
+    _dispatch(self, event)
+    changed(self, event)
+
+
+def _install() -> tuple[Any, Any, Any, Any]:
     """Take their places, also where executors are loaded already; returns APScheduler's own."""
     from apscheduler.executors import base
+    from apscheduler.schedulers.base import BaseScheduler
 
     of_coroutines = (
         base if hasattr(base, "run_coroutine_job") else importlib.import_module("apscheduler.executors.base_py3")
     )  # 3.10
-    own = base.run_job, of_coroutines.run_coroutine_job, base.BaseExecutor.submit_job
-    base.BaseExecutor.submit_job = _submit_job
+    own = base.run_job, of_coroutines.run_coroutine_job, base.BaseExecutor.submit_job, BaseScheduler._dispatch_event
+    base.BaseExecutor.submit_job, BaseScheduler._dispatch_event = _submit_job, _dispatch_event
     loaded = [module for name, module in list(sys.modules.items()) if name.startswith("apscheduler.executors.")]
     for module in loaded:
         for name, ours in (("run_job", run_job), ("run_coroutine_job", run_coroutine_job)):
@@ -128,4 +158,4 @@ def _install() -> tuple[Any, Any, Any]:
     return own
 
 
-_run_job, _run_coroutine_job, _submit = _install()
+_run_job, _run_coroutine_job, _submit, _dispatch = _install()

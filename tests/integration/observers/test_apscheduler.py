@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from in_system import scripted
-from observed import seen
+from observed import schedules, seen
 
 from rota_collector.domain import schedule
 
@@ -72,6 +72,38 @@ POOLS = """
         time.sleep(float(os.environ.get("UP", "1")))
         scheduler.shutdown()
 """
+
+
+JOBS = """
+    from apscheduler.schedulers.background import BackgroundScheduler
+    from apscheduler.triggers.cron import CronTrigger
+    import rota_integrations.apscheduler
+
+    def job(): ...
+
+    scheduler = BackgroundScheduler()
+    yearly, hourly = CronTrigger(month=1, day=1, timezone="UTC"), CronTrigger(minute=0, hour=0, month=1, day=2, timezone="UTC")
+    for name in ("stays", "moved", "paused", "removed"):
+        scheduler.add_job(job, yearly, id=name)
+    scheduler.add_job(job, yearly)
+    scheduler.start()
+    scheduler.reschedule_job("moved", trigger=hourly)
+    scheduler.pause_job("paused")
+    scheduler.resume_job("paused")
+    scheduler.pause_job("paused")
+    scheduler.remove_job("removed")
+    scheduler.shutdown()
+"""
+
+
+def test_schedules_are_told_before_the_first_run_until_they_are_taken_away(tmp_path: Path) -> None:
+    """Those of jobs that have an id of their own; they stay when the scheduler ends: then they are missed."""
+    done = scripted("apscheduler", JOBS, tmp_path / "home")
+    assert (done.returncode, done.stderr) == (0, "")
+    yearly = "0 0 1 1 *"
+    assert {name: [each["schedule"] for each in told] for name, told in schedules(tmp_path / "home").items()} == {
+        "stays": [yearly], "moved": [yearly, "0 0 2 1 *"], "paused": [yearly, None, yearly, None], "removed": [yearly, None],
+    }  # fmt: skip
 
 
 def test_cron_triggers_mean_the_same_as_their_cron(tmp_path: Path) -> None:
