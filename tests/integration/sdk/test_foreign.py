@@ -10,6 +10,7 @@ import pytest
 from scripts import Outcome
 
 from rota.foreign import Source
+from rota.wire import ids
 from rota_collector.decode.events import run_events
 from rota_collector.journal import Record, Signal
 
@@ -97,6 +98,30 @@ def test_nothing_is_written_where_rota_is_disabled(run: Run, home: Path) -> None
     """As everywhere."""
     outcome = run(TELLING, environment={"ROTA_DISABLED": "1"})
     assert (outcome.code, outcome.events, outcome.spans) == (0, [], [])
+
+
+def test_a_run_that_was_begun_is_told_to_its_end(run: Run) -> None:
+    """Whether rota is disabled is asked before the first word: later, half a run would stay open for ever."""
+    outcome = run("""
+        import os
+        from rota.foreign import Source
+        source = Source("airflow", ends_with_process=True)
+        source.run("etl", ("etl", "1"), "running", 1)
+        os.environ["ROTA_DISABLED"] = "1"
+        source.run("etl", ("etl", "1"), "succeeded", 2)
+    """)
+    assert [each["rota.run.state"] for each in outcome.events] == ["running", "succeeded"]
+
+
+UUID_TEXT = "5b2c2b63-7f9e-4c9e-8d7f-4e5b7e7ad8b1"
+
+
+@pytest.mark.parametrize(
+    "text", ["airflow/etl/1", "/", "é/\udcff", f"{UUID_TEXT}/1", "etl", UUID_TEXT, UUID_TEXT.upper(), f"urn:uuid:{UUID_TEXT}"]
+)
+def test_an_id_is_the_same_however_it_is_made(text: str, home: Path) -> None:
+    """As a UUID, for who keeps it as one; as a text, for who only tells it."""
+    assert ids.uuid_text(text) == str(ids.uuid_of(text))
 
 
 SEVERAL = """
