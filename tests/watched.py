@@ -93,9 +93,9 @@ class Watched:
         """The agent of a host is heard now."""
         self.control.apply([], self.control.offset(), Beside([Heartbeat(host, self.clock.now_ns(), is_last)]))
 
-    def scheduled(self, spec: str | None, at_ns: int, workflow: str = "etl") -> None:
-        """Another system says so; None: that it is not, any more."""
-        told = ToldSchedule(workflow, Declared(spec), at_ns, "airflow")
+    def scheduled(self, spec: str | None, at_ns: int, workflow: str = "etl", host: str | None = None) -> None:
+        """Another system says so; None: that it is not, any more. With a host: of one that is another on each."""
+        told = ToldSchedule(workflow, Declared(spec, named_by="script" if host else None), at_ns, "airflow", host)
         self.control.apply([], self.control.offset(), Beside(schedules=[told]))
 
     def at(self, now_ns: int) -> None:

@@ -6,6 +6,7 @@ import pytest
 from watched import DAY, HOUR, MINUTE, T0, S, Watched
 
 from rota_collector.store.quiet import QuietTimes
+from rota_collector.store.slots import SlotFilter
 
 HOURLY = {"schedule": {"cron": "0 * * * *", "grace": "10m"}}
 
@@ -63,6 +64,17 @@ def test_a_schedule_that_was_taken_back_is_waited_for_no_more(world):
     world.scheduled("0 * * * *", T0 + 2 * HOUR)
     world.pass_until(T0 + 3 * HOUR + 50 * MINUTE)
     assert world.verdicts().count("missed") == 1
+
+
+def test_on_each_host_where_it_is_told_a_schedule_is_waited_for(world):
+    """As of a timer, or a line of a crontab, that several hosts have: the second that tells it changes nothing for the first."""
+    for host in ("h1", "h2"):
+        world.scheduled("0 * * * *", T0 + 5 * S, host=host)
+    world.run("r1", T0 + HOUR + S, host="h1", declared={"schedule": "0 * * * *", "named_by": "script"})
+    world.pass_until(T0 + HOUR + 50 * MINUTE)
+    found = world.expectations.slots.page(SlotFilter("etl"), None, 100).items
+    first = [(row.host, row.slot.verdict) for row in found if row.slot.due_ns == T0 + HOUR]
+    assert sorted(first) == [("h1", "on_time"), ("h2", "missed")]
 
 
 def test_what_was_told_of_a_schedule_before_the_last_word_changes_nothing(world):

@@ -26,6 +26,16 @@ LINES = {
 
 
 def run(scenarios: str, folder: Path, environment: dict[str, str]) -> None:
+    """Under rota-sh."""
+    _run(scenarios, folder, environment, f"SHELL={BIN}/rota-sh")
+
+
+def run_logged(scenarios: str, folder: Path, environment: dict[str, str]) -> None:
+    """As they are, and look at cron's log then."""
+    _run(scenarios, folder, environment)
+
+
+def _run(scenarios: str, folder: Path, environment: dict[str, str], *above: str) -> None:
     """Have cron run a line for each of them, and wait until it waits for none any more."""
     if not CAN_RUN:
         pytest.skip(NEEDS)
@@ -34,15 +44,17 @@ def run(scenarios: str, folder: Path, environment: dict[str, str]) -> None:
     work = folder / "work"
     work.mkdir()
     lines = [line(name, work) for name in names]
-    daemon.write("crontabs/root", f"SHELL={BIN}/rota-sh", *lines)
-    daemon.start(TZ=ZONE)
+    daemon.write("crontabs/root", *above, *lines)
+    daemon.start(15, TZ=ZONE)
     try:
         for name in names:
             until((work / f"{name}.began").exists, f"cron runs {name}", MINUTES_SECONDS)
-        for name, number in ENDED_BY.items() if "cancel" in names else ():
+        for name, number in [(name, ENDED_BY[name]) for name in names if name in ENDED_BY]:
             until((work / f"{name}.pid").exists, f"the job {name}")
             os.kill(int((work / f"{name}.pid").read_text()), signal.SIGTERM if number == signal.SIGINT else number)
         until(lambda: not daemon.children, "the ends of the jobs")
+        if not above:
+            daemon.observe(environment)
     finally:
         daemon.stop()
 
@@ -67,5 +79,21 @@ SYSTEMS = {
         },
         together=tuple(name for name in LINES if name != "schedule"),
         soak=("schedule",),
-    )
+    ),
+    "cron, by its log": System(
+        run_logged,
+        except_for={
+            "retry": "cron runs a line once",
+            "cancel": "the log is read when all is over: see its tests",
+            **dict.fromkeys(("skip", "upstream", "fan_out"), ONE_COMMAND),
+        },
+        instead={
+            "success": {"tasks": {}},
+            "failure": {"tasks": {}, "error": {}},
+            "schedule": {"declares": {"cron": "* * * * *", "tz": ZONE}, "tasks": {}},
+        },
+        together=("success", "failure", "killed"),
+        soak=("schedule",),
+        tells_schedules=True,
+    ),
 }

@@ -15,12 +15,15 @@ _NAME = names.SCHEDULE_EVENT.encode()
 
 
 class ToldSchedule(NamedTuple):
-    """A workflow is scheduled so since ``at_ns`` (Unix time); with an empty ``declared`` it is not, or not any more."""
+    """A workflow is scheduled so since ``at_ns`` (Unix time); with an empty ``declared`` it is not, or not any more. ``host``:
+    where, of one that is another on each host.
+    """
 
     workflow: str
     declared: Declared
     at_ns: int
     source: str
+    host: str | None = None
 
 
 def schedules(records: Sequence[Record]) -> list[ToldSchedule]:
@@ -33,4 +36,5 @@ def _of_record(record: Record) -> Iterator[ToldSchedule]:
         own = told.own
         workflow = text(own, names.WORKFLOW)
         if workflow:
-            yield ToldSchedule(workflow, declared(own) or Declared(), told.at_ns, text(own, names.SOURCE) or "sdk")
+            source, host = text(own, names.SOURCE) or "sdk", text(own, names.HOST_NAME)
+            yield ToldSchedule(workflow, declared(own) or Declared(), told.at_ns, source, host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, bindparam, select, update
@@ -192,7 +192,7 @@ class Policies:
         return values
 
     def note(
-        self, connection: Connection, events: Iterable[RunEvent], schedules: Iterable[ToldSchedule], now_ns: int
+        self, connection: Connection, events: Iterable[RunEvent], schedules: Sequence[ToldSchedule], now_ns: int
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Keep what code or a system declares anew; the rows are remembered by ``learn`` once the transaction is through."""
         latest: dict[str, _Said] = {}
@@ -200,8 +200,20 @@ class Policies:
             if self._is_news(said):
                 held = latest.get(said.workflow)
                 latest[said.workflow] = said if held is None or said.at_ns >= held.at_ns else held
-        declared = (self._declare(connection, said, now_ns) for said in latest.values())
-        return [row for row in declared if row is not None]
+        declared = [row for said in latest.values() if (row := self._declare(connection, said, now_ns)) is not None]
+        on_hosts = [told for told in schedules if told.host and told.declared != Declared()]
+        if on_hosts:
+            self._watch_on_hosts(connection, on_hosts, declared, now_ns)
+        return declared
+
+    def _watch_on_hosts(
+        self, connection: Connection, schedules: Iterable[ToldSchedule], declared: Iterable[Mapping[str, Any]], now_ns: int
+    ) -> None:  # fmt: skip
+        """A workflow that is another on each host is waited for where a schedule of it was told: it need not have run there."""
+        per_host = {name: known.is_per_host for name, known in self.known.items()}
+        per_host.update((row["workflow"], terms.of_text(row["document"]).is_per_host) for row in declared)
+        new = [(told.workflow, told.host or "", told.at_ns, told.host or "") for told in schedules if per_host.get(told.workflow)]
+        begin_watching(connection, new, now_ns)
 
     def _is_news(self, said: _Said) -> bool:
         known = self.known.get(said.workflow)

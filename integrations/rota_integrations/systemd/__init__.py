@@ -21,7 +21,7 @@ from rota_integrations.systemd.journal import Journal, Said, arguments
 
 _BAD = ("failed", "timed_out", "crashed")
 _PATIENCE_SECONDS = 60
-_OF_THIS_HOST = {names.NAME_SOURCE: "script"}  # a unit of that name on another host is another instance
+_OF_THIS_HOST = {names.NAME_SOURCE: "script", names.HOST_NAME: os.uname().nodename}  # elsewhere it is another instance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -29,10 +29,10 @@ _PATIENCE_SECONDS = 1.0
 
 
 class Line:
-    """A line of a crontab that begins a command. ``zone``: what cronie's ``CRON_TZ`` says above it."""
+    """A line of a crontab that begins a command. ``zone`` and ``shell``: what ``CRON_TZ`` (cronie) and ``SHELL`` above it say."""
 
-    def __init__(self, schedule: str, user: str, command: str, zone: str) -> None:
-        self.schedule, self.user, self.command, self.zone = schedule, user, command, zone
+    def __init__(self, schedule: str, user: str, command: str, zone: str, shell: str) -> None:
+        self.schedule, self.user, self.command, self.zone, self.shell = schedule, user, command, zone, shell
 
     @property
     def workflow(self) -> str:
@@ -64,26 +64,39 @@ def schedule_of(line: str, workflow: str, lines: list[Line]) -> Line | None:
 
 def read(text: str, user: str = "") -> Iterator[Line]:
     """The commands of a crontab: of this user, or without one of a system's, which names the user in each line."""
-    above = ""
+    above: dict[str, str] = {}
     for row in (each.strip(" \t") for each in text.splitlines()):
         setting = _SETTING.match(row)
         if setting is not None:
-            above = setting[2].strip() if setting[1] == "CRON_TZ" else above
+            above[setting[1]] = setting[2].strip()
             continue
         fields = (1 if row.startswith("@") else 5) + (0 if user else 1)
         words = row.split(None, fields)
         if row.startswith("#") or len(words) <= fields:
             continue
         last = fields if user else fields - 1
-        yield Line(" ".join(words[:last]), user or words[last], _command(words[fields]), above)
+        command, zone, shell = _command(words[fields]), above.get("CRON_TZ", ""), above.get("SHELL", "")
+        yield Line(" ".join(words[:last]), user or words[last], command, zone, shell)
 
 
 def lines_of(user: str) -> Iterator[Line]:
     """Those of a user's crontab, and the system's."""
     texts = (_text(os.path.join(folder, user)) for folder in USERS)
     yield from read(next(filter(None, texts), "") or _listed(), user)
+    yield from _of_system()
+
+
+def every_line() -> Iterator[Line]:
+    """Those of all users whose crontabs may be read, and the system's."""
+    for folder in USERS:
+        for user in sorted(_names(folder)):
+            yield from read(_text(os.path.join(folder, user)), user)
+    yield from _of_system()
+
+
+def _of_system() -> Iterator[Line]:
     yield from read(_text(SYSTEM))
-    for name in sorted(os.listdir(SYSTEM_FOLDER)) if os.path.isdir(SYSTEM_FOLDER) else ():
+    for name in sorted(_names(SYSTEM_FOLDER)):
         if "." not in name and not name.endswith("~"):
             yield from read(_text(os.path.join(SYSTEM_FOLDER, name)))
 
@@ -130,6 +143,13 @@ def _listed() -> str:
         os.kill(process, _signal.SIGKILL)
     os.waitpid(process, 0)
     return text
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _text(path: str) -> str:
