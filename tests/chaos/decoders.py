@@ -191,7 +191,7 @@ def _ping(data: bytes) -> bool:
 def cut_small() -> Iterator[None]:
     """Small requests are cut in pieces, as large ones are."""
     with contextlib.ExitStack() as patched:
-        for module in ("check", "columns", "events", "from_json"):
+        for module in ("check", "columns", "from_json", "told"):
             patched.enter_context(patch(f"rota_collector.decode.{module}.PIECE_BYTES", _SMALL))
         yield
 

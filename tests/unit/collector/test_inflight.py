@@ -10,6 +10,7 @@ from asking import SECOND, T0, Api, Telemetry, new_stores
 from rota.rules.fold import RunEvent
 from rota.wire import events, names
 from rota_collector.decode.tasks import TaskEnd, task_ends
+from rota_collector.decode.to_rows import Beside
 from rota_collector.domain.admission import Question
 from rota_collector.journal import Record, Signal
 from rota_collector.store import inflight
@@ -37,7 +38,7 @@ def ruled(stores, *rules, **more):
 def told(stores, *ends, state="running", run_id=RUN, attempt=1):
     """The run says its state, and tasks end."""
     event = RunEvent(f"{run_id}{state}{attempt}", run_id, "etl", state, T0 + 9 * SECOND, attempt, started_ns=T0, host="h1")
-    stores.control.apply([event], stores.control.offset() + 1, (), ends)
+    stores.control.apply([event], stores.control.offset() + 1, Beside(ends=ends))
 
 
 def end(task="extract", span="a", run_id=RUN, attempt=1, state="succeeded", at=T0, **facts):
@@ -77,7 +78,7 @@ def test_a_rule_acts_when_the_fact_arrives_and_once(stores):
 def test_facts_that_come_before_their_run_wait_for_it(stores):
     """Spans and states travel apart."""
     ruled(stores, (NO_ROWS, "cancel"))
-    stores.control.apply([], stores.control.offset() + 1, (), [end(rows=0)])
+    stores.control.apply([], stores.control.offset() + 1, Beside(ends=[end(rows=0)]))
     assert acts(stores) == []
     told(stores)
     assert acts(stores) == [("cancel", f"rule 1: {NO_ROWS}")]
@@ -151,7 +152,7 @@ def test_an_alert_is_an_incident_until_a_run_succeeds_without_it(stores):
     (incident,) = api("GET", "/api/v1/incidents").json()["items"]
     assert (incident["kind"], incident["summary"], incident["run_id"]) == ("rule", "rule 1: no rows", RUN)
     later = RunEvent("later", NEXT, "etl", "succeeded", T0 + 30 * SECOND, started_ns=T0 + 20 * SECOND, host="h1")
-    stores.control.apply([later], stores.control.offset() + 1, (), [end(run_id=NEXT, span="b", rows=5)])
+    stores.control.apply([later], stores.control.offset() + 1, Beside(ends=[end(run_id=NEXT, span="b", rows=5)]))
     assert tick.judge(tools, T0 + 40 * SECOND)
     (incident,) = api("GET", "/api/v1/incidents").json()["items"]
     assert (incident["state"], incident["reason"]) == ("closed", "a run succeeded, and no rule objected")
