@@ -45,7 +45,9 @@ class AgentCarrier:
         """Nothing to do: the agent follows the file."""
 
     def close(self) -> None:
-        """Nothing to do: the files stay in live/, unlocked by this process's end."""
+        """The files stay in live/, unlocked by this process's end; what had to wait is written at last."""
+        for file in (self._spool.logs, self._spool.traces):
+            file.settle()
 
     def forget(self) -> None:
         """A forked child writes files of its own, which the agent finds."""

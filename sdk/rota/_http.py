@@ -174,12 +174,17 @@ class HttpCarrier:
                 told.acknowledge(sequence, end)
 
     def _send_memory(self, deadline: float) -> None:
-        """Lines that no disk took have this one chance."""
+        """Lines that no disk took, so far."""
         for file in self._files:
             if file.memory and self._connection is not None and not self._sent:
-                self._connection.request("/v1/" + file.signal, joined(file.memory))
+                lines = list(file.memory)
+                self._connection.request("/v1/" + file.signal, joined(lines))
                 if self._connection.answers(1, deadline - time.monotonic()):
-                    file.memory = []
+                    for line in lines:
+                        if (
+                            line in file.memory
+                        ):  # else another thread has written it meanwhile: it is there twice, and counts once
+                            file.memory.remove(line)
                     self._answered += 1
 
     def _disconnect(self) -> None:

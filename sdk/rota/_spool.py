@@ -109,7 +109,7 @@ class SpoolFile:
         self.sequence = 0  # how many files went before the present one
         self.items = 0  # records in the present file
         self.dropped = 0  # records that are gone for good
-        self.memory: list[bytes] = []  # lines that could not be written
+        self.memory: deque[bytes] = deque()  # lines that could not be written, so far
         self.path = ""
         self._spool_path, self._stem, self._keep = spool_path, stem, keep
         self._fd = -1
@@ -118,7 +118,7 @@ class SpoolFile:
         self._rotated: deque[tuple[str, int]] = deque()
 
     def append(self, line: bytes, items: int = 1) -> None:
-        """Write one line with one ``write``; keeps it in memory when the disk does not take it."""
+        """Write one line with one ``write``; what another thread or the disk keeps it from waits in memory for the next one."""
         if not self._busy.acquire(timeout=BUSY_SECONDS):
             self._remember(line, items)
             return
@@ -131,18 +131,46 @@ class SpoolFile:
         try:
             if self._fd < 0 or not self._is_ours():
                 self._open()
-            written = os.write(self._fd, line)
-            if written < len(line):
-                os.ftruncate(self._fd, self.size)  # half a line would spoil the next one
-                raise OSError(28, "the disk took %d of %d bytes" % (written, len(line)))
-            self.size += written
-            self.items += items
+            self._write(line, items)
         except OSError as error:
             note("spool", error)
             self._remember(line, items)
             return
+        if self.memory:
+            self._write_memory()
         if self.size > ROTATE_BYTES:
             self._try_to_rotate()
+
+    def _write(self, data: bytes, items: int) -> None:
+        written = os.write(self._fd, data)
+        if written < len(data):
+            os.ftruncate(self._fd, self.size)  # half a line would spoil the next one
+            raise OSError(28, "the disk took %d of %d bytes" % (written, len(data)))
+        self.size += written
+        self.items += items
+
+    def _write_memory(self) -> None:
+        """What waits there, each line once: who did not get the lock adds to it meanwhile."""
+        lines: list[bytes] = []
+        while self.memory:
+            lines.append(self.memory.popleft())
+        try:
+            self._write(b"".join(lines), len(lines))
+        except OSError:  # it was said when it went wrong first
+            self.memory.extendleft(reversed(lines))
+
+    def settle(self) -> None:
+        """Write what waits in memory, if that goes now."""
+        if not self.memory or not self._busy.acquire(timeout=BUSY_SECONDS):
+            return
+        try:
+            if self._fd < 0 or not self._is_ours():
+                self._open()
+            self._write_memory()
+        except OSError:
+            pass
+        finally:
+            self._busy.release()
 
     def read(self, offset: int, limit: int) -> bytes:
         """Whole lines from ``offset``, at most ``limit`` bytes of them (or one longer line)."""
@@ -172,6 +200,7 @@ class SpoolFile:
 
         A daemon thread may write on, in a file of the same name: the one that is left behind gets a number.
         """
+        self.settle()
         if self._busy.acquire(timeout=BUSY_SECONDS):
             try:
                 self._finish()
@@ -191,7 +220,8 @@ class SpoolFile:
         self._fd = -1
 
     def forget(self) -> None:
-        """In a forked child: the file is the parent's. Locks are not inherited, so closing drops none."""
+        """In a forked child: the file is the parent's, and what it has in memory. Locks are not inherited: closing drops none."""
+        self.memory.clear()
         if self._fd >= 0 and self._is_ours():
             os.close(self._fd)
         self._fd = -1

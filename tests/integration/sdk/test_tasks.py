@@ -259,6 +259,33 @@ def test_a_warning_about_the_caller_names_the_caller(run: Run, python: str) -> N
     assert b"job.py:%d: DeprecationWarning: use new\n  old()" % line in outcome.stderr
 
 
+@pytest.mark.parametrize("last", ["pass", "import os; rota._process.existing().end(); os._exit(0)"], ids=["exit", "_exit"])
+def test_what_another_thread_kept_from_the_disk_is_written_later(run: Run, last: str) -> None:
+    """Nobody waits for long for a thread that is in the middle of a write; what it had to say is not lost for that."""
+    outcome = run(f"""
+        import threading
+        import rota, rota._process, rota._spool
+        rota._spool.BUSY_SECONDS, rota._spool.FLUSH_SPANS = 0.01, 1
+        rota.watch()
+        traces = rota._process.existing().spool.traces
+        is_held, may_go = threading.Event(), threading.Event()
+        def hold():
+            with traces._busy:
+                is_held.set()
+                may_go.wait()
+        holding = threading.Thread(target=hold)
+        holding.start()
+        is_held.wait()
+        with rota.task("kept waiting"):
+            pass
+        may_go.set()
+        holding.join()
+        {last}
+    """)
+    assert outcome.code == 0, outcome.stderr
+    assert sorted(span["name"] for span in outcome.spans) == ["job", "kept waiting"]
+
+
 def test_threads_that_fill_files_at_the_same_time(run: Run) -> None:
     """While one thread goes on in a new file, no other writes to a descriptor that is closed, or somebody else's by then."""
     outcome = run("""
