@@ -115,7 +115,7 @@ class Follower:
         state = self._states.of_run(said.word)
         self._source.run(
             workflow, said.key, state.name, said.at_ns, raw_state=said.word, reason=state.reason, started_ns=said.started_ns,
-            exit_code=said.exit_code, error=said.error, host=_HOST, facts={"cron.user": said.user},
+            exit_code=said.exit_code, host=_HOST, facts={"cron.user": said.user, names.PROCESS_SIGNAL: said.signal},
             declared=self._schedules.get(workflow, _OF_THIS_HOST),
         )  # fmt: skip
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
-from rota.wire import names
 from rota_integrations.cron.log import Entry
 
 ENDS, FAILURES = 2, 4  # of cron's -L
@@ -14,7 +14,7 @@ _SLACK_SECONDS = 5.0  # between the start of a process and the line that tells i
 
 
 class Said(NamedTuple):
-    """A job's state, in a word of ``states.json``."""
+    """A job's state, in a word of ``states.json``. ``exit_code``: as a shell has it, 128 and more of one that was killed."""
 
     key: tuple[str, ...]
     user: str
@@ -23,8 +23,7 @@ class Said(NamedTuple):
     at_ns: int
     started_ns: int
     exit_code: Optional[int] = None
-    signal: Optional[int] = None
-    error: Optional[Dict[str, str]] = None
+    signal: Optional[str] = None
 
 
 class Jobs:
@@ -71,21 +70,20 @@ class Jobs:
 
     def _over(self, job: Dict[str, Any], entry: Entry) -> None:
         if entry.status is not None:
-            self._say(job, "failed", entry.at_ns, exit_code=entry.status, message="exit status %d" % entry.status)
+            self._say(job, "failed", entry.at_ns, entry.status)
         elif entry.signal is not None:
             word = "asked" if entry.signal in _ASKED else "terminated"
-            self._say(job, word, entry.at_ns, signal=entry.signal, message="terminated by signal %d" % entry.signal)
+            self._say(job, word, entry.at_ns, 128 + entry.signal, entry.signal)
         else:
             knows = self._level & FAILURES
-            self._say(job, "END" if knows else "END, failures not logged", entry.at_ns, exit_code=0 if knows else None)
+            self._say(job, "END" if knows else "END, failures not logged", entry.at_ns, 0 if knows else None)
 
     def _say(
-        self, job: Dict[str, Any], word: str, at_ns: int, exit_code: Optional[int] = None, signal: Optional[int] = None,
-        message: str = "",
+        self, job: Dict[str, Any], word: str, at_ns: int, exit_code: Optional[int] = None, number: Optional[int] = None
     ) -> None:  # fmt: skip
-        error = {names.ERROR_TYPE: word, names.EXCEPTION_MESSAGE: message} if message and word != "asked" else None
         key = (job["host"], str(job["at_ns"]), str(job["pid"]))
-        self._tell(Said(key, job["user"], job["text"], word, at_ns, job["at_ns"], exit_code, signal, error))
+        killed_by = signal.Signals(number).name if number in list(signal.Signals) else number and "signal %d" % number
+        self._tell(Said(key, job["user"], job["text"], word, at_ns, job["at_ns"], exit_code, killed_by or None))
 
 
 def is_alive(pid: int, began_ns: int) -> bool:

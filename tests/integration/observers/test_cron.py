@@ -23,9 +23,9 @@ NOBODY = {"ROTA_AGENT": "off", "ROTA_DETACH": "off", "ROTA_ENDPOINT": "http://12
 WEEK_SECONDS = 7 * 86_400.0
 
 
-def of_jobs(path: Path, level: int) -> dict[str, list[tuple[str, int | None, int | None]]]:
+def of_jobs(path: Path, level: int) -> dict[str, list[tuple[str, int | None, str | None]]]:
     """(word, exit status, signal) of each state that a file tells, by the job's text."""
-    found: dict[str, list[tuple[str, int | None, int | None]]] = {}
+    found: dict[str, list[tuple[str, int | None, str | None]]] = {}
 
     def tell(said: Said) -> None:
         found.setdefault(f"{said.user}: {said.text}", []).append((said.word, said.exit_code, said.signal))
@@ -44,7 +44,7 @@ def test_with_all_levels_each_end_is_known() -> None:
     assert of_jobs(RECORDED / "15.syslog", 15) == {
         "root: echo boot": fine, "nobody: true": 2 * fine, "root: echo hello; sleep 2": 2 * fine,
         "root: exit 3": 2 * [("CMD", None, None), ("failed", 3, None)],
-        "root: kill -9 $$": 2 * [("CMD", None, None), ("terminated", None, 9)],
+        "root: kill -9 $$": 2 * [("CMD", None, None), ("terminated", 137, "SIGKILL")],
         "root: echo 'a \"b\" [x] (y)' # c": 2 * fine,
     }  # fmt: skip
 
