@@ -89,11 +89,10 @@ class Follower:
         daemon = _daemon()
         self._schedules = dict(self._scheduled(crontab.zone(daemon or os.getpid()) or ""))
         jobs = Jobs(memory.setdefault("open", {}), self._level or _level_of(daemon), self._tell)
-        gone = jobs.gone()
         for entry in self._log.read(memory.setdefault("log", {}), self._since_seconds):
             if entry.host.partition(".")[0] == _HOST.partition(".")[0]:
                 jobs.take(entry)
-        jobs.bury(gone, time.time_ns())
+        jobs.bury(time.time_ns())
 
     def schedules(self) -> Dict[str, Dict[str, str]]:
         """Those of the lines."""

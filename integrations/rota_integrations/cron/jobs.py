@@ -10,6 +10,7 @@ from rota_integrations.cron.log import Entry
 
 ENDS, FAILURES = 2, 4  # of cron's -L
 _ASKED = (1, 2, 15)  # signals by which somebody asks it to end
+_LATE_NS = 60 * 10**9  # so much later, at the latest, its end would be in the log
 _SLACK_SECONDS = 5.0  # between the start of a process and the line that tells it
 
 
@@ -42,7 +43,7 @@ class Jobs:
         """One entry, in the order of the log."""
         if entry.word == "CMD":
             job = {"pid": entry.job, "host": entry.host, "user": entry.user, "text": entry.text, "at_ns": entry.at_ns}
-            self._open["%d %d" % (entry.at_ns, entry.job or 0)] = {**job, "was_seen": False}
+            self._open["%d %d" % (entry.at_ns, entry.job or 0)] = {**job, "was_seen": False, "is_gone": False}
             self._say(job, "CMD", entry.at_ns)
             return
         for key, job in self._open.items():
@@ -52,21 +53,17 @@ class Jobs:
                 self._over(job, entry)
                 return
 
-    def gone(self) -> list[str]:
-        """Those whose processes are not there any more; ask before the log is read, as it may tell how they ended."""
-        found = []
-        for key, job in self._open.items():
+    def bury(self, now_ns: int) -> None:
+        """Those whose processes are gone, and of which the log told no end, though it has had the time."""
+        tells_end = not self._level & ENDS and self._level & FAILURES  # nothing is logged of a job that went well
+        for key, job in list(self._open.items()):
             if is_alive(job["pid"], job["at_ns"]):
                 job["was_seen"] = True
+            elif job["is_gone"] or now_ns - job["at_ns"] > _LATE_NS:
+                del self._open[key]
+                self._say(job, "END" if tells_end else "gone", now_ns if job["was_seen"] else job["at_ns"])
             else:
-                found.append(key)
-        return found
-
-    def bury(self, gone: list[str], now_ns: int) -> None:
-        """Those of them of which the log has told no end."""
-        tells_end = not self._level & ENDS and self._level & FAILURES  # nothing is logged of a job that went well
-        for job in (self._open.pop(key) for key in gone if key in self._open):
-            self._say(job, "END" if tells_end else "gone", now_ns if job["was_seen"] else job["at_ns"])
+                job["is_gone"] = True
 
     def _over(self, job: Dict[str, Any], entry: Entry) -> None:
         if entry.status is not None:

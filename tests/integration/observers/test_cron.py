@@ -34,7 +34,7 @@ def of_jobs(path: Path, level: int) -> dict[str, list[tuple[str, int | None, str
     jobs = Jobs(still_open, level, tell)
     for entry in SyslogFile(str(path)).read({}, 100 * 365 * 86_400.0):
         jobs.take(entry)
-    jobs.bury(jobs.gone(), time.time_ns())
+    jobs.bury(time.time_ns())
     return found
 
 
