@@ -44,9 +44,11 @@ def every(versions: list[str]) -> list[Cell]:
 
 
 def sample(versions: list[str], seed: int) -> list[Cell]:
-    """A cell for every exit of every process; of the other dimensions each value is dealt equally often."""
+    """Every exit with half of the processes, and every process with half of the exits: as the white squares of a board, whose
+    black ones are the next seed's. Of the other dimensions each value is dealt equally often.
+    """
     chance = random.Random(seed)
-    pairs = list(itertools.product(EXITS, PROCESSES))
+    pairs = [(way, each) for i, way in enumerate(EXITS) for each in PROCESSES[(i + seed) % 2 :: 2]]
     dealt = [_dealt(values, len(pairs), chance) for values in (ALONGSIDE, COLLECTORS, versions)]
     return [Cell(*pair, *others) for pair, *others in zip(pairs, *dealt, strict=True)]
 

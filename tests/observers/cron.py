@@ -54,7 +54,7 @@ def _run(scenarios: str, folder: Path, environment: dict[str, str], *above: str)
             os.kill(int((work / f"{name}.pid").read_text()), signal.SIGTERM if number == signal.SIGINT else number)
         until(lambda: not daemon.children, "the ends of the jobs")
         if not above:
-            daemon.observe(environment)
+            daemon.observe(environment, "--loglevel", "15", "--tz", ZONE)  # another test's daemon may be there too
     finally:
         daemon.stop()
 

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     say = parser.add_argument
     say("--log", metavar="FILE", help="of syslog (/var/log/cron.log or /var/log/syslog, or without these the journal)")
     say("--loglevel", type=int, metavar="N", help="cron's own -L; left out: as the daemon was started")
+    say("--tz", metavar="ZONE", help="in which cron counts; left out: as the daemon does")
     say("--leave-out", action="append", default=[], metavar="PATTERN", help="workflows that are seen in another way; repeatable")
     add_since(parser)
 
@@ -56,7 +57,7 @@ def follower(options: argparse.Namespace) -> Follower:
     if path is None and shutil.which("journalctl") is None:
         raise UsageError("cron's log is not at %s, and there is no journal: name it with --log FILE" % " or ".join(_FILES))
     log: Log = SyslogFile(path) if path else SystemJournal()
-    return Follower(log, options.loglevel, options.leave_out, options.since, path or "")
+    return Follower(log, options.loglevel, options.tz, options.leave_out, options.since, path or "")
 
 
 class Follower:
@@ -65,16 +66,17 @@ class Follower:
     Args:
         log: its entries.
         level: cron's ``-L``; None: as the daemon was started.
+        zone: in which cron counts; None: as the daemon does.
         left_out: patterns of workflows.
         since_seconds: how far back at the first look.
         where: tells this log from another.
     """
 
     def __init__(
-        self, log: Log, level: Optional[int], left_out: List[str], since_seconds: float, where: str = ""
+        self, log: Log, level: Optional[int], zone: Optional[str], left_out: List[str], since_seconds: float, where: str = ""
     ) -> None:  # fmt: skip
         self.where = where
-        self._log, self._level, self._left_out, self._since_seconds = log, level, left_out, since_seconds
+        self._log, self._level, self._zone, self._left_out, self._since_seconds = log, level, zone, left_out, since_seconds
         self._source, self._states = Source("cron"), table_of("cron")
         self._lines: List[crontab.Line] = []
         self._schedules: Dict[str, Dict[str, str]] = {}
@@ -87,7 +89,7 @@ class Follower:
         """
         self._lines = list(crontab.every_line())
         daemon = _daemon()
-        self._schedules = dict(self._scheduled(crontab.zone(daemon or os.getpid()) or ""))
+        self._schedules = dict(self._scheduled(self._zone or crontab.zone(daemon or os.getpid()) or ""))
         jobs = Jobs(memory.setdefault("open", {}), self._level or _level_of(daemon), self._tell)
         for entry in self._log.read(memory.setdefault("log", {}), self._since_seconds):
             if entry.host.partition(".")[0] == _HOST.partition(".")[0]:

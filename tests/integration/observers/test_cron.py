@@ -170,11 +170,12 @@ def test_a_daemon_that_logs_beginnings_only_shows_what_runs_and_what_is_over(cro
     cron.start(TZ="Europe/Berlin")
     until(begun.exists, "the jobs to begin")
     until(lambda: logged(quick) in cron.log.read_text(), "the log to say so")
-    cron.observe(environment, "--leave-out", "not.*")
+    how = ("--leave-out", "not.*", "--loglevel", "1", "--tz", "Europe/Berlin")  # another test's daemon may be there too
+    cron.observe(environment, *how)
     first = {run.workflow: (run.states, run.raw) for run in seen(home) if run.workflow != "own"}
     assert first == {"slow": (["running"], ["CMD"]), "quick": (["running"], ["CMD"])}
     until(lambda: len(cron.children) == 0, "the jobs to end")
-    cron.observe(environment, "--leave-out", "not.*")
+    cron.observe(environment, *how)
     runs = {run.workflow: run.states for run in seen(home) if run.workflow != "own"}
     assert runs == {"slow": ["running", "ended"], "quick": ["running", "ended"]}
     assert {name: [(each["schedule"], each["tz"]) for each in told] for name, told in schedules(home).items()} == {
