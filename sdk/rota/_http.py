@@ -181,9 +181,7 @@ class HttpCarrier:
                 self._connection.request("/v1/" + file.signal, joined(lines))
                 if self._connection.answers(1, deadline - time.monotonic()):
                     for line in lines:
-                        if (
-                            line in file.memory
-                        ):  # else another thread has written it meanwhile: it is there twice, and counts once
+                        if line in file.memory:  # else another thread has written it by now: what is told twice counts once
                             file.memory.remove(line)
                     self._answered += 1
 

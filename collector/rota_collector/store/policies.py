@@ -210,10 +210,11 @@ class Policies:
         self, connection: Connection, schedules: Iterable[ToldSchedule], declared: Iterable[Mapping[str, Any]], now_ns: int
     ) -> None:  # fmt: skip
         """A workflow that is another on each host is waited for where a schedule of it was told: it need not have run there."""
-        per_host = {name: known.is_per_host for name, known in self.known.items()}
-        per_host.update((row["workflow"], terms.of_text(row["document"]).is_per_host) for row in declared)
-        new = [(told.workflow, told.host or "", told.at_ns, told.host or "") for told in schedules if per_host.get(told.workflow)]
-        begin_watching(connection, new, now_ns)
+        per_host = {row["workflow"]: terms.of_text(row["document"]).is_per_host for row in declared}
+        for told in schedules:
+            known = self.known.get(told.workflow)
+            if per_host.get(told.workflow, known is not None and known.is_per_host):
+                begin_watching(connection, [(told.workflow, told.host or "", told.at_ns, told.host or "")], now_ns)
 
     def _is_news(self, said: _Said) -> bool:
         known = self.known.get(said.workflow)

@@ -49,8 +49,9 @@ class Schedules:
             rows = list(session.execute(asked))
             self._idle = frozenset(dag_id for dag_id, is_idle, _ in rows if is_idle)
             summaries = {dag_id: summary or "" for dag_id, is_idle, summary in rows if not is_idle}
-            self._known = {dag_id: each for dag_id, each in self._known.items() if summaries.get(dag_id) == each[0]}
-            for dag_id in sorted(summaries.keys() - self._known)[:_MOST_READ]:
+            self._known = {dag_id: each for dag_id, each in self._known.items() if dag_id in summaries}
+            new = [dag_id for dag_id in summaries if self._known.get(dag_id, ("?",))[0] != summaries[dag_id]]
+            for dag_id in sorted(new)[:_MOST_READ]:
                 self._known[dag_id] = summaries[dag_id], _read(session, dag_id)
         self._scheduled.tell({dag_id: found for dag_id, (_, found) in self._known.items()})
 

@@ -79,6 +79,7 @@ class Follower:
         self._log, self._level, self._zone, self._left_out, self._since_seconds = log, level, zone, left_out, since_seconds
         self._source, self._states = Source("cron"), table_of("cron")
         self._lines: List[crontab.Line] = []
+        self._found: Tuple[Any, ...] = ()
         self._schedules: Dict[str, Dict[str, str]] = {}
 
     def look(self, memory: Dict[str, Any]) -> None:
@@ -87,9 +88,8 @@ class Follower:
         Args:
             memory: the place in the ``log``, and the jobs that are ``open``.
         """
-        self._lines = list(crontab.every_line())
         daemon = _daemon()
-        self._schedules = dict(self._scheduled(self._zone or crontab.zone(daemon or os.getpid()) or ""))
+        self._read_crontabs(self._zone or crontab.zone(daemon or os.getpid()) or "")
         jobs = Jobs(memory.setdefault("open", {}), self._level or _level_of(daemon), self._tell)
         for entry in self._log.read(memory.setdefault("log", {}), self._since_seconds):
             if entry.host.partition(".")[0] == _HOST.partition(".")[0]:
@@ -99,6 +99,13 @@ class Follower:
     def schedules(self) -> Dict[str, Dict[str, str]]:
         """Those of the lines."""
         return self._schedules
+
+    def _read_crontabs(self, zone: str) -> None:
+        lines = list(crontab.every_line())
+        found = (zone, [(line.schedule, line.user, line.command, line.zone, line.shell) for line in lines])
+        if found != self._found:  # names take the longest
+            self._found, self._lines = found, lines
+            self._schedules = dict(self._scheduled(zone))
 
     def _scheduled(self, zone: str) -> Iterator[Tuple[str, Dict[str, str]]]:
         """By workflow; none of one with several times, or where cron counts in a zone that has no name."""

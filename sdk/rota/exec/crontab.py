@@ -33,11 +33,14 @@ class Line:
 
     def __init__(self, schedule: str, user: str, command: str, zone: str, shell: str) -> None:
         self.schedule, self.user, self.command, self.zone, self.shell = schedule, user, command, zone, shell
+        self._workflow = ""
 
     @property
     def workflow(self) -> str:
         """What its run is called under ``rota-sh``."""
-        return remark(self.command).get("--name") or name_of_line(self.command)
+        if not self._workflow:  # 0.1 ms for some lines, and each is compared with all
+            self._workflow = remark(self.command).get("--name") or name_of_line(self.command)
+        return self._workflow
 
 
 def declared(line: str, workflow: str) -> dict[str, object]:
