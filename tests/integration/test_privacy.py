@@ -173,7 +173,7 @@ def test_nothing_is_stored_unasked(new_collector, tmp_path, under):
     subprocess.run(
         words(*job) if under == "exec" else job, env=env, input="", capture_output=True, text=True, check=False, timeout=60
     )
-    assert [run["error_message"] for run in collector.applied().all_runs()] == ["no such day"]
+    assert [run["error_message"] for run in collector.applied_of(tmp_path / "job-home").all_runs()] == ["no such day"]
     collector.stop()
     assert canaries.seen_in(stored(collector.home)) == []
 

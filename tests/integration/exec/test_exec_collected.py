@@ -16,9 +16,7 @@ def observe(collector: CollectorProcess, home: Path, *arguments: str) -> dict[st
     """Run a command to its end; its run, the only one there is, once the collector has all of it."""
     env = environment(home, ROTA_ENDPOINT=collector.url)
     subprocess.run(words(*arguments), env=env, check=False, capture_output=True, timeout=60)
-    if any((home / "spool").rglob("*.jsonl")):  # a busy machine was too slow for the last moment of a script
-        subprocess.run([sys.executable, "-m", "rota", "agent", "--once"], env=env, check=True, capture_output=True, timeout=60)
-    collector.applied()
+    collector.applied_of(home)
     (run,) = collector.all_runs()
     return run
 

@@ -132,7 +132,7 @@ def run_of(collector: CollectorProcess, home: Path, *command: str) -> dict[str, 
     """Run a command to its end; its run as the collector has it."""
     subprocess.run(words("--name", "etl", *command), env=environment(home, ROTA_ENDPOINT=collector.url), check=False, timeout=60,
                    capture_output=True, start_new_session=True)  # fmt: skip
-    collector.applied()
+    collector.applied_of(home)
     (run,) = collector.all_runs()
     found: dict[str, Any] = collector.item(f"/runs/{run['id']}")
     return found

@@ -94,7 +94,7 @@ def test_it_can_be_asked_for(collector: CollectorProcess, home: Path, tmp_path: 
     script, revision = in_repository(tmp_path)
     pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "POD_NAME": "nightly-x7k2d", "POD_NAMESPACE": "etl"}
     run_script("", home, path=script, environment={**pod, "ROTA_ENDPOINT": collector.url})
-    collector.applied()
+    collector.applied_of(home)
     (run,) = collector.all_runs()
     found: dict[str, Any] = collector.item(f"/runs/{run['id']}/attributes")["attributes"]
     assert (found[names.VCS_REVISION], found[names.POD_NAME]) == (revision, "nightly-x7k2d")
