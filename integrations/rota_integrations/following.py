@@ -44,6 +44,18 @@ def _duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None  # it would say but the function's name
 
 
+def zone(text: str) -> str:
+    """A time zone's name, for an option. Raises ArgumentTypeError where this host has zones (and Python 3.9), and it is none."""
+    try:
+        from zoneinfo import available_timezones
+    except ImportError:
+        return text
+    known = available_timezones()
+    if known and text not in known:
+        raise argparse.ArgumentTypeError("there is no time zone %r: write it like Europe/Berlin" % text)
+    return text
+
+
 class Later(Exception):
     """The system asks to be left alone for that many seconds; None where it does not say how long: twice as long each time."""
 

@@ -18,7 +18,7 @@ from rota.wire import names
 from rota_integrations.azkaban.flows import Execution
 from rota_integrations.azkaban.server import Refused, Server
 from rota_integrations.crons import of_quartz
-from rota_integrations.following import NOT_UNDERSTOOD, Seldom, add_since, puzzled
+from rota_integrations.following import NOT_UNDERSTOOD, Seldom, add_since, puzzled, zone
 from rota_integrations.states import table_of
 
 _OLD_SECONDS = 300.0  # how long what projects, flows and schedules there are is believed
@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", default=where, help="of its pages (AZKABAN_URL); AZKABAN_USER and AZKABAN_PASSWORD log in")
     parser.add_argument("--project", action="append", metavar="NAME", help="one project; may be repeated. Else all of the user's")
     add_since(parser)
-    parser.add_argument("--tz", metavar="ZONE", help="the server's default.timezone.id; without it no schedule is told")
+    parser.add_argument(
+        "--tz", type=zone, metavar="ZONE", help="the server's default.timezone.id; without it no schedule is told"
+    )
 
 
 def follower(options: argparse.Namespace) -> Follower:

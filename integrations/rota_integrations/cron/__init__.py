@@ -24,7 +24,7 @@ from rota.foreign import Source
 from rota.wire import names
 from rota_integrations.cron.jobs import Jobs, Said
 from rota_integrations.cron.log import Entry, SyslogFile, SystemJournal
-from rota_integrations.following import add_since
+from rota_integrations.following import add_since, zone
 from rota_integrations.states import table_of
 
 _FILES = ("/var/log/cron.log", "/var/log/syslog")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     say = parser.add_argument
     say("--log", metavar="FILE", help="of syslog (/var/log/cron.log or /var/log/syslog, or without these the journal)")
     say("--loglevel", type=int, metavar="N", help="cron's own -L; left out: as the daemon was started")
-    say("--tz", metavar="ZONE", help="in which cron counts; left out: as the daemon does")
+    say("--tz", type=zone, metavar="ZONE", help="in which cron counts; left out: as the daemon does")
     say("--leave-out", action="append", default=[], metavar="PATTERN", help="workflows that are seen in another way; repeatable")
     add_since(parser)
 

@@ -15,7 +15,7 @@ from typing import Any, Iterator, Mapping
 
 from rota.foreign import Source
 from rota.wire import names
-from rota_integrations.following import Seldom
+from rota_integrations.following import Seldom, zone
 from rota_integrations.kubernetes.cluster import Cluster, Gone, of_this_pod
 from rota_integrations.kubernetes.jobs import Job, owner_of
 from rota_integrations.states import table_of
@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="URL", help="of the API: that of `kubectl proxy`; left out in a pod: its own cluster")
     parser.add_argument("--namespace", action="append", metavar="NAME", help="one namespace; may be repeated. Else all")
     parser.add_argument("--jobs", action="store_true", help="Jobs that no CronJob made, too: each a workflow of its name")
-    parser.add_argument("--tz", default="UTC", metavar="ZONE", help="of CronJobs without timeZone: that of the controller (UTC)")
+    parser.add_argument(
+        "--tz", type=zone, default="UTC", metavar="ZONE", help="of CronJobs without timeZone: that of the controller (UTC)"
+    )
 
 
 def follower(options: argparse.Namespace) -> Follower:

@@ -13,6 +13,7 @@ import pytest
 from collectors import clean_environment, until
 from crons import BIN, CAN_RUN, NEEDS, Cron
 from observed import schedules, seen
+from servers import rota
 
 from rota_integrations.cron import log, logged
 from rota_integrations.cron.jobs import Jobs, Said, is_alive
@@ -155,6 +156,13 @@ def cron(tmp_path: Path) -> Iterator[Cron]:
     found = Cron(tmp_path / "cron", {})
     yield found
     found.stop()
+
+
+def test_a_zone_that_there_is_not_is_refused() -> None:
+    """Nothing would be missed by it."""
+    done = rota("observe", "cron", "--tz", "Europe/Berln", "--once", environment=clean_environment(**NOBODY))
+    assert done.returncode == 2
+    assert "there is no time zone 'Europe/Berln'" in done.stderr
 
 
 def test_a_daemon_that_logs_beginnings_only_shows_what_runs_and_what_is_over(cron: Cron, tmp_path: Path) -> None:
