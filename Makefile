@@ -2,8 +2,8 @@
 # ARGS is passed on: make demo ARGS=--exit, make test ARGS="-k journal".
 .PHONY: demo test check bench soak docs screenshots observed lock
 BIN := .venv/bin
-# Tests mostly wait for processes: with one more than there are cores, these are busy for six tenths of the time.
-WORKERS = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 2 : 4)))
+# Tests mostly wait for processes: two cores are busy for two thirds of the time with four of them at once.
+WORKERS = $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 3 ? n + 3 : 5)))
 PYTEST := $(BIN)/python -m pytest -q $(if $(CI),-p tests.plugin_no_skips)
 
 demo: .venv/.stamp

@@ -9,7 +9,7 @@ from rota.rules.declared import Declared
 from rota.rules.fold import RunEvent
 from rota_collector.clock import ManualClock
 from rota_collector.decode import to_rows
-from rota_collector.decode.to_rows import Beside, Heartbeat, ToldSchedule
+from rota_collector.decode.to_rows import Beside, Heartbeat, Look, ToldSchedule
 from rota_collector.domain.incident import Incident
 from rota_collector.domain.slots import Slot
 from rota_collector.journal import Record, Signal
@@ -93,9 +93,19 @@ class Watched:
         """The agent of a host is heard now."""
         self.control.apply([], self.control.offset(), Beside([Heartbeat(host, self.clock.now_ns(), is_last)]))
 
-    def scheduled(self, spec: str | None, at_ns: int, workflow: str = "etl", host: str | None = None) -> None:
+    def look(
+        self, at_ns: int | None = None, *, source: str = "prefect", place: str = "", on_host: str = "", problem: str | None = None
+    ) -> None:
+        """An observer says that it told all up to then (now, when left out); with a problem, that it could not look."""
+        now_ns = self.clock.now_ns()
+        look = Look(source, place, on_host, "watcher", now_ns if at_ns is None else at_ns, now_ns, 10 * S, problem)
+        self.control.apply([], self.control.offset(), Beside(looks=[look]))
+
+    def scheduled(
+        self, spec: str | None, at_ns: int, workflow: str = "etl", host: str | None = None, source: str = "airflow"
+    ) -> None:
         """Another system says so; None: that it is not, any more. With a host: of one that is another on each."""
-        told = ToldSchedule(workflow, Declared(spec, named_by="script" if host else None), at_ns, "airflow", host)
+        told = ToldSchedule(workflow, Declared(spec, named_by="script" if host else None), at_ns, source, host)
         self.control.apply([], self.control.offset(), Beside(schedules=[told]))
 
     def at(self, now_ns: int) -> None:

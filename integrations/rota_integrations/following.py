@@ -6,6 +6,7 @@ What a look tells is told by ids made of names, so one look too many does no har
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -28,6 +29,7 @@ NOT_UNDERSTOOD = (KeyError, TypeError, ValueError, AttributeError)  # what readi
 _MOST_SAID = 100
 _said: set[str] = set()
 _LONGEST_SECONDS = 60.0  # between looks at a system that does not answer
+_SAID_EVERY_SECONDS = 10.0  # that somebody looks
 
 
 def add_since(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +70,7 @@ class Follower(Protocol):
     """Looks at one system. A room's ``follower(options)`` makes it.
 
     If it has a text ``where``, that tells the place from others of the same system, and each has a memory of its own. If it has
+    a text ``host``, it sees only what runs there. If it has
     a method ``schedules``, that says after each look what is scheduled now: by workflow, what ``Source.schedule`` tells.
     """
 
@@ -109,35 +112,77 @@ def follow(
         _say(system, "another `rota observe %s` with this ROTA_HOME looks at the same place. Stop that one first" % system)
         return 1
     try:
-        return _look_on(system, kept, every_seconds, once, told or source.leave, wait)
+        if once:
+            return _look_once(system, kept, told or source.leave)
+        return _look_on(system, kept, every_seconds, told or source.leave, wait)
     finally:
         kept.close()
 
 
+def _look_once(system: str, kept: _Kept, leave: Callable[[], object]) -> int:
+    """Whoever has it looked once says when it is looked again, or not at all: nobody is told that somebody looks on."""
+    try:
+        kept.look()
+        leave()
+        kept.keep()
+    except Exception as error:  # noqa: BLE001  whatever a system or its client library does
+        _say(system, "could not look (%s)" % _said_of(error))
+        return 1
+    return 0
+
+
 def _look_on(
-    system: str, kept: _Kept, every_seconds: float, once: bool, leave: Callable[[], object], wait: Callable[[float], bool]
-) -> int:
+    system: str, kept: _Kept, every_seconds: float, leave: Callable[[], object], wait: Callable[[float], bool]
+) -> int:  # fmt: skip
     problem, wait_seconds = "", every_seconds
+    looking = _Looking(kept)
     while True:
+        began_ns = time.time_ns()
         try:
-            kept.look(leave)
+            kept.look()
+            looking.tell(began_ns, every_seconds)
+            leave()
+            kept.keep()
             if problem:
                 _say(system, "looks again")
             problem, wait_seconds = "", every_seconds
         except Exception as error:  # noqa: BLE001  whatever a system or its client library does
-            is_early = isinstance(error, Later)
-            said = str(error) if is_early else "%s: %s" % (type(error).__name__, error)
-            if once:
-                _say(system, "could not look (%s)" % said)
-                return 1
+            is_early, said = isinstance(error, Later), _said_of(error)
             if not is_early and said != problem:
                 _say(system, "could not look (%s). It is tried again" % said)
                 problem = said
             asked = error.seconds if isinstance(error, Later) else None
             wait_seconds = min(_LONGEST_SECONDS, 2 * wait_seconds) if asked is None else asked
             wait_seconds = max(every_seconds, wait_seconds)
-        if once or wait(wait_seconds):
+            looking.tell(began_ns, wait_seconds, said)
+            with contextlib.suppress(Exception):
+                leave()
+        if wait(wait_seconds):
             return 0
+
+
+def _said_of(error: Exception) -> str:
+    return str(error) if isinstance(error, Later) else "%s: %s" % (type(error).__name__, error)
+
+
+class _Looking:
+    """Says now and then, and when that changes, that somebody looks at a system, or cannot.
+
+    Args:
+        kept: whose follower looks.
+    """
+
+    def __init__(self, kept: _Kept) -> None:
+        self._kept = kept
+        self._problem, self._told_at = "", -_SAID_EVERY_SECONDS
+
+    def tell(self, began_ns: int, every_seconds: float, problem: str = "") -> None:
+        """A look that began then (Unix time) is over, and the next one comes in ``every_seconds``."""
+        if problem == self._problem and time.monotonic() - self._told_at < _SAID_EVERY_SECONDS:
+            return
+        self._problem, self._told_at = problem, time.monotonic()
+        every_seconds = max(every_seconds, _SAID_EVERY_SECONDS)
+        self._kept.source.looked(self._kept.place, began_ns, every_seconds, problem, self._kept.host)
 
 
 def _signalled() -> Callable[[float], bool]:
@@ -197,9 +242,11 @@ class _Kept:
 
     def __init__(self, source: Source, follower: Follower) -> None:
         where = getattr(follower, "where", "")
-        place = "-" + span_id(where) if where else ""
-        self._path = os.path.join(_config.home(), "observers", source.system + place + ".json")
-        self._source, self._follower = source, follower
+        self.place = span_id(where) if where else ""  # which may hold what is nobody else's business
+        self.host: str | None = getattr(follower, "host", None)
+        name = "-".join(filter(None, (source.system, self.place)))
+        self._path = os.path.join(_config.home(), "observers", name + ".json")
+        self.source, self._follower = source, follower
         self._system = source.system
         self._lock = self._locked()
         self._text = self._read()
@@ -223,13 +270,15 @@ class _Kept:
             raise
         return lock
 
-    def look(self, leave: Callable[[], object]) -> None:
-        """Look once more. Raises what the follower does, and OSError."""
-        kept = json.loads(self._text)
-        self._follower.look(kept.setdefault("seen", {}))
-        self._tell_schedules(kept.setdefault("schedules", {}))
-        leave()
-        text = json.dumps(kept)
+    def look(self) -> None:
+        """Look once more. Raises what the follower does."""
+        self._kept = json.loads(self._text)
+        self._follower.look(self._kept.setdefault("seen", {}))
+        self._tell_schedules(self._kept.setdefault("schedules", {}))
+
+    def keep(self) -> None:
+        """All that the last look told has left: remember what it learned. Raises OSError."""
+        text = json.dumps(self._kept)
         if text != self._text:
             self._write(text)
 
@@ -242,7 +291,7 @@ class _Kept:
         except Exception as error:  # noqa: BLE001  runs are told without them
             puzzled(self._system, "what is scheduled", error)
         else:
-            Scheduled(self._source, told).tell(found)
+            Scheduled(self.source, told).tell(found)
 
     def _read(self) -> str:
         try:

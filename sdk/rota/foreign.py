@@ -168,6 +168,29 @@ class Source:
         record = events.event(at_ns, names.SCHEDULE_EVENT, "", "", named + "," + said)
         owner.write_event(events.scope_of(__version__, named), record)
 
+    @guarded
+    def looked(self, place: str, at_ns: int, every_seconds: float, problem: str = "", host: str | None = None) -> None:
+        """Tell that all was told which the system's history had at a moment. Whoever says so once is expected to go on: what
+        should have run since the last such word is not missed, but unknown.
+
+        Args:
+            place: tells the system from others of its kind; nothing where there is one.
+            at_ns: when the look began, Unix time.
+            every_seconds: it looks again by then.
+            problem: why it could not look.
+            host: it sees only what runs there.
+        """
+        owner = _owner(self.system)
+        if owner is None:
+            return
+        pairs: dict[str, object] = {
+            names.EVENT_ID: ids.uuid_text("/".join((self.system, place, "look", str(at_ns)))), names.SOURCE: self.system,
+            names.OBSERVER_PLACE: place or None, names.OBSERVER_EVERY: int(every_seconds) + 1,
+            names.OBSERVER_PROBLEM: problem or None, names.HOST_NAME: host,
+        }  # fmt: skip
+        record = events.event(at_ns, names.LOOK_EVENT, "", "", events.attributes(pairs))
+        owner.write_event(events.scope_of(__version__, ""), record)
+
     @guarded  # threads of the system may tell at once
     def _first_error(self, run_id: str) -> Mapping[str, str] | None:
         return next(iter(self._errors.pop(run_id, {}).values()), None)

@@ -97,7 +97,8 @@ class Incident(BaseModel):
 
     id: str
     kind: str = Field(
-        description="missed, failed, too_long, too_short, silent, rule; of several workflows: host_silent, downtime"
+        description="missed, failed, too_long, too_short, silent, rule; of several workflows: "
+        "host_silent, observer_silent, downtime"
     )
     state: Literal["open", "acknowledged", "snoozed", "closed"]
     workflow: str | None = Field(description="null: of several, see its members")

@@ -64,12 +64,19 @@ class Quiet(NamedTuple):
 
 
 class Downtime(NamedTuple):
-    """A stretch in which this collector did not watch. Until ``settled_ns`` facts of it may still arrive."""
+    """A stretch in which nobody watched. Until ``settled_ns`` facts of it may still arrive."""
 
     id: str
     from_ns: int
     until_ns: int
     settled_ns: int
+    source: str | None = None  # the system that no observer looked at; None: it is this collector that was away
+    on_host: str = ""  # of what runs on that host; "": on any
+
+    @property
+    def said(self) -> str:
+        """What happened, in words."""
+        return "the collector was down" if self.source is None else f"nobody looked at {self.source}"
 
 
 class Memory(NamedTuple):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from rota_collector.domain.incident import DOWNTIME, HOST_SILENT, Incident, Transition, incident_id
+from rota_collector.domain.expect import Downtime
+from rota_collector.domain.incident import DOWNTIME, HOST_SILENT, Incident, Transition, group_id, incident_id
 
 FEWEST_OF_A_HOST = 3  # workflows silent together are a matter of their host
 
 
 def grouped(
     changes: Sequence[Transition], missed: Mapping[str, Sequence[Incident]], groups: Mapping[str, Incident],
-    heard_ns: Mapping[str, int], now_ns: int,
+    heard_ns: Mapping[str, int], downtimes: Iterable[Downtime], now_ns: int,
 ) -> list[Transition]:  # fmt: skip
     """``changes`` of one tick, those that have a common cause under one incident.
 
@@ -20,9 +21,11 @@ def grouped(
         missed: host → its open ``missed`` incidents, told or not, without those in ``changes``.
         groups: id → open group.
         heard_ns: host → when anything was last heard of it.
+        downtimes: those that the changes may name.
         now_ns: Unix ns.
     """
-    return [*_of_downtimes(changes, groups, now_ns), *_of_hosts(changes, missed, groups, heard_ns, now_ns)]
+    said = {group_id(DOWNTIME, each.id): each.said for each in downtimes}
+    return [*_of_downtimes(changes, groups, said, now_ns), *_of_hosts(changes, missed, groups, heard_ns, now_ns)]
 
 
 def lost(host: str, heard_ns: int, open_runs: Sequence[str], expected: Sequence[str], now_ns: int) -> Transition:
@@ -43,14 +46,16 @@ def lost(host: str, heard_ns: int, open_runs: Sequence[str], expected: Sequence[
     return Transition("opened", incident, now_ns, True, None, tuple(sorted({*open_runs, *expected})))
 
 
-def _of_downtimes(changes: Iterable[Transition], groups: Mapping[str, Incident], now_ns: int) -> list[Transition]:
+def _of_downtimes(
+    changes: Iterable[Transition], groups: Mapping[str, Incident], said: Mapping[str, str], now_ns: int
+) -> list[Transition]:  # fmt: skip
     members: dict[str, list[Incident]] = {}
     for change in changes:
         if change.name == "grouped" and change.incident.group_id and change.incident.group_id not in groups:
             members.setdefault(change.incident.group_id, []).append(change.incident)
     opened = []
     for identity, some in members.items():
-        summary = f"{_count(some)} did not run while the collector was down, as far as anybody reported since"
+        summary = f"{_count(some)} did not run while {said[identity]}, as far as anybody reported since"
         opened.append(_group(identity, DOWNTIME, "", some, summary, now_ns))
     return opened
 

@@ -14,6 +14,7 @@ from rota_collector.domain.expect import Problem
 from rota_collector.domain.review import Review
 
 HOST_SILENT, DOWNTIME = "host_silent", "downtime"  # kinds of incidents that others are members of
+OBSERVER_SILENT = "observer_silent"  # of a system, which is in ``host``: it is not looked at
 RELEASE_NS = 600 * 10**9  # how long a member may take to heal once its upstream or host is back, before people are told
 
 

@@ -29,6 +29,7 @@ _WHAT = {
     "silent": "is silent",
     "rule": "is not as its rules want it",
     "host_silent": "is silent",
+    "observer_silent": "is not looked at",
     "downtime": "what ran while rota was down is not known",
 }
 _FIRST_WORD = {"opened": "", "escalated": "Escalated: ", "reminder": "Still: ", "retracted": "Taken back: ", "closed": "Over: "}
@@ -40,7 +41,7 @@ class Notice(NamedTuple):
 
     incident_id: str
     transition: str  # opened | closed | retracted | reminder | escalated
-    kind: str  # missed | failed | too_long | too_short | silent | rule | host_silent | downtime
+    kind: str  # missed | failed | too_long | too_short | silent | rule | host_silent | observer_silent | downtime
     workflow: str  # "" when it is not of one
     host: str  # likewise
     at_ns: int

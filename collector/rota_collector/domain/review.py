@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rota_collector.domain import problems
 from rota_collector.domain.expect import Downtime, Expectation, Memory, Problem, Quiet, RunFact
 from rota_collector.domain.problems import Case
-from rota_collector.domain.slots import WE_WERE_DOWN, Slot, Start, fill, planned
+from rota_collector.domain.slots import TOO_EARLY, Slot, Start, fill, planned
 
 ALLOWANCE_NS = 300_000_000  # a start at the last moment needs this long to get here
 MOST_SLOTS = 1000  # added by one review; what remains is the next one's
@@ -50,7 +50,7 @@ def review(
         runs: its runs by start: those of the slots, all open ones, and the last that ended.
         now_ns: Unix ns; facts up to then are in ``runs``.
         quiet: pauses and maintenance windows that apply to it.
-        downtimes: our own, lately.
+        downtimes: when nobody watched, lately.
         upstream_ends: when the upstream's runs succeeded (schedules of the kind ``after``), since the last slot.
         sign_of_life: run id → Unix ns of the last thing heard of it; asked only when a run seems silent.
     """
@@ -133,11 +133,11 @@ def _judge(slot: Slot, memory: Memory, now_ns: int, quiet: Sequence[Quiet], down
         if stretch.covers(slot.due_ns):
             return slot.judged("skipped", stretch.reason)
     if slot.deadline_ns <= memory.watched_ns:
-        return slot.judged("unknown", "it was due before rota watched this")
+        return slot.judged("unknown", TOO_EARLY)
     down = problems.downtime_of(slot, downtimes)
     if down is not None and now_ns < down.settled_ns:
-        return slot.judged("unknown", WE_WERE_DOWN)
-    return slot.judged("missed", None if down is None else "found after the collector was down")
+        return slot.judged("unknown", down.said)
+    return slot.judged("missed", None if down is None else f"found after {down.said}")
 
 
 def _is_given_up(case: Case, run: RunFact) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 VERDICTS = ("on_time", "early", "late", "missed", "skipped", "unknown")
 HEARD_LATE = "the news came late"  # the reason of a verdict that a late fact corrected
-WE_WERE_DOWN = "the collector was down"  # the reason of a verdict that waits for news which may have got stuck
+TOO_EARLY = "it was due before rota watched this"  # the reason of the only `unknown` that stays so
 _BEST_FIRST = ("on_time", "early", "late", "skipped")  # which of a slot's runs fills it
 PUNCTUAL_NS = 60 * 10**9  # a start so much before its time is clock skew, not an early run
 
@@ -47,7 +47,7 @@ class Slot(NamedTuple):
     @property
     def is_settled(self) -> bool:
         """Whether time alone changes nothing about it any more; a run that comes to light still may."""
-        return self.verdict is not None and self.reason != WE_WERE_DOWN
+        return self.verdict is not None and (self.verdict != "unknown" or self.reason == TOO_EARLY)
 
     def judged(self, verdict: str, reason: str | None = None, run: Start | None = None) -> Slot:
         """This slot with another verdict; the same slot when nothing changes."""

@@ -96,6 +96,11 @@ def least(*values: Any) -> Function[Any]:
     return func.min(*values)
 
 
+def greatest(*values: Any) -> Function[Any]:
+    """The largest of several values of one row."""
+    return func.max(*values)
+
+
 def glob(column: ColumnElement[str], pattern: str) -> ColumnElement[bool]:
     """Whether a column matches a shell pattern of ``*`` and ``?``; brackets are letters like others."""
     return column.op("GLOB", is_comparison=True)(pattern.replace("[", "[[]"))

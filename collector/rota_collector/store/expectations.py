@@ -17,12 +17,12 @@ from rota_collector.clock import Clock
 from rota_collector.decode.to_rows import Beside, Heartbeat
 from rota_collector.domain import terms
 from rota_collector.domain.expect import BAD, Downtime
-from rota_collector.store import agents, cancels, inflight, quiet, watches
+from rota_collector.store import agents, cancels, inflight, observers, quiet, watches
 from rota_collector.store import events as own
 from rota_collector.store.cancels import Cancels
 from rota_collector.store.control_queries import listed_ns
 from rota_collector.store.dialect import add_missing_columns
-from rota_collector.store.expectations_schema import metadata, outgoing, policies, policy_versions
+from rota_collector.store.expectations_schema import downtimes, metadata, outgoing, policies, policy_versions
 from rota_collector.store.expectations_schema import watches as watches_table
 from rota_collector.store.incidents import Incidents
 from rota_collector.store.policies import Policies, anchor_ns
@@ -57,7 +57,7 @@ class Expectations:
         self._writer = engine.execution_options(writes=True)
         with self._writer.begin() as connection:
             metadata.create_all(connection)
-            for table in (policies, policy_versions):
+            for table in (policies, policy_versions, downtimes):
                 add_missing_columns(connection, table)
         self.policies = Policies(engine, retry_budget)
         self.incidents = Incidents(engine)
@@ -74,7 +74,8 @@ class Expectations:
                 (row[0], row[1]) for row in connection.execute(select(watches_table.c.workflow, watches_table.c.host))
             }
             now_ns = self._clock.now_ns()
-            self._unsettled = [down for down in quiet.recent_downtimes(connection, now_ns) if down.settled_ns > now_ns]
+            known = quiet.recent_downtimes(connection, now_ns)
+            self._unsettled = [down for down in known if down.source is None and down.settled_ns > now_ns]
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """A transaction that writes."""
@@ -88,7 +89,7 @@ class Expectations:
 
     def note(self, connection: Connection, events: Sequence[RunEvent], changed: Sequence[Run], beside: Beside) -> Noted:
         """Mark what must be judged anew because these runs changed, keep what their code or their system declares and that
-        agents were there, and have rules act.
+        agents and observers were there, and have rules act.
         """
         now_ns = self._clock.now_ns()
         acted = inflight.note(connection, self.policies.asking, beside.ends, changed, now_ns)
@@ -118,6 +119,7 @@ class Expectations:
         watches.mark_workflows(connection, sorted(succeeded))
         watches.hear(connection, events)
         self._hear(connection, beside.heartbeats)
+        observers.note(connection, beside.looks, changed, beside.schedules)
         self._wait_for_late_news(connection, events, now_ns)
         is_due = bool(marks or succeeded or declared or acted.cancel)
         return Noted(declared, list(begun), is_due, frozenset(ended), acted.cancel)

@@ -135,7 +135,7 @@ quiet_times = Table(
     Column("by", Text, nullable=False),
 )
 
-# When this collector did not watch. Until `settled_ns` news from then may still arrive.
+# When nobody watched. Until `settled_ns` news from then may still arrive.
 downtimes = Table(
     "downtimes",
     metadata,
@@ -143,6 +143,33 @@ downtimes = Table(
     Column("from_ns", BigInteger, nullable=False),
     Column("until_ns", BigInteger, nullable=False),
     Column("settled_ns", BigInteger, nullable=False),
+    Column("source", Text),  # the system that no observer looked at; NULL: this collector was away
+    Column("on_host", Text),  # of what runs on that host
+)
+
+# Who looks at other systems: rota_collector.domain.looking.Observer.
+observers = Table(
+    "observers",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("place", Text, primary_key=True),
+    Column("on_host", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("looked_ns", BigInteger, nullable=False),
+    Column("heard_ns", BigInteger, nullable=False),
+    Column("every_ns", BigInteger, nullable=False),
+    Column("problem", Text),
+    Column("downtime_id", Text),
+    Column("incident_id", Text),
+)
+
+# The system that an observer knows a workflow from.
+observed = Table(
+    "observed",
+    metadata,
+    Column("workflow", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Index("observed_source", "source"),
 )
 
 heartbeat = Table("heartbeat", metadata, Column("name", Text, primary_key=True), Column("at_ns", BigInteger, nullable=False))

@@ -58,6 +58,12 @@ def keep(connection: Connection, transitions: Sequence[Transition]) -> None:
     queue(connection, [events.of_transition(transition) for transition in transitions])
 
 
+def find(connection: Connection, identity: str) -> Incident | None:
+    """The incident of this id."""
+    row = connection.execute(_one, {"identity": identity}).first()
+    return None if row is None else Incident._make(row)
+
+
 def open_by_instance(connection: Connection, names: Sequence[str]) -> dict[tuple[str, str], dict[str, Incident]]:
     """(workflow, host) → kind → its open incident."""
     found: dict[tuple[str, str], dict[str, Incident]] = {}

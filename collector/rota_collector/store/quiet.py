@@ -128,15 +128,21 @@ def of_instance(times: Iterable[QuietTime], workflow: str, host: str) -> list[Qu
 
 
 def recent_downtimes(connection: Connection, now_ns: int) -> list[Downtime]:
-    """Our downtimes that may still explain something."""
-    return [Downtime._make(row) for row in connection.execute(_downtimes, {"since": now_ns - _KEPT_NS})]
+    """The downtimes that may still explain something, ours and those of observers."""
+    rows = connection.execute(_downtimes, {"since": now_ns - _KEPT_NS})
+    return [Downtime._make(row)._replace(on_host=row.on_host or "") for row in rows]
 
 
 def add_downtime(connection: Connection, from_ns: int, until_ns: int, settled_ns: int) -> Downtime:
     """Keep that nobody watched from then until then."""
     down = Downtime(str(uuid.uuid5(uuid.NAMESPACE_URL, f"rota:downtime/{from_ns}/{until_ns}")), from_ns, until_ns, settled_ns)
-    connection.execute(upsert(downtimes), down._asdict())
+    keep_downtime(connection, down)
     return down
+
+
+def keep_downtime(connection: Connection, down: Downtime) -> None:
+    """Keep that nobody watched then."""
+    connection.execute(upsert(downtimes), down._asdict())
 
 
 def settle_later(connection: Connection, down: Downtime, settled_ns: int) -> None:

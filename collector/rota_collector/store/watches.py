@@ -20,7 +20,7 @@ from rota_collector.store import events as own
 from rota_collector.store import inflight, rollups
 from rota_collector.store.control_schema import runs
 from rota_collector.store.dialect import do_nothing, driver_sql, least, upsert
-from rota_collector.store.expectations_schema import hosts, policies, slots, watches
+from rota_collector.store.expectations_schema import hosts, observed, policies, slots, watches
 
 LATEST_RUNS = 30  # of a changed instance, beside those of its slots and the open ones
 
@@ -41,13 +41,19 @@ class Watched(NamedTuple):
     next_due_ns: int | None
     verdict: str | None
     from_ns: int
+    seen_by: str | None = None  # the system that an observer knows it from
+    dirty_ns: int | None = None  # what stays to be judged of its runs
 
 
 _due = (
     select(
-        watches, func.coalesce(policies.c.version, 0).label("version"), func.coalesce(policies.c.document, "{}").label("document")
+        watches,
+        func.coalesce(policies.c.version, 0).label("version"),
+        func.coalesce(policies.c.document, "{}").label("document"),
+        observed.c.source.label("seen_by"),
     )
     .outerjoin(policies, policies.c.workflow == watches.c.workflow)
+    .outerjoin(observed, observed.c.workflow == watches.c.workflow)
     .where(watches.c.next_ns <= bindparam("now"))
     .order_by(watches.c.next_ns)
     .limit(bindparam("limit"))
@@ -190,6 +196,8 @@ def _watched(
         row.next_due_ns,
         row.verdict,
         from_ns,
+        row.seen_by,
+        row.dirty_ns,
     )
 
 
@@ -286,7 +294,7 @@ def _row(watched: Watched, found: Review) -> tuple[Any, ...]:
         watched.memory.watched_ns,
         watched.memory.anchor_ns,
         found.next_ns,
-        None,
+        watched.dirty_ns,
         first.due_ns if first else watched.from_ns,
         first.opens_ns if first else watched.memory.anchor_ns,
         sum(run.is_open for run in watched.runs) - len(found.given_up),

@@ -12,7 +12,7 @@ from rota_collector.counters import Counters
 from rota_collector.errors import JournalError
 from rota_collector.journal import Signal
 from rota_collector.store import events, incidents, quiet, watches
-from rota_collector.watch import tick
+from rota_collector.watch import looking, tick
 from rota_collector.watch.tick import Tools
 
 BEAT_NS = 5 * 10**9  # how often it is written down that we watch
@@ -100,6 +100,8 @@ class Monitor(threading.Thread):
                 pass
             if self._since_ns is not None and now_ns - self._since_ns > tick.AGENT_SILENT_NS:  # else it was we who were away
                 tick.miss_agents(self._tools, now_ns)
+            if self._since_ns is not None:
+                looking.watch_observers(self._tools, now_ns, self._since_ns)
             tick.regroup(self._tools, now_ns)
             self._alerted()
         self._flush()

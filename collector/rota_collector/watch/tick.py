@@ -7,19 +7,21 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from rota_collector.domain import groups, terms
+from rota_collector.domain import groups, looking, terms
 from rota_collector.domain import incident as incidents_domain
 from rota_collector.domain.expect import Downtime
-from rota_collector.domain.incident import DOWNTIME, HOST_SILENT, Alerting, Incident, Transition
+from rota_collector.domain.incident import DOWNTIME, HOST_SILENT, OBSERVER_SILENT, Alerting, Incident, Transition
+from rota_collector.domain.looking import Observer
 from rota_collector.domain.message import Notice, compose
 from rota_collector.domain.review import Review, review
-from rota_collector.store import agents, events, incidents, quiet, watches
+from rota_collector.store import agents, events, incidents, observers, quiet, watches
 from rota_collector.store.alerts import Alerts
 from rota_collector.store.expectations import Expectations
 from rota_collector.store.quiet import QuietTime
 from rota_collector.store.watches import Watched
 
 AGENT_SILENT_NS = 120 * 10**9  # four heartbeats
+HELD_NS = 5 * 10**9  # how often to ask whether an observer has looked by now
 BATCH = 1000  # instances in one transaction: others wait for the lock meanwhile
 _PAUSED_NS = 600 * 10**9  # how often to ask whether a pause without an end is over
 _MANY = 20  # people who are told of so much at once do not get the history of each
@@ -41,6 +43,7 @@ class _Around(NamedTuple):
 
     quiet: list[QuietTime]
     downtimes: list[Downtime]
+    observers: list[Observer]
     now_ns: int
 
 
@@ -50,11 +53,13 @@ def judge(tools: Tools, now_ns: int, limit: int = BATCH) -> bool:
         batch = watches.due(connection, now_ns, limit, incidents.forgiven(connection))
         if not batch:
             return False
-        around = _Around(quiet.recent(connection, now_ns), quiet.recent_downtimes(connection, now_ns), now_ns)
-        reviewed = [(watched, _review(connection, tools, watched, around)) for watched in batch]
+        around = _Around(
+            quiet.recent(connection, now_ns), quiet.recent_downtimes(connection, now_ns), observers.every(connection), now_ns
+        )
+        reviewed = [_review(connection, tools, watched, around) for watched in batch]
         watches.save(connection, reviewed)
         incidents.queue(connection, list(_records(reviewed, now_ns)))
-        _keep(connection, tools, _transitions(connection, tools, reviewed, now_ns), now_ns)
+        keep(connection, tools, _transitions(connection, tools, reviewed, around), now_ns)
     return True
 
 
@@ -63,7 +68,7 @@ def remind(tools: Tools, now_ns: int, limit: int = BATCH) -> bool:
     with tools.expectations.transaction() as connection:
         due = incidents.due(connection, now_ns, limit)
         times = quiet.recent(connection, now_ns, 0) if due else []
-        _keep(connection, tools, [_due(connection, tools, each, times, now_ns) for each in due], now_ns)
+        keep(connection, tools, [_due(connection, tools, each, times, now_ns) for each in due], now_ns)
     return bool(due)
 
 
@@ -88,7 +93,7 @@ def miss_agents(tools: Tools, now_ns: int) -> None:
         stakes = {host: agents.at_stake(connection, host) for host in missed if host not in told_of}
         changes = [groups.lost(host, silent[host], *at, now_ns) for host, at in stakes.items() if any(at)]
         agents.forget(connection, missed)  # one incident a silence, and none when nothing was at stake
-        _keep(connection, tools, changes, now_ns)
+        keep(connection, tools, changes, now_ns)
 
 
 def regroup(tools: Tools, now_ns: int) -> None:
@@ -106,7 +111,7 @@ def regroup(tools: Tools, now_ns: int) -> None:
             if why is not None:
                 changes.append(incidents_domain.close(group, why, now_ns, Alerting()))
                 changes += [incidents_domain.release(member, now_ns) for member in members if member.closed_ns is None]
-        _keep(connection, tools, changes, now_ns)
+        keep(connection, tools, changes, now_ns)
 
 
 def _why_over(group: Incident, members: Sequence[Incident], heard_ns: int) -> str | None:
@@ -117,7 +122,23 @@ def _why_over(group: Incident, members: Sequence[Incident], heard_ns: int) -> st
     return "all of its workflows are well again" if is_well and not is_waited_for else None
 
 
-def _review(connection: Connection, tools: Tools, watched: Watched, around: _Around) -> Review:
+def _review(connection: Connection, tools: Tools, watched: Watched, around: _Around) -> Reviewed:
+    """What is found of an instance, as far as all is known of it."""
+    hosts = (watched.host, watched.on_host)
+    seen_by = [each for each in around.observers if looking.sees(each, watched.seen_by, hosts)]
+    until_ns = looking.horizon_ns(seen_by, around.now_ns)
+    downtimes = [each for each in around.downtimes if each.source is None or looking.sees(each, watched.seen_by, hosts)]
+    found = _found(connection, tools, watched, around._replace(downtimes=downtimes, now_ns=until_ns))
+    if until_ns == around.now_ns:
+        return watched._replace(dirty_ns=None), found
+    if not any(run.started_ns > until_ns for run in watched.runs):
+        watched = watched._replace(dirty_ns=None)
+    if watched.dirty_ns is not None or (found.next_ns is not None and found.next_ns <= around.now_ns):
+        found = found._replace(next_ns=around.now_ns + HELD_NS)
+    return watched, found
+
+
+def _found(connection: Connection, tools: Tools, watched: Watched, around: _Around) -> Review:
     asked = terms.of_text(watched.document)
     upstream_ends: Sequence[int] = ()
     if asked.after is not None:
@@ -147,7 +168,8 @@ def _records(reviewed: Iterable[Reviewed], now_ns: int) -> Iterable[str]:
             yield events.of_overdue(watched.workflow, watched.host, run, run.attempt, run.started_ns + limit_ns)
 
 
-def _transitions(connection: Connection, tools: Tools, reviewed: Sequence[Reviewed], now_ns: int) -> list[Transition]:
+def _transitions(connection: Connection, tools: Tools, reviewed: Sequence[Reviewed], around: _Around) -> list[Transition]:
+    now_ns = around.now_ns
     names = sorted({watched.workflow for watched, found in reviewed})
     there = incidents.open_by_instance(connection, names)
     changes: list[Transition] = []
@@ -162,7 +184,7 @@ def _transitions(connection: Connection, tools: Tools, reviewed: Sequence[Review
             changes += incidents_domain.transitions(
                 watched.workflow, watched.host, watched.on_host, found, present, asked.alerting, now_ns, upstream
             )  # fmt: skip
-    return _grouped(connection, changes, now_ns) + _released(connection, tools, changes, now_ns)
+    return _grouped(connection, changes, around) + _released(connection, tools, changes, now_ns)
 
 
 def _broken(connection: Connection, upstream: Sequence[str], changed: Sequence[Incident]) -> str | None:
@@ -176,7 +198,7 @@ def _broken(connection: Connection, upstream: Sequence[str], changed: Sequence[I
     return min((incident.id for incident in found.values() if incident.closed_ns is None), default=None)
 
 
-def _grouped(connection: Connection, changes: Sequence[Transition], now_ns: int) -> list[Transition]:
+def _grouped(connection: Connection, changes: Sequence[Transition], around: _Around) -> list[Transition]:
     on_hosts = {change.incident.on_host for change in changes if change.name == "opened" and change.incident.on_host}
     if not on_hosts and not any(change.name == "grouped" for change in changes):
         return list(changes)
@@ -185,7 +207,8 @@ def _grouped(connection: Connection, changes: Sequence[Transition], now_ns: int)
         incidents.missed_on(connection, on_hosts),
         incidents.open_groups(connection),
         watches.heard(connection, sorted(on_hosts)),
-        now_ns,
+        around.downtimes,
+        around.now_ns,
     )
 
 
@@ -201,7 +224,7 @@ def _released(connection: Connection, tools: Tools, changes: Sequence[Transition
     return [incidents_domain.release(member, now_ns) for member in members if member.closed_ns is None]
 
 
-def _keep(connection: Connection, tools: Tools, changes: Sequence[Transition], now_ns: int) -> None:
+def keep(connection: Connection, tools: Tools, changes: Sequence[Transition], now_ns: int) -> None:
     """Store transitions and the messages that tell of them: in one transaction, or not at all."""
     incidents.keep(connection, changes)
     told = [change for change in changes if change.is_told]
@@ -214,7 +237,7 @@ def _keep(connection: Connection, tools: Tools, changes: Sequence[Transition], n
 def _notice(connection: Connection, tools: Tools, change: Transition, is_one_of_many: bool) -> Notice:
     incident = change.incident
     asked = _terms(tools, incident.workflow)
-    is_group = incident.kind in (HOST_SILENT, DOWNTIME)
+    is_group = incident.kind in (HOST_SILENT, OBSERVER_SILENT, DOWNTIME)
     good_ns = None if is_one_of_many or is_group else watches.last_good(connection, incident.workflow, incident.host)
     return Notice(
         incident_id=incident.id,

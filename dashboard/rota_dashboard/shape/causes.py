@@ -19,6 +19,7 @@ _MARKS = {
     "too_short": "l",
     "silent": "?",
     "host_silent": "m",
+    "observer_silent": "?",
     "downtime": "?",
     "rule": "l",
 }
@@ -29,11 +30,12 @@ _TITLES = {
     "silent": "Is silent",
     "rule": "A rule objects",
     "host_silent": "The host is silent",
-    "downtime": "Did not run, or was not heard of, while the collector was away",
+    "observer_silent": "Nobody looks at it",
 }
 
 
 _STREAK = re.compile(r"(\d+) runs in a row failed")
+_MEANWHILE = re.compile(r"while [^,]+")
 _ENDING = re.compile(r"the run (failed|crashed|timed out|upstream failed)")
 
 
@@ -70,7 +72,8 @@ def cause(incident: Item, zones: Zones, now: datetime) -> Cause:
         title = f"Missed its {_slot(words.parsed(incident['due_at']), zones.of_slots, now)}"
     mark = _MARKS.get(kind, "w")
     if kind == "downtime":
-        detail = ""
+        meanwhile = _MEANWHILE.search(detail)
+        title, detail = "Did not run, or was not heard of" + (f", {meanwhile[0]}" if meanwhile else ""), ""
     if kind == "failed":
         mark, title, detail = _failed(detail)
     if incident["error"]:

@@ -75,7 +75,7 @@ class Follower:
     def __init__(
         self, log: Log, level: Optional[int], zone: Optional[str], left_out: List[str], since_seconds: float, where: str = ""
     ) -> None:  # fmt: skip
-        self.where = where
+        self.where, self.host = where, _HOST
         self._log, self._level, self._zone, self._left_out, self._since_seconds = log, level, zone, left_out, since_seconds
         self._source, self._states = Source("cron"), table_of("cron")
         self._lines: List[crontab.Line] = []

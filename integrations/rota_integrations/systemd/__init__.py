@@ -21,7 +21,8 @@ from rota_integrations.systemd.journal import Journal, Said, arguments
 
 _BAD = ("failed", "timed_out", "crashed")
 _PATIENCE_SECONDS = 60
-_OF_THIS_HOST = {names.NAME_SOURCE: "script", names.HOST_NAME: os.uname().nodename}  # elsewhere it is another instance
+_HOST = os.uname().nodename
+_OF_THIS_HOST = {names.NAME_SOURCE: "script", names.HOST_NAME: _HOST}  # elsewhere it is another instance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,7 @@ class Follower:
     """
 
     def __init__(self, manager: Sequence[str] = (), since: str = "-1d") -> None:
+        self.host = _HOST
         self._manager, self._since = list(manager), since
         self._source, self._states = Source("systemd"), table_of("systemd")
         self._declared: Dict[str, Dict[str, str]] = {}  # by unit

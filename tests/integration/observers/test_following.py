@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from collectors import clean_environment, until
@@ -26,6 +29,7 @@ class Script:
 
     def __init__(self, *looks: str | Exception, where: str = "") -> None:
         self.looks, self.found, self.where = list(looks), list[dict[str, Any]](), where
+        self.host: str | None = None
 
     def look(self, memory: dict[str, Any]) -> None:
         self.found.append(dict(memory))
@@ -117,6 +121,67 @@ def test_where_schedules_cannot_be_read_they_stay_and_runs_are_told(
     assert told == {"a": ["0 0 * * *"]}
     assert json.loads((home / "system.json").read_text())["seen"] == {"words": ["looks"] * 3}
     assert capsys.readouterr().err.count("403 Forbidden") == 1
+
+
+# -- that somebody looks -------------------------------------------------------------------------------------------------
+
+
+class Looked(NamedTuple):
+    """What was told of a look."""
+
+    place: str
+    every_seconds: float
+    problem: str
+    host: str | None
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[Looked]:
+    """What was told of looks, one after the other."""
+    found: list[Looked] = []
+
+    class Recorder(Source):
+        def looked(
+            self, place: str, at_ns: int, every_seconds: float, problem: str = "", host: str | None = None
+        ) -> None:  # fmt: skip
+            assert 0 <= time.time_ns() - at_ns < 60 * 10**9
+            found.append(Looked(place, every_seconds, problem, host))
+
+    monkeypatch.setattr(following, "Source", Recorder)
+    return found
+
+
+def test_that_somebody_looks_is_told_now_and_then(home: Path, looked: list[Looked], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after every look: every ten seconds, which is what whoever waits for the next word can count on."""
+    passed = iter(range(0, 1000, 4))  # seconds
+    monkeypatch.setattr(following.time, "monotonic", lambda: next(passed))
+    followed(Script(*"abcdefg"))
+    assert looked == [Looked("", 10.0, "", None)] * 3
+
+
+def test_that_it_cannot_look_is_told_at_once_and_so_is_that_it_can(home: Path, looked: list[Looked]) -> None:
+    """With the reason, and when it tries again."""
+    followed(Script("a", OSError("away"), OSError("away"), "b"))
+    assert looked == [
+        Looked("", 10.0, "", None), Looked("", 10.0, "OSError: away", None), Looked("", 10.0, "", None),
+    ]  # fmt: skip
+
+
+def test_the_place_is_told_apart_and_not_told(home: Path, looked: list[Looked]) -> None:
+    """An address may hold what is nobody else's business; who sees one host says which."""
+    followed(Script("a", where="https://ada:secret@prefect"))
+    bound = Script("a")
+    bound.host = "h1"
+    followed(bound)
+    assert len(looked[0].place) == 16
+    assert int(looked[0].place, 16)
+    assert looked[1] == Looked("", 10.0, "", "h1")
+
+
+def test_one_look_is_not_told(home: Path, looked: list[Looked]) -> None:
+    """Nobody waits for another."""
+    assert follow("system", Script("a"), 5.0, once=True, told=lambda: None) == 0
+    assert looked == []
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -212,6 +277,12 @@ TELLING = """
 """
 
 
+def observed(collector: Any) -> list[str]:
+    """The workflows that are known from systems that somebody looks at."""
+    with contextlib.closing(sqlite3.connect(collector.home / "control.sqlite")) as control:
+        return [workflow for (workflow,) in control.execute("SELECT workflow FROM observed JOIN observers USING (source)")]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_what_is_told_leaves_while_the_observer_lives(host: str, tmp_path: Path, shared_collector: Any) -> None:
     """Also where neither an agent nor plain HTTP to an address takes it: shippers do, which a script would start at its end."""
@@ -222,6 +293,7 @@ def test_what_is_told_leaves_while_the_observer_lives(host: str, tmp_path: Path,
         try:
             assert process.stdout.readline() == "told\n"
             until(lambda: len(shared_collector.item("/runs", workflow=f"seen.by.{host}")["items"]) == 3, "the runs to be there")
+            until(lambda: f"seen.by.{host}" in observed(shared_collector), "the collector to know that somebody looks")
         finally:
             process.terminate()
     assert process.returncode == 0

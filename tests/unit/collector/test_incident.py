@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rota_collector.domain import groups
 from rota_collector.domain import incident as incidents
-from rota_collector.domain.expect import Problem
+from rota_collector.domain.expect import Downtime, Problem
 from rota_collector.domain.incident import Alerting, Incident, Transition, transitions
 from rota_collector.domain.review import Review
 
@@ -12,6 +12,7 @@ S = 10**9
 MINUTE, HOUR = 60 * S, 3600 * S
 NOW = 1_700_000_000 * S
 TOLD = Alerting()
+DOWNTIMES = [Downtime("d1", NOW - HOUR, NOW, NOW)]
 MISSED = Problem("missed", NOW - HOUR, "no run started within 10 min of its time", NOW, None, NOW - HOUR)
 
 
@@ -104,7 +105,7 @@ def test_a_released_member_is_told_of_when_it_does_not_heal():
 def test_many_workflows_of_a_silent_host_are_one_incident():
     """Three workflows missed on a host of which nothing was heard since: one message, naming them."""
     changes = [opened(name) for name in ("a", "b", "c")]
-    result = groups.grouped(changes, {}, {}, {"h1": NOW - 2 * HOUR}, NOW)
+    result = groups.grouped(changes, {}, {}, {"h1": NOW - 2 * HOUR}, DOWNTIMES, NOW)
     told = [change for change in result if change.is_told]
     assert [(change.incident.kind, change.incident.host, change.members) for change in told] == [
         ("host_silent", "h1", ("a", "b", "c"))
@@ -115,14 +116,14 @@ def test_many_workflows_of_a_silent_host_are_one_incident():
 def test_a_host_that_was_heard_of_is_not_silent():
     """Three misses on a host that is alive are three incidents."""
     changes = [opened(name) for name in ("a", "b", "c")]
-    result = groups.grouped(changes, {}, {}, {"h1": NOW - MINUTE}, NOW)
+    result = groups.grouped(changes, {}, {}, {"h1": NOW - MINUTE}, DOWNTIMES, NOW)
     assert [change.is_told for change in result] == [True, True, True]
 
 
 def test_the_third_miss_of_a_silent_host_adopts_the_first_two():
     """Those that were told already are members too, and send no reminders of their own."""
     first, second = opened("a").incident, opened("b").incident
-    result = groups.grouped([opened("c")], {"h1": [first, second]}, {}, {"h1": NOW - 2 * HOUR}, NOW)
+    result = groups.grouped([opened("c")], {"h1": [first, second]}, {}, {"h1": NOW - 2 * HOUR}, DOWNTIMES, NOW)
     assert [(change.name, change.incident.workflow) for change in result] == [
         ("opened", ""),
         ("grouped", "a"),
@@ -134,14 +135,14 @@ def test_the_third_miss_of_a_silent_host_adopts_the_first_two():
 def test_a_miss_on_a_host_that_is_known_to_be_silent_joins_its_incident():
     """Nobody is told again."""
     group = Incident("g", "host_silent", "", "h1", NOW - HOUR, NOW - HOUR, "", "h1", told_ns=NOW - HOUR)
-    [change] = groups.grouped([opened("d")], {}, {"g": group}, {"h1": NOW - 2 * HOUR}, NOW)
+    [change] = groups.grouped([opened("d")], {}, {"g": group}, {"h1": NOW - 2 * HOUR}, DOWNTIMES, NOW)
     assert (change.name, change.is_told, change.incident.group_id) == ("grouped", False, "g")
 
 
 def test_what_a_downtime_of_ours_brought_to_light_is_one_notice():
     """However many slots: one grouped message, never a storm."""
     changes = [opened(name, problem=MISSED._replace(downtime_id="d1")) for name in ("a", "b")]
-    result = groups.grouped(changes, {}, {}, {}, NOW)
+    result = groups.grouped(changes, {}, {}, {}, DOWNTIMES, NOW)
     assert [(change.incident.kind, change.members) for change in result if change.is_told] == [("downtime", ("a", "b"))]
 
 
