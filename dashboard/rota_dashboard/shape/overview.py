@@ -54,10 +54,11 @@ def head(known: Known, zone: tzinfo, away: str | None) -> Item:
 
 def title(needing: Sequence[Item]) -> str:
     """The page in one sentence, after the incidents that nobody has taken."""
-    hosts = len({each["host"] for each in needing if not each["workflow"] and each["host"]})
+    others = {(each["kind"], each["host"]) for each in needing if not each["workflow"] and each["host"]}
+    systems = sum(kind == "observer_silent" for kind, _ in others)
     outages = sum(not (each["workflow"] or each["host"]) for each in needing)
     workflows = len({each["workflow"] for each in needing if each["workflow"]})
-    counted = {"workflow": workflows, "host": hosts, "outage": outages}
+    counted = {"workflow": workflows, "host": len(others) - systems, "system": systems, "outage": outages}
     who = words.joined([words.count(number, word) for word, number in counted.items() if number])
     return f"{who} {'needs' if sum(counted.values()) == 1 else 'need'} someone" if who else "Nothing needs you."
 

@@ -46,6 +46,12 @@ def test_the_title_says_whether_somebody_is_needed(workflows, hosts, outages, ti
     assert overview.title(needing) == title
 
 
+def test_a_system_that_nobody_looks_at_is_no_host():
+    """It is named by what it is."""
+    needing = [an_incident(workflow=None, host="prefect", kind="observer_silent"), an_incident(workflow="a")]
+    assert overview.title(needing) == "1 workflow and 1 system need someone"
+
+
 def test_two_that_explain_each_other_need_someone():
     """Of a ring, one stands for all: nothing is wrong only when nothing is."""
     ring = [an_incident("1", workflow="a", suppressed_by="2"), an_incident("2", workflow="b", suppressed_by="1")]
