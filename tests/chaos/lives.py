@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import os
 import threading
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 from chaos import faults
 from chaos.faults import KILL, TARGETS, Fault, FaultyCollector
+from chaos.kept import Kept
 from chaos.oracle import Oracle
 from chaos.scenarios import SCENARIOS, Died, Scenario, begin, clear, end
 
@@ -123,15 +125,40 @@ def _told(many: Sequence[Fault]) -> str:
     return ", ".join(map(str, many)) or "nothing"
 
 
+def crusade(folder: Path, does: Sequence[str], wanted: int, kept: Kept, what: str, seed: int) -> Crusade:
+    """Have ``wanted`` faults happen, those of earlier parts of the campaign included; how far it is is told and kept.
+
+    Args:
+        folder: for homes.
+        does: what the faults do.
+        wanted: how many.
+        kept: keeps it.
+        what: they are called.
+        seed: of the first part; another one goes on where it was.
+    """
+    earlier = sum(part["points_struck"] for part in kept.earlier)
+    workers = int(os.environ.get("ROTA_WORKERS", "2"))
+
+    def tell(crusade: Crusade) -> None:
+        line = f"{what}: {earlier + crusade.struck} of {wanted}, {len(crusade.problems)} problems"
+        kept.keep({**crusade.told(), "points_in_all": earlier + crusade.struck, "workers": workers}, line)
+
+    first = max([seed, *(part.get("seeds", {"last": seed})["last"] + 1 for part in kept.earlier)])
+    found = Crusade(folder, does, wanted - earlier, workers, tell, first)
+    found.run()
+    return found
+
+
 class Crusade:
     """Campaigns of one kind of fault, at every point of every scenario in turns, until enough of them happened."""
 
     def __init__(
-        self, folder: Path, does: Sequence[str], wanted: int, workers: int, tell: Callable[[Crusade], None], seed: int = 1
+        self, folder: Path, does: Sequence[str], wanted: int, workers: int, tell: Callable[[Crusade], None], seed: int
     ) -> None:
         self._folder, self._does, self._wanted, self._workers, self._tell = folder, does, wanted, workers, tell
         self._lock = threading.Lock()
         self._units = ((seed, scenario) for seed in itertools.count(seed) for scenario in SCENARIOS.values())
+        self._seeds = {"first": seed, "last": seed}
         self._began = time.monotonic()
         self.lives = self.struck = self.acknowledged = 0
         self.by_scenario: Counter[str] = Counter()
@@ -149,7 +176,7 @@ class Crusade:
         """What came of it so far."""
         starts = sorted(self.reopened) or [0.0]
         return {
-            "points_wanted": self._wanted, "points_struck": self.struck, "lives": self.lives,
+            "seeds": self._seeds, "points_wanted": self._wanted, "points_struck": self.struck, "lives": self.lives,
             "calls_of_a_life": self.points, "by_scenario": dict(self.by_scenario), "requests_acknowledged": self.acknowledged,
             "seconds": round(time.monotonic() - self._began),
             "starts": len(self.reopened),
@@ -161,6 +188,7 @@ class Crusade:
         while self.struck < self._wanted:
             with self._lock:
                 seed, scenario = next(self._units)
+                self._seeds["last"] = seed
             campaign = Campaign(self._folder / f"{scenario.name}-{seed}", scenario, seed)
             try:
                 for fault in self._faults(campaign, scenario, seed):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from chaos.faults import BROKEN, HAS_STRACE, NO_SPACE, Fault, FaultyCollector
 from chaos.kept import Kept
-from chaos.lives import Campaign, Crusade
+from chaos.lives import Campaign, crusade
 from chaos.oracle import Oracle, Outcome
 from chaos.scenarios import SCENARIOS, begin
 
@@ -64,16 +64,8 @@ def test_what_the_journal_cannot_write_is_refused(tmp_path):
 @needs_strace
 def test_every_error_is_outlived(tmp_path, pytestconfig):
     """ENOSPC and EIO at every call of every scenario."""
-    kept = Kept("errors", pytestconfig)
-    wanted, workers = int(os.environ.get("ROTA_ERRORS", "1000")), int(os.environ.get("ROTA_WORKERS", "2"))
-
-    def tell(crusade: Crusade) -> None:
-        line = f"errors: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
-        kept.keep({**crusade.told(), "workers": workers}, line)
-
-    crusade = Crusade(tmp_path, [NO_SPACE, BROKEN], wanted, workers, tell, SEED)
-    crusade.run()
-    assert crusade.problems == []
+    wanted = int(os.environ.get("ROTA_ERRORS", "1000"))
+    assert crusade(tmp_path, [NO_SPACE, BROKEN], wanted, Kept("errors", pytestconfig), "errors", SEED).problems == []
 
 
 @pytest.fixture

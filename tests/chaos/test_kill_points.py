@@ -12,7 +12,7 @@ import random
 import pytest
 from chaos.faults import HAS_STRACE, Fault
 from chaos.kept import Kept
-from chaos.lives import Campaign, Crusade
+from chaos.lives import Campaign, crusade
 from chaos.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.skipif(not HAS_STRACE, reason="needs strace: apt-get install strace")
@@ -42,13 +42,5 @@ def test_kills_at_some_calls_lose_and_double_nothing(tmp_path):
 @pytest.mark.soak
 def test_kills_at_every_call_lose_and_double_nothing(tmp_path, pytestconfig):
     """Creation, ingest, checkpoint, the roll of a segment, a rebuild: whichever call is the last, nothing is lost."""
-    kept = Kept("kills", pytestconfig)
-    wanted, workers = int(os.environ.get("ROTA_POINTS", "2000")), int(os.environ.get("ROTA_WORKERS", "2"))
-
-    def tell(crusade: Crusade) -> None:
-        line = f"kills: {crusade.struck} of {wanted}, {crusade.acknowledged} acknowledged, {len(crusade.problems)} problems"
-        kept.keep({**crusade.told(), "workers": workers}, line)
-
-    crusade = Crusade(tmp_path, ["signal=KILL"], wanted, workers, tell, SEED)
-    crusade.run()
-    assert crusade.problems == []
+    wanted = int(os.environ.get("ROTA_POINTS", "2000"))
+    assert crusade(tmp_path, ["signal=KILL"], wanted, Kept("kills", pytestconfig), "kills", SEED).problems == []
