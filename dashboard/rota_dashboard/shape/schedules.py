@@ -82,10 +82,12 @@ def author(version: Item) -> str:
     return "code" if is_of_run else str(version["author"])
 
 
-def keys(policy: Item) -> list[Item]:
+def keys(policy: Item, versions: Sequence[Item]) -> list[Item]:
     """The policy in force, a key a row, with who set it."""
+    declared = next((each for each in versions if each["origin"] == "code"), None)
+    by = {"code": f"set by {author(declared) if declared else 'code'}", "stored": "stored"}
     return [
-        {"key": path, "value": text, "source": _source(policy, top, under)}
+        {"key": path, "value": text, "source": by[_source(policy, top, under)]}
         for top, value in policy["policy"].items()
         for under, each in (value.items() if isinstance(value, dict) else [(None, value)])
         for path, text in _flat(top if under is None else f"{top}.{under}", each)

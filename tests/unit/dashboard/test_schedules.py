@@ -90,8 +90,8 @@ def test_where_a_policy_came_from_is_said():
     ]
 
 
-def keys(policy: dict[str, Any]) -> list[tuple[str, str, str]]:
-    return [(row["key"], row["value"], row["source"]) for row in schedules.keys(policy)]
+def keys(policy: dict[str, Any], *versions: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(row["key"], row["value"], row["source"]) for row in schedules.keys(policy, versions)]
 
 
 def test_a_policy_is_a_key_a_row():
@@ -126,9 +126,16 @@ def test_each_key_says_who_set_it():
         "declared": {"schedule": {"every": "5m"}, "alert": {"remind": "4h"}},
     }
     assert {key: source for key, _, source in keys(policy)} == {
-        "schedule.every": "code", "kind": "stored", "alert.channels": "stored", "alert.escalate[1].after": "stored",
-        "alert.escalate[1].to": "stored", "alert.remind": "code",
+        "schedule.every": "set by code", "kind": "stored", "alert.channels": "stored", "alert.escalate[1].after": "stored",
+        "alert.escalate[1].to": "stored", "alert.remind": "set by code",
     }  # fmt: skip
+
+
+def test_what_a_system_declared_is_set_by_that_system():
+    """Airflow's scheduler, say; the last that declared something, not the last version."""
+    policy = a_policy({"schedule": {"cron": "0 2 * * *"}}) | {"source": {"schedule": "code"}}
+    versions = [a_version(3), a_version(2, origin="code", author="airflow"), a_version(1, origin="code", author="run 1")]
+    assert keys(policy, *versions) == [("schedule.cron", "0 2 * * *", "set by airflow")]
 
 
 def test_versions_say_who_when_and_why():

@@ -38,7 +38,7 @@ function policy({ keys, versions, notes, href }, open) {
     h(
       "table",
       {},
-      keys.map((row) => h("tr", {}, h("th", { class: "mono" }, row.key), h("td", { class: "mono" }, row.value), h("td", { class: "quiet" }, row.source === "code" ? "set by code" : "stored"))),
+      keys.map((row) => h("tr", {}, h("th", { class: "mono" }, row.key), h("td", { class: "mono" }, row.value), h("td", { class: "quiet" }, row.source))),
     ),
     h("p", {}, link(href, { class: "link" }, "Edit it, try it on the past, or go back to an earlier version")),
     notes.map((note) => h("p", { class: "quiet" }, note)),
