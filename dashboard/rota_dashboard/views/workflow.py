@@ -72,7 +72,8 @@ def _draw(found: shape.Known, listed: Item, chosen: str, cursor: str, away: str 
         "calendar": calendar.calendar(found.days, found.at.astimezone(days_in).date()) | {"zone": str(days_in)},
         "durations": durations.durations(found.latest, reader, found.at),
         "history": shape.history(found, listed, chosen, cursor or None, reader),
-        "policy": {"keys": schedules.keys(found.policy, found.versions), "versions": schedules.versions(found.versions, reader, found.at),
+        "policy": {"keys": schedules.keys(found.policy, found.versions),
+                   "versions": schedules.versions(found.versions, reader, found.at),
                    "notes": [*found.policy["problems"], *found.policy["warnings"]], "href": links.policy(found.workflow["name"])},
         "away": away,
     })  # fmt: skip

@@ -11,7 +11,7 @@ process that happens:
 
 From outside, by the instance's history, with nothing of rota's in Dagster's processes:
 
-    rota observe dagster --dagster-home /srv/dagster
+    rota observe dagster --dagster-home /srv/dagster --webserver http://127.0.0.1:3000
 
 Tested with 1.10 and 1.13.
 """
@@ -26,6 +26,7 @@ from typing import Optional
 from rota.foreign import Source, harmless
 from rota_integrations.dagster.reading import Reading
 from rota_integrations.dagster.telling import Said, Teller, tells
+from rota_integrations.dagster.webserver import Webserver
 from rota_integrations.needs import needed
 
 needed("dagster", "dagster", "1.10")
@@ -61,8 +62,9 @@ def _tell(record: logging.LogRecord) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which instance."""
     parser.add_argument("--dagster-home", metavar="DIR", help="with its dagster.yaml ($DAGSTER_HOME)")
+    parser.add_argument("--webserver", metavar="URL", help="which knows schedules: http://127.0.0.1:3000")
 
 
 def follower(options: argparse.Namespace) -> Reading:
     """What looks at an instance, for ``rota observe dagster``."""
-    return Reading(options.dagster_home)
+    return Reading(options.dagster_home, Webserver(options.webserver) if options.webserver else None)

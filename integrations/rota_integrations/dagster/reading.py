@@ -6,15 +6,19 @@ same ids.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta, timezone
 from typing import Any, Iterator, Optional
 
 from rota.foreign import Source
 from rota_integrations.dagster.telling import Said, Teller
+from rota_integrations.dagster.webserver import Webserver
+from rota_integrations.following import Seldom
 
 _UTC = timezone.utc
 _BACK = timedelta(days=1)  # how far the first look goes
 _OVERLAP = timedelta(minutes=1)  # clocks of those who write the history differ
+_BELIEVED_SECONDS = 30.0  # how long schedules that were read are
 _MOST_DONE = 1000  # runs of the overlap that are over, and told
 
 
@@ -23,10 +27,14 @@ class Reading:
 
     Args:
         home: its folder, with ``dagster.yaml``; None for ``DAGSTER_HOME``.
+        webserver: knows its schedules.
     """
 
-    def __init__(self, home: Optional[str]) -> None:
+    def __init__(self, home: Optional[str], webserver: Optional[Webserver] = None) -> None:
         self._home = home
+        self.where = os.path.abspath(home or os.environ.get("DAGSTER_HOME") or "")
+        if webserver is not None:
+            self.schedules = Seldom(webserver.schedules, _BELIEVED_SECONDS)
         self._instance: Any = None
         self._teller = Teller(Source("dagster"), host=None)
         self._cursors: dict[str, Optional[str]] = {}  # of runs that are not over
