@@ -10,9 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
 import sys
-import threading
 import time
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
@@ -21,6 +19,7 @@ from rota.foreign import Source
 from rota.rules.durations import seconds
 from rota.wire.ids import span_id
 from rota_integrations.scheduled import Scheduled
+from rota_integrations.waiting import Waiting
 
 Found = TypeVar("Found")
 
@@ -72,6 +71,7 @@ class Follower(Protocol):
     If it has a text ``where``, that tells the place from others of the same system, and each has a memory of its own. If it has
     a text ``host``, it sees only what runs there. If it has
     a method ``schedules``, that says after each look what is scheduled now: by workflow, what ``Source.schedule`` tells.
+    If it has a ``bell``, that is given a function once, to be called from any thread whenever it is worth a look.
     """
 
     def look(self, memory: dict[str, Any]) -> None:
@@ -99,12 +99,12 @@ def follow(
         every_seconds: between the end of a look and the next.
         once: look once.
         told: has what was told leave; ``Source.leave`` when left out.
-        wait: that many seconds; whether it is over. Left out: until a signal comes.
+        wait: that many seconds; whether it is over. Left out: until a signal comes, or the follower's bell rings.
 
     Returns:
         Exit status: 1 when the only look of ``once`` failed, or came too early; when another process looks at the same place.
     """
-    wait = wait or _signalled()
+    wait = wait or Waiting()
     source = Source(system)
     try:
         kept = _Kept(source, follower)
@@ -114,6 +114,9 @@ def follow(
     try:
         if once:
             return _look_once(system, kept, told or source.leave)
+        bell = getattr(follower, "bell", None)
+        if bell is not None and isinstance(wait, Waiting):
+            bell(wait.ring)
         return _look_on(system, kept, every_seconds, told or source.leave, wait)
     finally:
         kept.close()
@@ -136,8 +139,9 @@ def _look_on(
 ) -> int:  # fmt: skip
     problem, wait_seconds = "", every_seconds
     looking = _Looking(kept)
+    listen = wait.listen if isinstance(wait, Waiting) else wait
     while True:
-        began_ns = time.time_ns()
+        began_ns, rest = time.time_ns(), listen
         try:
             kept.look()
             looking.tell(began_ns, every_seconds)
@@ -154,10 +158,11 @@ def _look_on(
             asked = error.seconds if isinstance(error, Later) else None
             wait_seconds = min(_LONGEST_SECONDS, 2 * wait_seconds) if asked is None else asked
             wait_seconds = max(every_seconds, wait_seconds)
+            rest = wait  # whoever rings
             looking.tell(began_ns, wait_seconds, said)
             with contextlib.suppress(Exception):
                 leave()
-        if wait(wait_seconds):
+        if rest(wait_seconds):
             return 0
 
 
@@ -183,20 +188,6 @@ class _Looking:
         self._problem, self._told_at = problem, time.monotonic()
         every_seconds = max(every_seconds, _SAID_EVERY_SECONDS)
         self._kept.source.looked(self._kept.place, began_ns, every_seconds, problem, self._kept.host)
-
-
-def _signalled() -> Callable[[float], bool]:
-    """Waits, unless SIGTERM or SIGINT has come: the first one lets a look end, the next ends it as it would any process."""
-    over = threading.Event()
-
-    def stop(number: int, _frame: object) -> None:
-        over.set()
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before.update({number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)})
-    return over.wait
 
 
 class Seldom(Generic[Found]):

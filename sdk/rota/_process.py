@@ -118,11 +118,13 @@ class Process:
     def leave(self) -> None:
         """What was told so far leaves as at the end, and what comes next is a spool of its own; for who lives long and may wait.
 
-        Nothing to do where an agent follows the file, or everything was acknowledged.
+        An agent that follows the file is told to look now. Nothing to do where everything was acknowledged.
         """
         self.spool.flush()
         files = (self.spool.logs, self.spool.traces)
-        if not isinstance(self.carrier, AgentCarrier) and any(file.size > file.acked or file.memory for file in files):
+        if isinstance(self.carrier, AgentCarrier):
+            self.carrier.hurry()
+        elif any(file.size > file.acked or file.memory for file in files):
             self.carrier.close()
             self._open()
 

@@ -4,8 +4,8 @@ Seen: each flow run is a run of the workflow of the flow's name; task runs are i
 run since another task failed; flows called by flows; the schedule of a deployment, and the slot that a run is for. Parameters and
 results are not asked for.
 
-Prefect's own package is not needed for it, any CPython from 3.8 does. Its events tell nothing that its REST API does not, and
-come later in a server's history: so the runs themselves are asked for. Tested with 3.9.
+Prefect's own package is not needed for it, any CPython from 3.8 does. Its events tell nothing that its REST API does not, so the
+runs themselves are asked for; but they tell when it is worth asking. Tested with 3.9.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any, Iterator, Mapping
 from rota.foreign import Source
 from rota.wire import names
 from rota_integrations.following import NOT_UNDERSTOOD, Seldom, add_since, puzzled
-from rota_integrations.prefect.server import Server, headers_of, unix_ns, written
+from rota_integrations.prefect.bell import Bell
+from rota_integrations.prefect.server import Server, headers_of, token_of, unix_ns, written
 from rota_integrations.prefect.telling import OVER, Run, tell_gone
 from rota_integrations.states import table_of
 
@@ -39,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def follower(options: argparse.Namespace) -> Follower:
     """Looks at the server that these options name."""
-    return Follower(Server(options.url, headers_of(os.environ)), options.since, options.url)
+    bell = Bell(options.url, token_of(os.environ))
+    return Follower(Server(options.url, headers_of(os.environ)), options.since, options.url, bell)
 
 
 class Follower:
@@ -49,10 +51,11 @@ class Follower:
         server: asks Prefect.
         since_seconds: how far back the first look goes; runs that are open are seen however old they are.
         where: tells this place from others that the same host looks at.
+        bell: rings when it is worth a look.
     """
 
-    def __init__(self, server: Server, since_seconds: float, where: str = "") -> None:
-        self.where = where
+    def __init__(self, server: Server, since_seconds: float, where: str = "", bell: Bell | None = None) -> None:
+        self.where, self.bell = where, bell
         self._server, self._since_seconds = server, since_seconds
         self._source, self._states = Source("prefect"), table_of("prefect")
         self._runs: dict[str, Run] = {}  # open, or over for a moment only

@@ -38,6 +38,15 @@ def headers_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
+def token_of(environment: Mapping[str, str]) -> str | None:
+    """The same for its websockets.
+
+    Args:
+        environment: see ``headers_of``.
+    """
+    return environment.get("PREFECT_API_KEY") or environment.get("PREFECT_API_AUTH_STRING") or None
+
+
 class Server:
     """A server.
 

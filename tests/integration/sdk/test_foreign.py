@@ -168,3 +168,26 @@ def test_what_leaves_is_not_kept_open_and_each_time_is_a_spool_of_its_own(run: R
     outcome = run(LEAVING)
     assert outcome.stdout.split() == [b"0", b"1", b"0", b"2", b"0", b"3", b"0", b"3"]
     assert len(outcome.events) == 3
+
+
+HURRIED = """
+    import os, socket, tempfile
+    from rota.foreign import Source
+    os.environ["ROTA_AGENT"] = path = os.path.join(tempfile.mkdtemp(), "agent.sock")
+    agent = socket.socket(socket.AF_UNIX)
+    agent.bind(path)
+    agent.listen()
+    agent.settimeout(30)
+    def hello():
+        return agent.accept()[0].recv(1000)[:9].decode()
+    source = Source("airflow")
+    source.run("etl", ("etl", "1"), "running", 1)
+    print(hello())
+    source.leave()
+    print(hello())
+"""
+
+
+def test_an_agent_is_told_when_something_leaves(run: Run) -> None:
+    """So that it looks now, and not when it would have."""
+    assert run(HURRIED).stdout.split() == [b'{"hello":'] * 2
