@@ -19,8 +19,10 @@ from scripts import Outcome, read_back, run_script
 from rota.wire import names
 
 FLOW = str(PROGRAMS / "dagster_flow.py")
+# Dagster's own capture of what steps print loses the end of it now and then.
 YAML = """
 telemetry: {enabled: false}
+compute_logs: {module: dagster._core.storage.noop_compute_log_manager, class: NoOpComputeLogManager}
 python_logs: {dagster_handler_config: {handlers: {rota: {class: rota_integrations.dagster.Handler}}}}
 """
 
