@@ -215,6 +215,21 @@ def test_a_span_of_an_orchestrator_is_of_the_run_that_it_tells_of(dag: str, is_k
     assert (found.rejected == 0) is is_kept
 
 
+@pytest.mark.parametrize("service", ["a.x", "rota-agent", "prefect"])
+def test_that_somebody_looks_at_a_system_is_about_workflows_of_others_too(service: str) -> None:
+    """Whoever may not speak of all does not say so; nor is it told again and again that it was left out."""
+    request = ExportLogsServiceRequest()
+    resource = request.resource_logs.add()
+    resource.resource.attributes.extend(attributes([("service.name", service)]))
+    rows = resource.scope_logs.add().log_records
+    rows.add(event_name=names.LOOK_EVENT, attributes=attributes([(names.SOURCE, "prefect"), (names.WORKFLOW, "a.x")]))
+    rows.add(event_name=names.SCHEDULE_EVENT, attributes=attributes([(names.SOURCE, "prefect"), (names.WORKFLOW, "a.x")]))
+    found = narrowed(Signal.LOGS_PROTO, request.SerializeToString(), OF_A)
+    left = [Record(0, 1, found.signal, 1, found.payload)]
+    assert (found.rejected, found.reason) == (0, "")
+    assert (to_rows.looks(left), [each.workflow for each in to_rows.schedules(left)]) == ([], ["a.x"])
+
+
 def test_what_an_agent_says_of_itself_is_nobodys(world: World) -> None:
     """Its log records without a workflow, and metrics without one: they make no run. A point that names another's is rejected."""
     request = ExportLogsServiceRequest()

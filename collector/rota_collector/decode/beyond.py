@@ -58,23 +58,31 @@ _SHAPES = {
 
 
 def narrowed(signal: Signal, payload: bytes | bytearray, reach: Reach) -> Narrowed:
-    """A valid request without the rows beyond reach; byte for byte as it came, when there are none."""
+    """A valid request without the rows beyond reach; the very ``payload`` when there are none."""
     whole = b"".join(to_protobuf(signal, payload)) if signal in DIALECTS else bytes(payload)
     shape = _SHAPES[_AS_PROTOBUF.get(signal, signal)]
     request = shape.request.FromString(whole)
     foreign: list[str] = []
-    left = 0
+    left, before = 0, 0
     for rows, workflows_of in _groups(request, shape):
         keep = _keeper(workflows_of, reach, foreign)
-        kept = [row for row in rows if keep(row)]
+        before += len(rows)
+        kept = [row for row in rows if not _is_of_all(row) and keep(row)]
         left += len(kept)
         if len(kept) < len(rows):
             del rows[:]
             rows.extend(kept)
-    if not foreign:
+    if left == before:
         return Narrowed(signal, payload)
     payload = request.SerializeToString() if left else b""
-    return Narrowed(_AS_PROTOBUF.get(signal, signal), payload, len(foreign), _reason(foreign, reach))
+    return Narrowed(_AS_PROTOBUF.get(signal, signal), payload, len(foreign), _reason(foreign, reach) if foreign else "")
+
+
+def _is_of_all(row: Any) -> bool:
+    """That an observer looked at a system is about all workflows there. It is left out without a word, as it comes again and
+    again, and an agent would set each aside.
+    """
+    return getattr(row, "event_name", None) == names.LOOK_EVENT
 
 
 def _groups(request: Any, shape: _Shape) -> Iterator[tuple[Rows, Workflows]]:

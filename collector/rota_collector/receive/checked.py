@@ -24,7 +24,7 @@ def checked(signal: Signal, payload: bytes | bytearray, reach: Reach = EVERYTHIN
     if reach.is_everything:
         return Checked(signal, payload, outcome)
     left = narrowed(signal, payload, reach)
-    if not left.rejected:
+    if left.payload is payload:
         return Checked(signal, payload, outcome)
     rest = check(left.signal, left.payload)
     reasons = "; ".join(each for each in (left.reason, rest.reason) if each)
