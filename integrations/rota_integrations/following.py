@@ -66,12 +66,12 @@ class Later(Exception):
 
 
 class Follower(Protocol):
-    """Looks at one system. A room's ``follower(options)`` makes it.
+    """Looks at one system. A room's ``follower(options)`` makes it. What it may have besides:
 
-    If it has a text ``where``, that tells the place from others of the same system, and each has a memory of its own. If it has
-    a text ``host``, it sees only what runs there. If it has
-    a method ``schedules``, that says after each look what is scheduled now: by workflow, what ``Source.schedule`` tells.
-    If it has a ``bell``, that is given a function once, to be called from any thread whenever it is worth a look.
+    - a text ``where``, which tells the place from others of the same system: each has a memory of its own;
+    - a text ``host``: it sees only what runs there;
+    - a method ``schedules``, which says after each look what is scheduled now: by workflow, what ``Source.schedule`` tells;
+    - a ``bell``, which is given a function once, to be called from any thread whenever it is worth a look.
     """
 
     def look(self, memory: dict[str, Any]) -> None:
