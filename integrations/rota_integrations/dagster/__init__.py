@@ -62,7 +62,13 @@ def _tell(record: logging.LogRecord) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which instance."""
     parser.add_argument("--dagster-home", metavar="DIR", help="with its dagster.yaml ($DAGSTER_HOME)")
-    parser.add_argument("--webserver", metavar="URL", help="which knows schedules: http://127.0.0.1:3000")
+    parser.add_argument("--webserver", metavar="URL", type=_address, help="which knows schedules: http://127.0.0.1:3000")
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError("%r is no address: write it like http://127.0.0.1:3000" % text)
+    return text
 
 
 def follower(options: argparse.Namespace) -> Reading:

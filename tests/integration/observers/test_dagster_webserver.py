@@ -69,13 +69,14 @@ def _answers(url: str) -> bool:
         return False
 
 
-def observe(home: Path, instance: Path, webserver: str) -> tuple[Outcome, str]:
+def observe(home: Path, instance: Path, webserver: str, status: int = 0) -> tuple[Outcome, str]:
     """What is told, and what is said, when the instance is looked at once."""
     nobody = {"ROTA_AGENT": "off", "ROTA_DETACH": "off", "ROTA_ENDPOINT": "http://127.0.0.1:1"}
     environment = clean_environment(ROTA_HOME=str(home), PYTHONPATH=SOURCES, **nobody)
     options = ["--dagster-home", str(instance), "--webserver", webserver]
     command = [python_of("dagster"), "-m", "rota", "observe", "dagster", "--once", *options]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == status, done.stderr
     return read_back(Outcome(0, b"", b"", home)), done.stderr
 
 
@@ -93,3 +94,9 @@ def test_without_a_webserver_the_history_is_told(path: str, instance: Path, webs
     _, said = observe(tmp_path, instance, webserver + path if path else "http://127.0.0.1:1")
     assert "rota observe dagster: what is scheduled is not understood, and left out" in said
     assert "Traceback" not in said
+
+
+def test_an_address_that_is_none_is_refused(instance: Path, tmp_path: Path) -> None:
+    """With one that would do."""
+    _, said = observe(tmp_path, instance, "dagster:3000", status=2)
+    assert "'dagster:3000' is no address: write it like http://127.0.0.1:3000" in said
