@@ -4,19 +4,22 @@
 
 Seen: each start of such a service as a run, which its invocation id names, with its end (systemd's result, exit status, signal),
 restarts as attempts, and the schedule of its timer. The journal is a history: where the last look ended, the next one goes on.
+What it does not say (that a user's service ended well), the manager is asked.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import subprocess
+import time
 from typing import Any, Dict, List, Mapping, Sequence
 
 from rota.foreign import Source
 from rota.wire import names
 from rota_integrations.states import table_of
-from rota_integrations.systemd import timers
+from rota_integrations.systemd import services, timers
 from rota_integrations.systemd.journal import Journal, Said, arguments
 
 _BAD = ("failed", "timed_out", "crashed")
@@ -52,15 +55,22 @@ class Follower:
 
     def look(self, memory: Dict[str, Any]) -> None:
         """Tell what is new in the journal. Raises OSError, ValueError."""
-        self._declared = timers.declared(_output(["systemctl", *self._manager, *timers.ARGUMENTS]), timers.zone())
-        journal = Journal(memory, self._declared, is_user=bool(self._manager))
-        command = ["journalctl", *self._manager, *arguments(memory.get("cursor"), self._since, bool(self._manager), os.getuid())]
-        for said in journal.told(_output(command)):
-            self._tell(said, self._declared.get(said.unit, {}))
+        is_user = bool(self._manager)
+        self._declared = timers.declared(self._managed(timers.ARGUMENTS), timers.zone())
+        # Before the journal is read: an end that is known by then is in it, or nowhere.
+        known = services.services(self._managed(services.arguments(list(self._declared)))) if self._declared else {}
+        journal = Journal(memory, known, is_user)
+        command = ["journalctl", *self._manager, *arguments(memory.get("cursor"), self._since, is_user, os.getuid())]
+        said = _output(command)
+        for each in itertools.chain(journal.told(said), journal.silent(_unix_ns)):
+            self._tell(each, self._declared.get(each.unit, {}))
 
     def schedules(self) -> Dict[str, Mapping[str, str]]:
         """Those of the timers."""
         return {_name(unit): {**_OF_THIS_HOST, **declared} for unit, declared in self._declared.items() if declared}
+
+    def _managed(self, words: Sequence[str]) -> str:
+        return _output(["systemctl", *self._manager, *words])
 
     def _tell(self, said: Said, declared: Mapping[str, str]) -> None:
         state = self._states.of_run(said.word, said.is_over)
@@ -71,6 +81,11 @@ class Follower:
             facts={names.PROCESS_SIGNAL: said.signal, "systemd.unit": said.unit},
             declared={**_OF_THIS_HOST, **declared},
         )  # fmt: skip
+
+
+def _unix_ns(monotonic_ns: int) -> int:
+    """What the time was then; now, if that is not known."""
+    return time.time_ns() - (time.monotonic_ns() - monotonic_ns if monotonic_ns else 0)
 
 
 def _name(unit: str) -> str:

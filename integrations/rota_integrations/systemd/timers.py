@@ -7,6 +7,7 @@ import re
 from typing import Dict, Optional, Sequence, Tuple
 
 from rota.wire import names
+from rota_integrations.systemd import shown
 
 ARGUMENTS = [
     "show", "--all", "--property=Id,Unit,TimersCalendar,TimersMonotonic,RandomizedDelayUSec,AccuracyUSec", "*.timer",
@@ -18,11 +19,10 @@ _PART = re.compile(r"([0-9.]+)\s*(y|month|w|d|h|min|s|ms|us)")
 _SECONDS = {"y": 31_557_600, "month": 2_629_800, "w": 604_800, "d": 86_400, "h": 3600, "min": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
 
 
-def declared(shown: str, zone: str) -> Dict[str, Dict[str, str]]:
+def declared(output: str, zone: str) -> Dict[str, Dict[str, str]]:
     """By the services that they start, what their timers say; nothing of one whose times rota cannot tell."""
     found = {}
-    for block in re.split(r"\n\s*\n", shown.strip()):
-        pairs = [(name, value) for name, _, value in (line.partition("=") for line in block.splitlines())]
+    for pairs in shown.units(output):
         told = dict(pairs)
         if told.get("Unit"):
             found[told["Unit"]] = _declared(pairs, zone)
@@ -37,9 +37,9 @@ def zone() -> str:
         return "UTC"
 
 
-def seconds(shown: str) -> Optional[float]:
+def seconds(text: str) -> Optional[float]:
     """systemd's durations: ``1h 30min``; None for ``infinity``, and for what is none."""
-    parts = _PART.findall(shown)
+    parts = _PART.findall(text)
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None
 
 
