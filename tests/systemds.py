@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,8 +60,11 @@ class Systemd:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """As a power cut does: without a word."""
-        self.process.kill()
+        """As a power cut does: without a word. All of its processes end with the first."""
+        if first := self._first():
+            os.kill(int(first), signal.SIGKILL)
+        else:
+            self.process.kill()
         self.process.wait(10)
         self._log.close()
 
