@@ -3,14 +3,15 @@
 Seen: each Job is a run of the workflow ``namespace/cronjob``, with the time it was due; the containers of its pods are tasks,
 further pods and restarts their attempts; exit codes, OOM kills, deadlines, suspension, deletion; schedules.
 
-Written from the API reference of Kubernetes 1.31, and tested against a stand-in of its API; an older server than 1.21 has no
-``batch/v1`` CronJobs.
+Written from the API reference of Kubernetes 1.31, and tested with what a real 1.20 answered and against a stand-in for what came
+since; an older server than 1.21 has no ``batch/v1`` CronJobs.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+import urllib.error
 from typing import Any, Iterator, Mapping
 
 from rota.foreign import Source
@@ -63,7 +64,8 @@ class Follower:
         """Tell what is new.
 
         Args:
-            memory: by namespace, the ``version`` up to which its Jobs were seen, and by id those that are ``open``.
+            memory: by namespace, the ``version`` up to which its Jobs were seen, by id those that are ``open``, and those
+                that are ``over`` and still there: they change again, when a limit of the history deletes them at the latest.
 
         Raises:
             urllib.error.HTTPError: the API refuses.
@@ -71,10 +73,11 @@ class Follower:
         """
         for namespace in self._namespaces:
             known = memory.setdefault(namespace, {"version": "", "open": {}})
+            known.setdefault("over", {})
             changes = list(self._changes(namespace, known))
             self._look_at_pods(namespace, known["open"])
             for kind, found in changes:
-                self._changed(kind, found, known["open"])
+                self._changed(kind, found, known)
 
     def schedules(self) -> Mapping[str, Mapping[str, str]]:
         """Those of the CronJobs."""
@@ -94,13 +97,19 @@ class Follower:
                 pass
         jobs, known["version"] = self._cluster.listed(path)
         here = {job["metadata"]["uid"] for job in jobs}
+        known["over"] = {uid: version for uid, version in known["over"].items() if uid in here}
         for uid in [uid for uid in known["open"] if uid not in here]:
             self._job(known["open"].pop(uid)).gone(time.time_ns())
         for job in jobs:
             yield "ADDED", job
 
-    def _changed(self, kind: str, found: Mapping[str, Any], still_open: dict[str, Any]) -> None:
+    def _changed(self, kind: str, found: Mapping[str, Any], known: dict[str, Any]) -> None:
         uid, owner = found["metadata"]["uid"], owner_of(found, "CronJob")
+        still_open, over = known["open"], known["over"]
+        if uid in over:
+            if kind == "DELETED":
+                del over[uid]
+            return
         if owner is None and not self._with_others:
             return
         namespace = found["metadata"]["namespace"]
@@ -114,8 +123,11 @@ class Follower:
         job.tell(found, declared)
         if kind == "DELETED" and not is_over:
             job.deleted(found, time.time_ns())
-        if is_over or kind == "DELETED":
-            still_open.pop(uid, None)
+        still_open.pop(uid, None)
+        if kind == "DELETED":
+            return
+        if is_over:
+            over[uid] = found["metadata"]["resourceVersion"]
         else:
             still_open[uid] = job.memory
 
@@ -138,11 +150,20 @@ class Follower:
         """By workflow, what its CronJob declares; one that is suspended declares nothing."""
         found: dict[str, Mapping[str, str]] = {}
         for namespace in self._namespaces:
-            for each in self._cluster.listed(_CRON_JOBS % _within(namespace))[0]:
+            for each in self._listed_cron_jobs(namespace):
                 spec, metadata = each["spec"], each["metadata"]
                 declared = {names.SCHEDULE_SPEC: spec["schedule"], names.SCHEDULE_TZ: spec.get("timeZone") or self._zone}
                 found["/".join((metadata["namespace"], metadata["name"]))] = {} if spec.get("suspend") else declared
         return found
+
+    def _listed_cron_jobs(self, namespace: str) -> list[Mapping[str, Any]]:
+        """As the API has them. Raises OSError, which says so, where it is too old to have them."""
+        try:
+            return self._cluster.listed(_CRON_JOBS % _within(namespace))[0]
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise OSError("this server has no CronJobs of batch/v1: Kubernetes 1.21 or newer has") from error
+            raise
 
 
 def _within(namespace: str) -> str:

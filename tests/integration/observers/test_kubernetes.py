@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from certificates import Authority
 from collectors import clean_environment
+from observers.kubernetes import recording_of
 from orchestrators import SOURCES
 from servers import rota
 from standins.kubernetes import Cluster, Played, now, serve
+from standins.recorded import replaying
 from telling import Telling
 
 import rota_integrations.kubernetes as room
 from rota.errors import UsageError
+from rota.rules.fold import TERMINAL
 from rota.wire import names
 from rota_integrations.following import Later
 from rota_integrations.kubernetes import cluster as api
@@ -81,6 +84,24 @@ def test_what_the_api_keeps_no_longer_is_looked_at_anew(world: World) -> None:
     assert [each[0] for each in told.ended] == ["extract"]
 
 
+@pytest.mark.parametrize("is_forgotten", [False, True], ids=["watched", "listed anew"])
+def test_a_job_that_is_over_and_changes_is_not_told_again(is_forgotten: bool, world: World) -> None:
+    """Its status does, its labels may, and in the end the limit of its CronJob's history deletes it."""
+    world.look()
+    job = Played(world.cluster, "nightly", steps=("load",))
+    job.pod()
+    job.begin("load")
+    job.end("load")
+    assert world.look().states()[-1] == "succeeded"
+    for change in (lambda: job.status(active=None), job.delete):
+        change()
+        if is_forgotten:
+            world.cluster.forget()
+        told = world.look()
+        assert (told.runs, told.tasks) == ([], [])
+    assert world.memory[""]["over"] == {}
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "state", "said"),
     [
@@ -126,6 +147,33 @@ def test_a_container_that_is_restarted_in_its_pod_is_tried_again(world: World) -
     world.cluster.changed("pods", pod)
     told = world.look()
     assert [(each["attempt"], each["state"]) for each in told.tasks] == [(1, "failed"), (2, "retry_wait")]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "states", "ends"),
+    [
+        ("restarts", ["queued", "starting", "succeeded"], ["extract 1 succeeded", "load 1 failed", "load 2 succeeded"]),
+        ("deadline", ["queued", "starting", "timed_out"], ["extract 1 succeeded"]),
+    ],
+)  # fmt: skip
+def test_what_a_real_cluster_answered(scenario: str, states: list[str], ends: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is restarted in its pod; a Job that lasts too long, whose pod is gone when it has ended."""
+    monkeypatch.setattr(room, "Source", Telling)
+    recorded, memory, told = recording_of(scenario), dict[str, Any](), list[Telling]()
+    with replaying(recorded["records"]) as url:
+        for _ in range(recorded["looks"]):
+            follower = room.Follower(api.Cluster(url), [f"rota-{scenario}"], with_others=False, zone="UTC")
+            follower.look(memory)
+            told.append(follower._source)  # type: ignore[arg-type]
+    assert [state for each in told for state in each.states()] == states
+    tasks = [task for each in told for task in each.tasks if task["state"] in TERMINAL]
+    assert ["{task} {attempt} {state}".format(**task) for task in tasks] == ends
+
+
+def test_a_server_without_cron_jobs_is_too_old() -> None:
+    """Which is said, with the version that has them."""
+    with replaying([]) as url, pytest.raises(OSError, match="Kubernetes 1.21 or newer"):
+        room.Follower(api.Cluster(url), [""], with_others=False, zone="UTC").schedules()
 
 
 def test_a_word_that_nobody_knows_is_kept(world: World) -> None:
