@@ -10,14 +10,20 @@ import contextlib
 import os
 import random
 import subprocess
+import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from chaos.faults import BROKEN, HAS_STRACE, NO_SPACE, Fault, FaultyCollector
 from chaos.kept import Kept
 from chaos.lives import Campaign, crusade
 from chaos.oracle import Oracle, Outcome
 from chaos.scenarios import SCENARIOS, begin
+from otlp_messages import span
+from telemetries import trace_record
+
+from rota_collector.store.telemetry import Telemetry
 
 SEED = int(os.environ.get("ROTA_SEED", "1"))
 needs_strace = pytest.mark.skipif(not HAS_STRACE, reason="needs strace: apt-get install strace")
@@ -58,6 +64,38 @@ def test_what_the_journal_cannot_write_is_refused(tmp_path):
     assert oracle.problems == []
     oracle.close()
     campaign.close()
+
+
+@needs_strace
+@pytest.mark.parametrize("nth", [4, 5])
+def test_a_new_store_is_whole_or_is_not_there(nth, tmp_path):
+    """DuckDB says nothing when the last write of a file fails, as it closes it."""
+    campaign = Campaign(tmp_path, SCENARIOS["rebuild"], SEED)
+    campaign.strike(Fault("telemetry", "pwrite64", nth, NO_SPACE))
+    campaign.settle()
+    campaign.close()
+    assert (campaign.struck, campaign.problems) == (1, [])
+
+
+@needs_strace
+def test_a_store_that_is_written_anew_is_whole_or_is_not_there(tmp_path):
+    """Else it would take the place of one that is."""
+    source = tmp_path / "telemetry.duckdb"
+    store = Telemetry.open(source)
+    store.apply([trace_record(0, *map(span, range(1, 100)))])
+    store.close()
+    outcomes = [_written_anew(source, tmp_path / f"anew-{nth}", nth) for nth in range(1, 12)]
+    assert set(outcomes) == {"99 spans", "it failed, and there is none"}
+
+
+def _written_anew(source: Path, target: Path, nth: int) -> str:
+    """With every write of the file itself but the first ones failing."""
+    faulty = ["strace", "-f", "-qqq", "-o", "/dev/null", "-P", f"{target}.new", "-e", f"inject=pwrite64:error=ENOSPC:when={nth}+"]
+    command = [sys.executable, "-m", "rota_collector.store.compact", str(source), str(target)]
+    if subprocess.run([*faulty, *command], capture_output=True, check=False).returncode:
+        return "it failed, and there is one" if target.exists() else "it failed, and there is none"
+    with duckdb.connect(target, read_only=True) as made:
+        return "{} spans".format(*made.execute("SELECT count(*) FROM spans").fetchall()[0])
 
 
 @pytest.mark.soak

@@ -25,7 +25,7 @@ def main(source: str, target: str) -> None:
     os.nice(19)
     beside = Path(target + ".new")
     database.remove(beside)
-    with duckdb.connect(beside, config={**database.STORAGE, "threads": 1, "memory_limit": "512MB"}) as connection:
+    with database.making(beside, {**database.STORAGE, "threads": 1, "memory_limit": "512MB"}) as connection:
         connection.execute(_SQL["schema"])
         connection.execute(f"ATTACH '{source.replace(chr(39), 2 * chr(39))}' AS source (READ_ONLY)")
         connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))
@@ -33,8 +33,6 @@ def main(source: str, target: str) -> None:
             connection.execute(_SQL["copy_table"].format(table=name))
         for table in TABLES:
             _copy(connection, table)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
     beside.rename(target)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -34,7 +37,7 @@ def open_or_renew(
         _take_compacted(path)
         if not path.exists():
             _begin(path, schema)
-        return duckdb.connect(path, config=config), None
+        return _opened(path, config), None
     except (duckdb.Error, OSError) as error:
         if "lock on file" in str(error):
             raise StoreLocked(f"another process has {path} open; stop it, or set another ROTA_HOME") from error
@@ -45,9 +48,25 @@ def open_or_renew(
     aside = _set_aside(path)
     try:
         _begin(path, schema)
-        return duckdb.connect(path, config=config), aside
+        return _opened(path, config), aside
     except (duckdb.Error, OSError) as error:
         raise StoreError(f"cannot make {path} anew: {error}; the old file is {aside}") from error
+
+
+@contextlib.contextmanager
+def making(path: Path, config: Mapping[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A new database, which is whole and on disk behind the block.
+
+    DuckDB moves what its write-ahead log has into the file when it closes it, and says nothing when that fails. So it is asked
+    to before. Raises duckdb.Error, OSError.
+    """
+    with duckdb.connect(path, config=dict(config)) as connection:
+        yield connection
+        connection.execute("CHECKPOINT")
+    if _wal(path).exists():
+        raise OSError(f"{path} is not whole: {_wal(path).name} has the rest of it")
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -64,6 +83,15 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     except duckdb.Error:
         connection.rollback()
         raise
+
+
+def _opened(path: Path, config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Raises duckdb.Error, also for a file without tables: there is nothing in it that could be brought up to date."""
+    connection = duckdb.connect(path, config=dict(config))
+    if not connection.execute(_SQL["has_tables"]).fetchall()[0][0]:
+        connection.close()
+        raise duckdb.CatalogException(f"{path} has no tables")
+    return connection
 
 
 def _version(connection: duckdb.DuckDBPyConnection) -> int:
@@ -145,11 +173,9 @@ def _create(path: Path, schema: str) -> None:
     """A kill during the creation of a database leaves a file that nothing opens; so it gets its name when it is whole."""
     beside = path.with_name(path.name + ".new")
     remove(beside)
-    with duckdb.connect(beside, config=STORAGE) as connection:
+    with making(beside, STORAGE) as connection:
         connection.execute(schema)
         connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
     replace(path, beside)
 
 

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rota_collector.store.database import making
 from rota_collector.store.sql import queries
 
 TIMES = {"spans": "started_at", "logs": "logged_at", "metrics": "measured_at", "run_events": "happened_at"}
@@ -57,7 +58,7 @@ def _view(cursor: duckdb.DuckDBPyConnection, table: str) -> str:
 def database(cursor: duckdb.DuckDBPyConnection, part: Part, directory: Path) -> Iterator[Path]:
     """One DuckDB file with the same tables and views."""
     path = directory / DATABASE
-    with _snapshot(cursor, part) as read, duckdb.connect(path, config=_DATABASE_CONFIG) as made:
+    with _snapshot(cursor, part) as read, making(path, _DATABASE_CONFIG) as made:
         made.execute(_SQL["schema"])
         for table, time in TIMES.items():
             batches = read(table)

@@ -105,6 +105,9 @@ INSERT INTO progress VALUES (0);
 -- Hashes of the latest requests, to leave out those that were sent again.
 CREATE TABLE requests (hash UUID NOT NULL, journal_offset UBIGINT NOT NULL);
 
+-- name: has_tables
+SELECT count(*) > 0 FROM duckdb_tables();
+
 -- name: has_version
 SELECT count(*) > 0 FROM duckdb_tables() WHERE table_name = 'schema_version';
 

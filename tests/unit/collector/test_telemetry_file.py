@@ -48,6 +48,14 @@ def test_a_file_that_cannot_be_opened_is_set_aside(open_telemetry: Opener, tmp_p
     assert (store.offset(), one(store, "SELECT count(*) FROM spans")) == (0, 0)
 
 
+def test_a_file_without_tables_is_set_aside(open_telemetry: Opener, tmp_path: Path) -> None:
+    """It opens, and nothing in it could be brought up to date."""
+    duckdb.connect(tmp_path / "telemetry.duckdb").close()
+    store = open_telemetry()
+    assert store.set_aside is not None
+    assert (store.offset(), one(store, "SELECT count(*) FROM spans")) == (0, 0)
+
+
 def test_an_interrupted_creation_is_begun_again(open_telemetry: Opener, tmp_path: Path) -> None:
     """What a kill during the first creation left behind is no obstacle."""
     (tmp_path / "telemetry.duckdb.new").write_bytes(b"half a file")
