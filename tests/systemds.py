@@ -103,8 +103,10 @@ class Systemd:
         return done.stdout
 
     def unit(self, name: str, text: str) -> None:
-        """Write one; ``systemctl daemon-reload`` reads it."""
-        (self._units / name).write_text(text)
+        """Write one, or what is added to one; ``systemctl daemon-reload`` reads it."""
+        path = self._units / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
 
     def observe(self, environment: dict[str, str]) -> None:
         """Look at its journal, once."""
