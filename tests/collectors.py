@@ -35,7 +35,7 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS)
     return found
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     """Whether a process still does something: who inherits it may take a second or two to look at its exit status."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -165,7 +165,7 @@ class CollectorProcess:
         keepers = self.keepers()
         self.process.kill()
         self.process.wait()
-        until(lambda: not any(map(_lives, keepers)), "the keeper to go with the front", self.patience_seconds)
+        until(lambda: not any(map(lives, keepers)), "the keeper to go with the front", self.patience_seconds)
         self._client.close()
         del self._client  # the next question makes another
 

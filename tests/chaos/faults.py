@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from collectors import PATIENCE_SECONDS, CollectorProcess, until
+from collectors import PATIENCE_SECONDS, CollectorProcess, lives, until
 
 CALLS = ("pwrite64", "pwritev2", "write", "fdatasync", "fsync", "rename", "ftruncate", "unlink")
 TARGETS = ("journal", "telemetry", "control", "home")
@@ -76,6 +76,7 @@ class FaultyCollector(CollectorProcess):
         self.log = strace_log
         self._watch: Watch | None = None
         self._is_late = False
+        self._seen: set[int] = set()  # its keepers of this life
         self._attached: subprocess.Popen[bytes] | None = None
 
     def inject(self, fault: Fault, once_ready: bool = False) -> None:
@@ -95,6 +96,7 @@ class FaultyCollector(CollectorProcess):
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process and do not wait for it."""
         self.log.unlink(missing_ok=True)
+        self._seen.clear()
         self.under = []
         if self._watch is not None and not self._is_late:
             # With a filter in the kernel only the calls of interest stop; but it lets no signal through.
@@ -127,7 +129,8 @@ class FaultyCollector(CollectorProcess):
     def died(self) -> bool:
         """Whether it ended, or one of its processes did. One that is started again would meet the same fault again."""
         assert self.process is not None
-        is_fatal = self._watch is not None and KILL in self._watch.inject
+        self._seen |= set(self.keepers())
+        is_fatal = self._watch is not None and (KILL in self._watch.inject or not all(map(lives, self._seen)))
         return self.process.poll() is not None or (is_fatal and self.struck())
 
 

@@ -81,7 +81,7 @@ class Campaign:
         try:
             self._oracle.settle(self.collector)
         except (httpx.TransportError, AssertionError) as error:
-            if self.collector.process.poll() is not None:
+            if self.collector.died():
                 return []  # it ended, for its supervisor to start it again: the next life tells
             return [f"it does not recover: {type(error).__name__} {error}; it said: {self.collector.stderr[-1000:]}"]
         problems, self._oracle.problems = self._oracle.problems, []

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import duckdb
 
-from rota_collector.store import database, migrations
+from rota_collector.errors import StoreError
+from rota_collector.store import database, migrations, verify
 from rota_collector.store.batch import LOGS, SPANS, TABLES, Table
 from rota_collector.store.sql import queries
 
@@ -21,7 +22,7 @@ _STRETCH = 1_000_000  # rows that are sorted at once
 
 
 def main(source: str, target: str) -> None:
-    """``target`` appears whole. Raises duckdb.Error, or OSError, when it cannot be written."""
+    """``target`` appears whole, and read back. Raises duckdb.Error, OSError, StoreError when it is not."""
     os.nice(19)
     beside = Path(target + ".new")
     database.remove(beside)
@@ -31,20 +32,24 @@ def main(source: str, target: str) -> None:
         connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))
         for name in ("progress", "requests"):
             connection.execute(_SQL["copy_table"].format(table=name))
-        for table in TABLES:
-            _copy(connection, table)
+        rows = {table.name: _copy(connection, table) for table in TABLES}
+    read_back = verify.found(beside)["rows"]
+    if read_back != rows:
+        raise StoreError(f"cannot write {source} anew: it has {rows}, and of these {read_back} are in {beside}")
     beside.rename(target)
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+def _copy(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
+    """How many rows the source has."""
     order = "trace_id" if table in (LOGS, SPANS) else "workflow"  # see batch.together
     words = {"table": table.name, "time": table.time, "order": order}
-    count = connection.execute(_SQL["count_source"].format(**words)).fetchall()[0][0]
+    count: int = connection.execute(_SQL["count_source"].format(**words)).fetchall()[0][0]
     shares = [share * _STRETCH / count for share in range(1, count // _STRETCH)]
     times = connection.execute(_SQL["time_shares"].format(**words), [shares]).fetchall()[0][0] if shares else []
     bounds = sorted(set(times))
     for first, last in zip([None, *bounds], [*bounds, None], strict=True):
         connection.execute(_SQL["copy_stretch"].format(**words), {"first": first, "last": last})
+    return count
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -20,10 +22,14 @@ _SQL = queries("telemetry.sql")
 def main(path: str) -> None:
     """Raises duckdb.Error when something of it cannot be read."""
     os.nice(19)
+    sys.stdout.write(json.dumps(found(path)))
+
+
+def found(path: str | Path) -> dict[str, Any]:
+    """``offset``: up to where it has the journal; ``rows`` of each table. Raises duckdb.Error."""
     with duckdb.connect(path, read_only=True, config={"threads": 1, "memory_limit": "256MB"}) as connection:
         rows = {table.name: connection.execute(_SQL["read_all"].format(table=table.name)).fetchall()[0][0] for table in TABLES}
-        offset = connection.execute(_SQL["offset"]).fetchall()[0][0]
-    sys.stdout.write(json.dumps({"offset": offset, "rows": rows}))
+        return {"offset": connection.execute(_SQL["offset"]).fetchall()[0][0], "rows": rows}
 
 
 if __name__ == "__main__":
