@@ -67,11 +67,10 @@ def test_what_the_journal_cannot_write_is_refused(tmp_path):
 
 
 @needs_strace
-@pytest.mark.parametrize("nth", [4, 5])
-def test_a_new_store_is_whole_or_is_not_there(nth, tmp_path):
+def test_a_new_store_is_whole_or_is_not_there(tmp_path):
     """DuckDB says nothing when the last write of a file fails, as it closes it."""
     campaign = Campaign(tmp_path, SCENARIOS["rebuild"], SEED)
-    campaign.strike(Fault("telemetry", "pwrite64", nth, NO_SPACE))
+    campaign.strike(Fault("telemetry", "pwrite64", 4, NO_SPACE))
     campaign.settle()
     campaign.close()
     assert (campaign.struck, campaign.problems) == (1, [])
