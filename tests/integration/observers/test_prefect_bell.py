@@ -25,9 +25,10 @@ from standins.serving import Answering, serving
 from rota_integrations.prefect.bell import Bell
 
 RINGING = """
-    import sys
+    import os, sys
     from rota_integrations.prefect.bell import Bell
-    Bell(sys.argv[1], sys.argv[2], pause_seconds=0.02)(lambda: print("rings", flush=True))
+    # Not print: an interpreter that ends while a thread has the lock of stdout aborts.
+    Bell(sys.argv[1], sys.argv[2], pause_seconds=0.02)(lambda: os.write(1, b"rings\\n"))
     sys.stdin.read()
 """
 
