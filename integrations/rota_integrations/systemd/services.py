@@ -6,14 +6,13 @@ The journal does not tell every end: a user's manager says nothing at its usual 
 
 from __future__ import annotations
 
-import os
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from rota_integrations.systemd import shown
 
 _PROPERTIES = "Id,Type,InvocationID,SubState,Result,ExecMainCode,ExecMainStatus,ExecMainExitTimestampMonotonic"
 _OVER = ("dead", "exited", "failed")
-_CODES = {os.CLD_EXITED: "exited", os.CLD_KILLED: "killed", os.CLD_DUMPED: "dumped"}  # as the journal calls them
+_CODES = {1: "exited", 2: "killed", 3: "dumped"}  # CLD_EXITED, CLD_KILLED (Python 3.8 has not all), CLD_DUMPED, as the journal has them
 
 
 class Service(NamedTuple):
