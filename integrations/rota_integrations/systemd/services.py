@@ -12,7 +12,7 @@ from rota_integrations.systemd import shown
 
 _PROPERTIES = "Id,Type,InvocationID,SubState,Result,ExecMainCode,ExecMainStatus,ExecMainExitTimestampMonotonic"
 _OVER = ("dead", "exited", "failed")
-_CODES = {1: "exited", 2: "killed", 3: "dumped"}  # CLD_EXITED, CLD_KILLED (Python 3.8 has not all), CLD_DUMPED, as the journal has them
+_CODES = {1: "exited", 2: "killed", 3: "dumped"}  # CLD_EXITED, CLD_KILLED (which Python 3.8 does not name), CLD_DUMPED
 
 
 class Service(NamedTuple):
