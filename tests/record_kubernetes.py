@@ -157,4 +157,6 @@ def main(url: str, image: str, scenarios: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(f"usage: record_kubernetes.py URL IMAGE [{'|'.join(STEPS)} ...]; the URL is that of `kubectl proxy`")
     main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from rota_integrations.following import Later
 
 _PATIENCE_SECONDS = 30.0
 _SHOWN = 80  # characters of an answer that is none
+
+
+def address(example: str) -> Callable[[str], str]:
+    """The type of an option that names an API; what is no address of HTTP is refused, with the example."""
+
+    def parse(text: str) -> str:
+        if not text.startswith(("http://", "https://")):
+            raise argparse.ArgumentTypeError("%r is no address: write it like %s" % (text, example))
+        return text
+
+    return parse
 
 
 def ask(

@@ -20,7 +20,7 @@ from rota.rules.fold import TERMINAL
 from rota_integrations.activebatch.instances import Instance, plan_of, read
 from rota_integrations.following import NOT_UNDERSTOOD, add_since, puzzled
 from rota_integrations.states import table_of
-from rota_integrations.web import ask
+from rota_integrations.web import address, ask
 
 _PAGE = 100
 _OVERLAP_NS = 3600 * 10**9  # what an instance is listed by is not documented: creation, or begin of execution
@@ -29,7 +29,8 @@ _OVERLAP_NS = 3600 * 10**9  # what an instance is listed by is not documented: c
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where, which objects, and how far back."""
     where = os.environ.get("ACTIVEBATCH_URL", "https://localhost/activebatch/api/v1")
-    parser.add_argument("--url", default=where, help="of its REST API (ACTIVEBATCH_URL); ACTIVEBATCH_USER and _PASSWORD log in")
+    about = "of its REST API (ACTIVEBATCH_URL); ACTIVEBATCH_USER and _PASSWORD log in"
+    parser.add_argument("--url", default=where, type=address("https://localhost/activebatch/api/v1"), help=about)
     parser.add_argument(
         "--scheduler", default=os.environ.get("ACTIVEBATCH_SCHEDULER", "localhost"), help="the job scheduler's host"
     )

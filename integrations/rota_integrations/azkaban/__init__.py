@@ -20,6 +20,7 @@ from rota_integrations.azkaban.server import Refused, Server
 from rota_integrations.crons import of_quartz
 from rota_integrations.following import NOT_UNDERSTOOD, Seldom, add_since, puzzled, zone
 from rota_integrations.states import table_of
+from rota_integrations.web import address
 
 _OLD_SECONDS = 300.0  # how long what projects, flows and schedules there are is believed
 
@@ -27,7 +28,8 @@ _OLD_SECONDS = 300.0  # how long what projects, flows and schedules there are is
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where, which projects, and how far back."""
     where = os.environ.get("AZKABAN_URL", "http://localhost:8081")
-    parser.add_argument("--url", default=where, help="of its pages (AZKABAN_URL); AZKABAN_USER and AZKABAN_PASSWORD log in")
+    about = "of its pages (AZKABAN_URL); AZKABAN_USER and AZKABAN_PASSWORD log in"
+    parser.add_argument("--url", default=where, type=address("http://localhost:8081"), help=about)
     parser.add_argument("--project", action="append", metavar="NAME", help="one project; may be repeated. Else all of the user's")
     add_since(parser)
     parser.add_argument(

@@ -28,6 +28,7 @@ from rota_integrations.dagster.reading import Reading
 from rota_integrations.dagster.telling import Said, Teller, tells
 from rota_integrations.dagster.webserver import Webserver
 from rota_integrations.needs import needed
+from rota_integrations.web import address
 
 needed("dagster", "dagster", "1.10")
 
@@ -62,13 +63,8 @@ def _tell(record: logging.LogRecord) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which instance."""
     parser.add_argument("--dagster-home", metavar="DIR", help="with its dagster.yaml ($DAGSTER_HOME)")
-    parser.add_argument("--webserver", metavar="URL", type=_address, help="which knows schedules: http://127.0.0.1:3000")
-
-
-def _address(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError("%r is no address: write it like http://127.0.0.1:3000" % text)
-    return text
+    example = "http://127.0.0.1:3000"
+    parser.add_argument("--webserver", metavar="URL", type=address(example), help="which knows schedules: " + example)
 
 
 def follower(options: argparse.Namespace) -> Reading:

@@ -20,6 +20,7 @@ from rota_integrations.following import Seldom, zone
 from rota_integrations.kubernetes.cluster import Cluster, Gone, of_this_pod
 from rota_integrations.kubernetes.jobs import Job, owner_of
 from rota_integrations.states import table_of
+from rota_integrations.web import address
 
 _OLD_SECONDS = 60.0  # how long what CronJobs there are is believed
 _JOBS, _PODS, _CRON_JOBS = "/apis/batch/v1/%sjobs", "/api/v1/%spods", "/apis/batch/v1/%scronjobs"
@@ -30,7 +31,8 @@ _OF_JOBS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which cluster, and what of it."""
-    parser.add_argument("--server", metavar="URL", help="of the API: that of `kubectl proxy`; left out in a pod: its own cluster")
+    where = "of the API: that of `kubectl proxy`; left out in a pod: its own cluster"
+    parser.add_argument("--server", metavar="URL", type=address("http://127.0.0.1:8001"), help=where)
     parser.add_argument("--namespace", action="append", metavar="NAME", help="one namespace; may be repeated. Else all")
     parser.add_argument("--jobs", action="store_true", help="Jobs that no CronJob made, too: each a workflow of its name")
     parser.add_argument(

@@ -23,6 +23,7 @@ from rota_integrations.prefect.bell import Bell
 from rota_integrations.prefect.server import Server, headers_of, token_of, unix_ns, written
 from rota_integrations.prefect.telling import OVER, Run, tell_gone
 from rota_integrations.states import table_of
+from rota_integrations.web import address
 
 _OLDEST = "3.0"
 _OVERLAP_NS = 60 * 10**9  # what ended so long before the newest end may only now be in the server's database
@@ -34,7 +35,8 @@ _ACTIVE = ["PENDING", "RUNNING", "PAUSED", "CANCELLING"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where, and how far back."""
     url = os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    parser.add_argument("--url", default=url, help="of the API (PREFECT_API_URL); PREFECT_API_KEY or _AUTH_STRING say who asks")
+    about = "of the API (PREFECT_API_URL); PREFECT_API_KEY or _AUTH_STRING say who asks"
+    parser.add_argument("--url", default=url, type=address("http://127.0.0.1:4200/api"), help=about)
     add_since(parser)
 
 

@@ -9,6 +9,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from collectors import clean_environment
+from orchestrators import SOURCES
+from servers import rota
 
 from rota_integrations.following import Later
 from rota_integrations.web import ask
@@ -101,3 +104,20 @@ def test_what_is_not_json_is_said_with_its_beginning(server: Once, body: bytes) 
     server.answer = (200, {}, body)
     with pytest.raises(ValueError, match="which is not JSON. Is it the API's address"):
         ask(server.url)
+
+
+@pytest.mark.parametrize(
+    ("system", "option"),
+    [
+        ("activebatch", "--url"),
+        ("azkaban", "--url"),
+        ("dagster", "--webserver"),
+        ("kubernetes", "--server"),
+        ("prefect", "--url"),
+    ],
+)
+def test_what_is_no_address_is_refused(system: str, option: str) -> None:
+    """Before anything is asked, with one as it is written."""
+    done = rota("observe", system, option, "there:80", "--once", environment=clean_environment(PYTHONPATH=SOURCES))
+    assert done.returncode == 2
+    assert "'there:80' is no address: write it like http" in done.stderr
