@@ -24,3 +24,4 @@ pages = [
 ]
 st.navigation(pages, position="hidden").run()  # the page itself has the links: index.py
 actions.who()
+actions.ask()

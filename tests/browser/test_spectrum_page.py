@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import uuid
 from typing import Any
 
@@ -112,6 +114,27 @@ def test_attempts_blind_decisions_and_the_line(collector: CollectorProcess, fres
     expect(places.nth(0)).to_contain_text("holds")
     expect(places.nth(1)).to_contain_text("waits, 1.")
     assert page.evaluate("window.owned") is None
+
+
+def test_a_press_that_falls_together_with_the_page_s_own_look_is_not_lost(collector: CollectorProcess, fresh, page: Page) -> None:
+    """The collector is slow for a moment, so that the next look and the press both wait for the one under way."""
+    collector.send(otlp.state(1, "running"))
+    collector.applied()
+    page.goto(f"{fresh()}/run?id={otlp.run_id(1)}")
+    page.get_by_role("button", name="Cancel…").click()
+    press = page.get_by_role("dialog").get_by_role("button", name="Cancel the run")
+    expect(press).to_be_visible()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    os.kill(collector.process.pid, signal.SIGSTOP)
+    try:
+        expect(page.locator("[data-test-script-state=running]")).to_be_visible()
+        page.wait_for_timeout(5500)  # the next look is due every 5 s
+        press.click()
+        page.wait_for_timeout(500)
+    finally:
+        os.kill(collector.process.pid, signal.SIGCONT)
+    expect(page.locator(".pill").first).to_contain_text("cancelling")
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def blind(run_id: str) -> otlp.Record:

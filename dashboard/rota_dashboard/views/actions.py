@@ -56,6 +56,23 @@ def _row(key: str, *buttons: tuple[str, Callable[[], None]]) -> None:
                 press()
 
 
+def _ask(dialog: Callable[..., None], *about: object) -> None:
+    """Have a dialog opened by the page, and not by the fragment that has the button.
+
+    Streamlit runs a fragment that is due together with one inside it as the outer alone: a press in a dialog that a fragment
+    opened is lost when the next look of that fragment falls together with it (streamlit/streamlit#17011).
+    """
+    st.session_state["dialog"] = (dialog, about)
+    st.rerun()
+
+
+def ask() -> None:
+    """Opens the dialog of the button that was pressed, if one was. For the page, outside of every fragment."""
+    dialog, about = st.session_state.pop("dialog", (None, ()))
+    if dialog is not None:
+        dialog(*about)
+
+
 # -- a workflow ----------------------------------------------------------------------------------------------------------
 
 
@@ -66,7 +83,7 @@ def of_workflow(workflow: Item) -> None:
     if workflow["paused"]:
         _row("workflow", ("Resume", lambda: _do(_workflow(workflow["name"], "resume"))))
     else:
-        _row("workflow", ("Pause…", lambda: _pause(workflow["name"])))
+        _row("workflow", ("Pause…", lambda: _ask(_pause, workflow["name"])))
 
 
 @st.dialog("Pause")
@@ -92,7 +109,7 @@ def of_incident(incident: Item) -> None:
         return
     path = f"/incidents/{quote(incident['id'], safe='')}"
     first = [] if incident["state"] == "acknowledged" else [("Acknowledge", lambda: _do(f"{path}/ack"))]
-    _row("incident", *first, ("Snooze…", lambda: _snooze(path)), ("Close…", lambda: _close(path)))
+    _row("incident", *first, ("Snooze…", lambda: _ask(_snooze, path)), ("Close…", lambda: _ask(_close, path)))
 
 
 @st.dialog("Snooze")
@@ -125,7 +142,7 @@ def of_approvals(waiting: list[Item]) -> None:
     said = st.session_state.pop("answering", None)
     chosen = next((each for each in waiting if said and each["id"] == said["id"] and each["state"] == "asked"), None)
     if chosen is not None:
-        st.dialog("Refuse" if said["answer"] == "refuse" else "Approve")(_answer)(chosen, said["answer"])
+        _ask(st.dialog("Refuse" if said["answer"] == "refuse" else "Approve")(_answer), chosen, said["answer"])
 
 
 def _answer(approval: Item, word: str) -> None:
@@ -142,8 +159,8 @@ def _answer(approval: Item, word: str) -> None:
 def of_run(run: Item) -> None:
     """Have it ended, or say how it ended."""
     if may_operate():
-        open_ones = [] if run["ended_at"] else [("Cancel…", lambda: _cancel(run))]
-        _row("run", *open_ones, ("Set outcome…", lambda: _outcome(run)))
+        open_ones = [] if run["ended_at"] else [("Cancel…", lambda: _ask(_cancel, run))]
+        _row("run", *open_ones, ("Set outcome…", lambda: _ask(_outcome, run)))
 
 
 @st.dialog("Cancel")
