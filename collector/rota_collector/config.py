@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from rota.rules.durations import seconds
 from rota_collector import targets
+from rota_collector.domain.memory import DEFAULT
 from rota_collector.errors import ConfigError
 from rota_collector.targets import Target
 from rota_collector.tls import Tls
@@ -66,6 +67,11 @@ SETTINGS = (
     Setting("ROTA_KEEP_JOURNAL", "off", "How long segments of the journal are kept at most; `off`: as long as its size allows."),
     Setting("ROTA_DISK_RESERVE", "256MB", "With less free on the journal's disk, requests are answered 503 until there is more."),
     Setting("ROTA_MOST_LAG", "8GB", "When a store is so much of the journal behind, requests are answered 503 until it is not."),
+    Setting(
+        "ROTA_MEMORY",
+        "1GB",
+        "About the most memory that the collector takes, no more than its unit or container has; with more, larger queries run.",
+    ),
     Setting("ROTA_METRICS_WORKFLOWS", "2000", "So many workflows, by name, have numbers of their own in `/metrics`; `0`: none."),
     Setting("ROTA_LOG", "text", "How the collector speaks on stderr: `text`, or `json`, an object a line."),
     Setting("ROTA_LOG_LEVEL", "info", "What it says at least: `debug`, `info`, `warn` or `error`."),
@@ -128,6 +134,7 @@ class Config:
     keep: Keep = KEEP_ALL
     disk_reserve: int = 0  # bytes; so is most_lag
     most_lag: int = 1 << 62
+    memory: int = DEFAULT  # bytes
     metrics_workflows: int = 2000
     log: str = "text"
     log_level: str = "info"
@@ -157,6 +164,7 @@ class Config:
             keep=_keep(values),
             disk_reserve=_size("ROTA_DISK_RESERVE", values["ROTA_DISK_RESERVE"]),
             most_lag=_size("ROTA_MOST_LAG", values["ROTA_MOST_LAG"]),
+            memory=_size("ROTA_MEMORY", values["ROTA_MEMORY"]),
             metrics_workflows=_count("ROTA_METRICS_WORKFLOWS", values["ROTA_METRICS_WORKFLOWS"]),
             log=_one_of(("text", "json"), "ROTA_LOG", values["ROTA_LOG"]),
             log_level=_one_of(("debug", "info", "warn", "error"), "ROTA_LOG_LEVEL", values["ROTA_LOG_LEVEL"]),

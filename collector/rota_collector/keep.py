@@ -10,8 +10,9 @@ import sys
 def main() -> None:
     """Does not return: the exit status is that of ``rota_collector.keeper.main``."""
     gc.disable()  # nearly all that importing makes stays: to look through it again and again takes a seventh of the start
-    from rota_collector import keeper
+    from rota_collector import keeper, priority
 
+    priority.restartable()
     gc.freeze()
     gc.enable()
     status = keeper.main(*map(int, sys.argv[1:]))

@@ -29,6 +29,7 @@ from rota_collector.board import Board, Cell
 from rota_collector.clock import Clock, SystemClock
 from rota_collector.config import Config
 from rota_collector.decode import to_rows
+from rota_collector.domain.memory import of_store
 from rota_collector.domain.rate import Rates
 from rota_collector.errors import CollectorError, StoreLocked
 from rota_collector.journal import Record, Signal
@@ -106,7 +107,7 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     asyncio.get_running_loop().set_exception_handler(log.of_loop)
     clock = SystemClock()
     run_events = to_rows.RunEventsForTwo()
-    telemetry = _open_telemetry(config.home, run_events, opened)
+    telemetry = _open_telemetry(config.home, of_store(config.memory), run_events, opened)
     control = _open_control(config.home, opened)
     expectations = Expectations(control.engine, clock, config.retry_budget)
     control.observer = expectations
@@ -161,11 +162,11 @@ async def _serve(config: Config, board: Board, link: JournalLink, listener: sock
     await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
 
 
-def _open_telemetry(directory: Path, run_events: RunEvents, opened: ExitStack) -> Telemetry:
+def _open_telemetry(directory: Path, memory: int, run_events: RunEvents, opened: ExitStack) -> Telemetry:
     give_up_at = time.monotonic() + _PREDECESSOR_SECONDS
     while True:
         try:
-            telemetry = Telemetry.open(directory / "telemetry.duckdb", run_events=run_events)
+            telemetry = Telemetry.open(directory / "telemetry.duckdb", memory=memory, run_events=run_events)
             break
         except StoreLocked:
             if time.monotonic() > give_up_at:

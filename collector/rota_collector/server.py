@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from rota_collector import connections
 from rota_collector.asgi import App
 from rota_collector.connections import Crowd
+from rota_collector.gathering import Gathering
 from rota_collector.ports import BACKLOG
 
 DRAIN_SECONDS = 5.0  # for requests under way, once asked to stop
@@ -92,17 +93,18 @@ class _Protocol(HttpToolsProtocol):
     def __init__(self, config: uvicorn.Config, state: Any, crowd: Crowd[_Protocol]) -> None:
         super().__init__(config, state, {})
         self._crowd = crowd
-        self._deadline: asyncio.TimerHandle | None = None
+        self._due: tuple[float, Callable[[], object]] | None = None  # by when something has to happen, and what if it does not
+        self._timer: asyncio.TimerHandle | None = None  # fires at that time or before
         self._stalled: asyncio.TimerHandle | None = None
         self._in_message = False
         self._body_began = 0.0
         self._body_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Gathering(transport, self.loop.call_soon)))
         now = self.loop.time()
         self._crowd.starting(self, now)
-        self._expect(_HEAD_SECONDS, transport.abort)
+        self._expect(_HEAD_SECONDS, self.transport.abort)
         leaver = self._crowd.one_too_many(now)
         if leaver is not None:
             leaver.give_way(is_newest=leaver is self)
@@ -148,6 +150,7 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
+        self._set_timer(None)
         self._crowd.leave(self)
         self.resume_writing()
         super().connection_lost(exc)
@@ -177,7 +180,30 @@ class _Protocol(HttpToolsProtocol):
             self.transport.abort()
 
     def _expect(self, seconds: float | None, otherwise: Callable[[], object] = lambda: None) -> None:
-        """Something within so many seconds; None: nothing any more."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, otherwise)
+        """Something within so many seconds; None: nothing any more.
+
+        Something is expected several times a request, and next to nothing is ever late: a timer that is there may fire too early.
+        """
+        if seconds is None:
+            self._due = None
+            return
+        due = self.loop.time() + seconds
+        self._due = (due, otherwise)
+        if self._timer is None or self._timer.when() > due:
+            self._set_timer(due)
+
+    def _set_timer(self, at: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if at is None else self.loop.call_at(at, self._look_who_is_late)
+
+    def _look_who_is_late(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        due, otherwise = self._due
+        if due > self.loop.time():
+            self._set_timer(due)
+        else:
+            self._due = None
+            otherwise()

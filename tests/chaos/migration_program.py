@@ -19,7 +19,7 @@ from rota_collector.store.telemetry import Telemetry
 
 
 def open_telemetry(path: Path) -> None:
-    Telemetry.open(path, memory_limit="200MB", threads=1).close()
+    Telemetry.open(path, memory=200_000_000, threads=1).close()
 
 
 def open_control(path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import otlp
 from collectors import until
@@ -35,6 +36,18 @@ def test_a_keeper_that_dies_is_started_again(new_collector):
     assert {run["id"] for run in collector.applied().all_runs()} == {otlp.run_id(1), otlp.run_id(2)}
     assert "the process that keeps the stores ended (signal 9); starting it again" in collector.stderr
     assert collector.stop() == 0
+
+
+def test_out_of_memory_the_keeper_goes_first(new_collector):
+    """The kernel, which ends one process to save the others, is not to choose the one that receives."""
+    collector = new_collector().start()
+    (keeper,) = collector.keepers()
+
+    def score(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+    assert score(keeper) == 500
+    assert score(collector.process.pid) == score(os.getpid())
 
 
 def test_the_keeper_goes_with_the_front(new_collector):

@@ -12,7 +12,7 @@ import concurrent.futures
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -89,7 +89,9 @@ class Journal(Reader):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[int] = loop.create_future()
         waiting = _Waiting(signal, self._clock.now_ns(), payload, future, loop)
-        with self._admitted(payload):
+        self._refuse_without_room()
+        with self._lock:
+            self._admit(payload)
             gathered = self._gathered.setdefault(loop, [])
             gathered.append(waiting)
         if len(gathered) == 1:
@@ -99,7 +101,9 @@ class Journal(Reader):
     def append_blocking(self, signal: Signal, payload: bytes | bytearray) -> int:
         """``append`` for threads."""
         future: concurrent.futures.Future[int] = concurrent.futures.Future()
-        with self._admitted(payload):
+        self._refuse_without_room()
+        with self._lock:
+            self._admit(payload)
             self._queue.put([_Waiting(signal, self._clock.now_ns(), payload, future, None)])
         return future.result()
 
@@ -123,18 +127,17 @@ class Journal(Reader):
             os.close(self._lock_fd)
         self._lock_fd = -1
 
-    @contextlib.contextmanager
-    def _admitted(self, payload: bytes | bytearray) -> Iterator[None]:
-        """Holds the lock, with the payload counted as one that waits."""
+    def _refuse_without_room(self) -> None:
         if (why := self._why_full()) is not None:
             raise JournalFull(f"cannot append to the journal: {why}")
-        with self._lock:
-            if self._closed:
-                raise JournalClosed("cannot append to the journal: the collector is stopping")
-            if self._waiting_bytes + len(payload) > self._waiting_limit and self._waiting_bytes:
-                raise JournalFull(f"cannot append to the journal: {self._waiting_bytes} bytes wait for the disk; retry later")
-            self._waiting_bytes += len(payload)
-            yield
+
+    def _admit(self, payload: bytes | bytearray) -> None:
+        """Counts it as one that waits. The lock is held."""
+        if self._closed:
+            raise JournalClosed("cannot append to the journal: the collector is stopping")
+        if self._waiting_bytes + len(payload) > self._waiting_limit and self._waiting_bytes:
+            raise JournalFull(f"cannot append to the journal: {self._waiting_bytes} bytes wait for the disk; retry later")
+        self._waiting_bytes += len(payload)
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:

@@ -6,12 +6,12 @@ trace: what is old lies together, and goes together.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import duckdb
 
+from rota_collector import priority
 from rota_collector.errors import StoreError
 from rota_collector.store import database, migrations, verify
 from rota_collector.store.batch import LOGS, SPANS, TABLES, Table
@@ -23,10 +23,10 @@ _STRETCH = 1_000_000  # rows that are sorted at once
 
 def main(source: str, target: str) -> None:
     """``target`` appears whole, and read back. Raises duckdb.Error, OSError, StoreError when it is not."""
-    os.nice(19)
+    priority.least()
     beside = Path(target + ".new")
     database.remove(beside)
-    with database.making(beside, {**database.STORAGE, "threads": 1, "memory_limit": "512MB"}) as connection:
+    with database.making(beside, {**database.STORAGE, "threads": 1, "memory_limit": "160MB"}) as connection:
         connection.execute(_SQL["schema"])
         connection.execute(f"ATTACH '{source.replace(chr(39), 2 * chr(39))}' AS source (READ_ONLY)")
         connection.execute(_SQL["note_version"].format(version=migrations.newest("telemetry")))

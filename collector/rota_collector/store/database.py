@@ -24,15 +24,13 @@ _SQL = queries("telemetry.sql")
 STORAGE: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "latest"}
 
 
-def open_or_renew(
-    path: Path, schema: str, memory_limit: str, threads: int | None
-) -> tuple[duckdb.DuckDBPyConnection, Path | None]:
-    """The open database, and where a file was moved that could not be opened.
+def open_or_renew(path: Path, schema: str, memory: int, threads: int | None) -> tuple[duckdb.DuckDBPyConnection, Path | None]:
+    """The open database, which takes ``memory`` bytes at most, and where a file was moved that could not be opened.
 
     Raises ``StoreLocked`` when another process has it open, ``StoreNewer`` when a newer DuckDB wrote it, ``StoreError`` when
     it can be neither opened nor made.
     """
-    config = _config(memory_limit, threads)
+    config = _config(memory, threads)
     try:
         _take_compacted(path)
         if not path.exists():
@@ -100,7 +98,7 @@ def _version(connection: duckdb.DuckDBPyConnection) -> int:
     return int(connection.execute(_SQL["version"]).fetchall()[0][0])
 
 
-def _config(memory_limit: str, threads: int | None) -> dict[str, str | bool | int | float | list[str]]:
+def _config(memory: int, threads: int | None) -> dict[str, str | bool | int | float | list[str]]:
     """Locked down: SQL from users runs in this database. It reads no file and no variable of ours, and changes no setting."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "enable_external_access": "false",
@@ -108,7 +106,7 @@ def _config(memory_limit: str, threads: int | None) -> dict[str, str | bool | in
         "autoload_known_extensions": "false",
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
-        "memory_limit": memory_limit,
+        "memory_limit": f"{memory}B",
         "max_temp_directory_size": "1GB",  # of queries that spill; the disk is the journal's
         "checkpoint_threshold": "1TB",  # never by itself: see store.upkeep
         "lock_configuration": "true",

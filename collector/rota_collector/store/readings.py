@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 
 from rota_collector.decode import to_rows
+from rota_collector.domain.memory import of_query
 from rota_collector.store import sandbox, searches
-from rota_collector.store.sandbox import Rows
+from rota_collector.store.sandbox import Limits, Rows
 from rota_collector.store.searches import Search
 from rota_collector.store.sql import queries
 
@@ -55,10 +56,10 @@ class Attempt(NamedTuple):
 
 
 class Readings:
-    """Reading from the database ``root``. Any thread."""
+    """Reading from the database ``root``, which takes ``memory`` bytes at most. Any thread."""
 
-    def __init__(self, root: duckdb.DuckDBPyConnection) -> None:
-        self._root = root
+    def __init__(self, root: duckdb.DuckDBPyConnection, memory: int) -> None:
+        self._root, self._query_bytes = root, of_query(memory)
         self._readers: deque[duckdb.DuckDBPyConnection] = deque()
 
     @contextlib.contextmanager
@@ -163,7 +164,7 @@ class Readings:
     def _found(
         self, query: str, time: str, search: Search, after: str | None, limit: int, **more: Any
     ) -> tuple[pa.Table, str | None]:
-        with self.reader() as cursor, sandbox.limited(cursor, _SEARCH_SECONDS):
+        with self.reader() as cursor, sandbox.limited(cursor, _SEARCH_SECONDS, self._query_bytes):
 
             def read(given: Mapping[str, Any]) -> pa.Table:
                 return cursor.execute(_SQL[query], {**given, **more}).to_arrow_table()
@@ -194,12 +195,12 @@ class Readings:
     def sql(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = 10_000) -> Rows:
         """Runs exactly one SELECT. Raises ``QueryError``."""
         with self.reader() as cursor:
-            return sandbox.run(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
+            return sandbox.run(cursor, query, Limits(timeout_seconds, self._query_bytes, max_rows))
 
     def sql_columns(self, query: str, *, timeout_seconds: float = 10.0, max_rows: int = MOST_SQL_COLUMNS) -> pa.Table:
         """The same as columns. Raises ``QueryError``."""
         with self.reader() as cursor:
-            return sandbox.columns(cursor, query, timeout_seconds=timeout_seconds, max_rows=max_rows)
+            return sandbox.columns(cursor, query, Limits(timeout_seconds, self._query_bytes, max_rows))
 
     def _rows(self, query: str, given: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
         with self.reader() as cursor:

@@ -22,7 +22,6 @@ from rota_collector.errors import QueryBusy, QueryFailed, QueryRefused, QueryTim
 from rota_collector.store.sql import queries
 
 LONGEST_QUERY = 100_000  # characters
-MOST_BYTES = 384 << 20  # that one query may hold; who writes needs about as much
 _AT_ONCE = 2
 _WAIT_SECONDS = 5.0  # for one of those that run
 _LOOK_SECONDS = 0.02  # between looks at the clock and at memory
@@ -46,6 +45,14 @@ _slots = threading.BoundedSemaphore(_AT_ONCE)
 T = TypeVar("T")
 
 
+class Limits(NamedTuple):
+    """Of one query: how long it runs, how much memory it holds, and how many rows it returns."""
+
+    seconds: float
+    bytes: int
+    rows: int
+
+
 class Rows(NamedTuple):
     """The answer to a query: ``rows`` are tuples of Python values in the order of ``columns``."""
 
@@ -54,35 +61,33 @@ class Rows(NamedTuple):
     truncated: bool  # there are more rows than were asked for
 
 
-def run(cursor: duckdb.DuckDBPyConnection, query: str, *, timeout_seconds: float, max_rows: int) -> Rows:
+def run(cursor: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> Rows:
     """Runs exactly one SELECT. Raises ``QueryRefused``, ``QueryFailed``, ``QueryTimeout``, ``QueryTooLarge``, ``QueryBusy``."""
 
     def read(result: duckdb.DuckDBPyConnection) -> Rows:
         columns = [column[0] for column in result.description or ()]
-        rows = result.fetchmany(max_rows + 1)
-        return Rows(columns, rows[:max_rows], len(rows) > max_rows)
+        rows = result.fetchmany(limits.rows + 1)
+        return Rows(columns, rows[: limits.rows], len(rows) > limits.rows)
 
-    return _guarded(cursor, query, timeout_seconds, read)
+    return _guarded(cursor, query, limits, read)
 
 
-def columns(cursor: duckdb.DuckDBPyConnection, query: str, *, timeout_seconds: float, max_rows: int) -> pa.Table:
+def columns(cursor: duckdb.DuckDBPyConnection, query: str, limits: Limits) -> pa.Table:
     """The same as columns; ``truncated`` in the metadata of the schema: there are more rows."""
 
     def read(result: duckdb.DuckDBPyConnection) -> pa.Table:
-        reader = result.to_arrow_reader(max_rows + 1)
+        reader = result.to_arrow_reader(limits.rows + 1)
         batches: list[pa.RecordBatch] = []
-        while sum(batch.num_rows for batch in batches) <= max_rows and (batch := next(reader, None)) is not None:
+        while sum(batch.num_rows for batch in batches) <= limits.rows and (batch := next(reader, None)) is not None:
             batches.append(batch)
         table = pa.Table.from_batches(batches, reader.schema)
-        shown = table.slice(0, max_rows)
-        return shown.replace_schema_metadata({"truncated": "1"}) if table.num_rows > max_rows else shown
+        shown = table.slice(0, limits.rows)
+        return shown.replace_schema_metadata({"truncated": "1"}) if table.num_rows > limits.rows else shown
 
-    return _guarded(cursor, query, timeout_seconds, read)
+    return _guarded(cursor, query, limits, read)
 
 
-def _guarded(
-    cursor: duckdb.DuckDBPyConnection, query: str, timeout_seconds: float, read: Callable[[duckdb.DuckDBPyConnection], T]
-) -> T:
+def _guarded(cursor: duckdb.DuckDBPyConnection, query: str, limits: Limits, read: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
     if not _slots.acquire(timeout=_WAIT_SECONDS):
         raise QueryBusy(f"{_AT_ONCE} queries are running already, for {_WAIT_SECONDS:g} s and more; send it again later")
     try:
@@ -90,7 +95,7 @@ def _guarded(
         _refuse_functions(cursor, query)
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         try:
-            with _Watch(cursor, timeout_seconds):
+            with _Watch(cursor, limits.seconds, limits.bytes):
                 return read(cursor.execute(statement))
         finally:
             cursor.execute("ROLLBACK")
@@ -149,9 +154,9 @@ def _functions(node: Any) -> Iterator[tuple[str, str]]:
             yield from _functions(item["children"] if in_from and key == "function" else item)
 
 
-def limited(cursor: duckdb.DuckDBPyConnection, seconds: float) -> contextlib.AbstractContextManager[None]:
+def limited(cursor: duckdb.DuckDBPyConnection, seconds: float, most_bytes: int) -> contextlib.AbstractContextManager[None]:
     """The same limits of time and memory for a query of our own. Raises ``QueryTimeout``, ``QueryTooLarge``."""
-    return _Watch(cursor, seconds)
+    return _Watch(cursor, seconds, most_bytes)
 
 
 class _Held(NamedTuple):
@@ -169,8 +174,8 @@ class _Watch(contextlib.AbstractContextManager[None]):
     query after a start reads many.
     """
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float) -> None:
-        self._cursor, self._seconds = cursor, seconds
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float, most_bytes: int) -> None:
+        self._cursor, self._seconds, self._most_bytes = cursor, seconds, most_bytes
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, name="rota-sql-watch", daemon=True)
         self._reason: Exception | None = None
@@ -202,9 +207,10 @@ class _Watch(contextlib.AbstractContextManager[None]):
     def _too_large(self) -> Exception | None:
         counted = self._counted_bytes()
         pages_read = max(0, counted.pages - self._pages_before)
-        if _resident_bytes() - self._resident_before - pages_read <= MOST_BYTES >= counted.others:
+        if _resident_bytes() - self._resident_before - pages_read <= self._most_bytes >= counted.others:
             return None
-        return QueryTooLarge(f"the query needs more than {MOST_BYTES >> 20} MB of memory; ask for less at once")
+        most = f"{self._most_bytes // 10**6} MB of memory"
+        return QueryTooLarge(f"the query needs more than {most}; ask for less at once, or raise ROTA_MEMORY")
 
     def _counted_bytes(self) -> _Held:
         with contextlib.suppress(duckdb.Error):

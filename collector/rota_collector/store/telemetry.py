@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from rota.rules.fold import RunEvent
 from rota_collector.decode import to_rows
+from rota_collector.domain.memory import DEFAULT, of_store
 from rota_collector.errors import StoreError
 from rota_collector.journal import Record
 from rota_collector.store import batch, database
@@ -40,13 +41,20 @@ class Batch(NamedTuple):
     next_offset: int  # behind the last of them
 
 
+_MEMORY = of_store(DEFAULT)
+
+
 class Telemetry(Upkeep):
     """The open database. One thread inserts; any thread may read."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, set_aside: Path | None = None, run_events: RunEvents = to_rows.run_events
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        memory: int,
+        set_aside: Path | None = None,
+        run_events: RunEvents = to_rows.run_events,
     ) -> None:
-        super().__init__(connection)
+        super().__init__(connection, memory)
         self._run_events = run_events
         self.set_aside = set_aside  # where a file was moved that could not be opened; the journal fills this one
         self._offset = int(_one(self._writer.execute(_SQL["offset"])))
@@ -55,15 +63,15 @@ class Telemetry(Upkeep):
 
     @classmethod
     def open(
-        cls, path: Path, *, memory_limit: str = "1GB", threads: int | None = None, run_events: RunEvents = to_rows.run_events
+        cls, path: Path, *, memory: int = _MEMORY, threads: int | None = None, run_events: RunEvents = to_rows.run_events
     ) -> Telemetry:
-        """Opens the database; makes it beside and renames it when it is not there.
+        """Opens the database, which takes ``memory`` bytes at most; makes it beside and renames it when it is not there.
 
         A file that DuckDB cannot open is moved aside with its write-ahead log. The last verified copy takes its place, or a new
         one that begins at offset 0, and the journal fills it again. Raises ``StoreLocked`` when another process has it open,
         ``StoreNewer`` when a newer version wrote it, ``StoreError`` when it cannot be used.
         """
-        connection, set_aside = database.open_or_renew(path, _SQL["schema"], memory_limit, threads)
+        connection, set_aside = database.open_or_renew(path, _SQL["schema"], memory, threads)
         try:
             database.migrate(connection, path)
             connection.execute(_SQL["views"])
@@ -73,7 +81,7 @@ class Telemetry(Upkeep):
         except StoreError:
             connection.close()
             raise
-        return cls(connection, set_aside, run_events)
+        return cls(connection, memory, set_aside, run_events)
 
     def offset(self) -> int:
         """The journal offset up to which everything is in the tables."""

@@ -48,8 +48,8 @@ class Upkeep(Readings):
 
     _offset: int
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: duckdb.DuckDBPyConnection, memory: int) -> None:
+        super().__init__(connection, memory)
         self._writer = connection.cursor()
         self._turn = threading.RLock()
         self._is_frozen = False

@@ -6,13 +6,13 @@ DuckDB checks each block against its checksum as it reads it, so a file of which
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from rota_collector import priority
 from rota_collector.store.batch import TABLES
 from rota_collector.store.sql import queries
 
@@ -21,13 +21,13 @@ _SQL = queries("telemetry.sql")
 
 def main(path: str) -> None:
     """Raises duckdb.Error when something of it cannot be read."""
-    os.nice(19)
+    priority.least()
     sys.stdout.write(json.dumps(found(path)))
 
 
 def found(path: str | Path) -> dict[str, Any]:
     """``offset``: up to where it has the journal; ``rows`` of each table. Raises duckdb.Error."""
-    with duckdb.connect(path, read_only=True, config={"threads": 1, "memory_limit": "256MB"}) as connection:
+    with duckdb.connect(path, read_only=True, config={"threads": 1, "memory_limit": "160MB"}) as connection:
         rows = {table.name: connection.execute(_SQL["read_all"].format(table=table.name)).fetchall()[0][0] for table in TABLES}
         return {"offset": connection.execute(_SQL["offset"]).fetchall()[0][0], "rows": rows}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Mapping, Sequence
 
 from rota.agent.unit import quoted
@@ -28,8 +29,7 @@ WatchdogSec=60
 # A large journal may have to be read again first.
 TimeoutStartSec=300
 TimeoutStopSec=40
-MemoryHigh=900M
-MemoryMax=1G
+MemoryMax=%(memory)s
 # The process that keeps the stores is started again by the one that receives.
 OOMPolicy=continue
 LimitNOFILE=65536
@@ -68,6 +68,10 @@ ProtectProc=invisible
 """
 
 
+# Of a size as rota's settings spell it, which systemd reads without: a little more than that, as its K is 1024.
+_WITHOUT_UNIT = re.compile("[ Bb]")
+
+
 def systemd_unit(command: Sequence[str], environment: Mapping[str, str], is_system: bool, user: str = "") -> str:
     """The text of ``rota-collector.service``.
 
@@ -82,6 +86,7 @@ def systemd_unit(command: Sequence[str], environment: Mapping[str, str], is_syst
         "command": " ".join(quoted(word).replace("$", "$$") for word in command),
         "environment": "".join("Environment=%s\n" % quoted("%s=%s" % pair) for pair in sorted(environment.items())),
         "secrets": secrets_file(is_system),
+        "memory": _WITHOUT_UNIT.sub("", environment.get("ROTA_MEMORY") or "1GB"),
         "hardening": ("User=%s\n" % user if user else "") + _HARDENING + hardening,
         "target": "multi-user.target" if is_system else "default.target",
     }

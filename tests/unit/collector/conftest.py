@@ -38,7 +38,7 @@ def open_telemetry(tmp_path: Path) -> Iterator[telemetries.Opener]:
     def open_one() -> Telemetry:
         for store in opened:
             store.close()
-        opened[:] = [Telemetry.open(tmp_path / "telemetry.duckdb", memory_limit="200MB", threads=1)]
+        opened[:] = [Telemetry.open(tmp_path / "telemetry.duckdb", memory=200_000_000, threads=1)]
         return opened[0]
 
     yield open_one

@@ -28,7 +28,7 @@ def spans_record(number: int, count: int = 1000) -> Record:
 
 
 def opened(home: Path) -> Telemetry:
-    return Telemetry.open(home / "telemetry.duckdb", memory_limit="200MB", threads=1)
+    return Telemetry.open(home / "telemetry.duckdb", memory=200_000_000, threads=1)
 
 
 @pytest.fixture

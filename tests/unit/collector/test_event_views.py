@@ -30,7 +30,7 @@ RUN = "01990000-0000-7000-8000-000000000001"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Telemetry]:
-    opened = Telemetry.open(tmp_path / "telemetry.duckdb", memory_limit="200MB", threads=1)
+    opened = Telemetry.open(tmp_path / "telemetry.duckdb", memory=200_000_000, threads=1)
     yield opened
     opened.close()
 

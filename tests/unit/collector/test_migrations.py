@@ -63,7 +63,7 @@ def control_tables(path: Path) -> dict[str, Any]:
 
 
 def open_telemetry(path: Path) -> None:
-    Telemetry.open(path, memory_limit="200MB", threads=1).close()
+    Telemetry.open(path, memory=200_000_000, threads=1).close()
 
 
 def open_control(path: Path) -> None:
@@ -103,7 +103,7 @@ def test_calls_are_read_from_the_attributes_that_are_there(tmp_path: Path) -> No
     told = ('{"rota.calls.count":812}', '{"a":1}', '{"rota.calls.count":"many"}', '{"rota.calls.count":-1}')
     spans = [A_SPAN.format(id=number, attributes=text) for number, text in enumerate(told)]
     path = old_telemetry(tmp_path / "old.duckdb", TELEMETRY[0], *spans)
-    store = Telemetry.open(path, memory_limit="200MB", threads=1)
+    store = Telemetry.open(path, memory=200_000_000, threads=1)
     assert store.sql("SELECT calls FROM spans ORDER BY span_id").rows == [(812,), (None,), (None,), (None,)]
     store.close()
 

@@ -100,7 +100,7 @@ class Home:
     def __init__(self, directory: Path, keep: Keep) -> None:
         self.directory, self.clock = directory, ManualClock(NOW)
         self.journal = Journal(directory / "journal", clock=self.clock, segment_bytes=2000)
-        self.telemetry = Telemetry.open(directory / "telemetry.duckdb", memory_limit="200MB", threads=1)
+        self.telemetry = Telemetry.open(directory / "telemetry.duckdb", memory=200_000_000, threads=1)
         self.control = Control(directory / "control.sqlite")
         self.control.observer = Expectations(self.control.engine, self.clock)
         self.renewed = False
@@ -164,7 +164,7 @@ def test_the_journal_is_cut_behind_a_copy(at_home: Any) -> None:
     there.telemetry.close()
     shutil.rmtree(there.directory / "lost", ignore_errors=True)
     (there.directory / "telemetry.duckdb").write_bytes(b"x" * 50_000)
-    there.telemetry = Telemetry.open(there.directory / "telemetry.duckdb", memory_limit="200MB", threads=1)
+    there.telemetry = Telemetry.open(there.directory / "telemetry.duckdb", memory=200_000_000, threads=1)
     there.apply()
     assert there.numbers() == list(range(1, 42))
 
@@ -293,7 +293,7 @@ def test_a_file_written_anew_takes_the_place_of_the_old_one(at_home: Any) -> Non
     assert not (there.directory / home.VACUUM).exists()
     there.send(30)
     there.telemetry.close()
-    there.telemetry = Telemetry.open(there.directory / "telemetry.duckdb", memory_limit="200MB", threads=1)
+    there.telemetry = Telemetry.open(there.directory / "telemetry.duckdb", memory=200_000_000, threads=1)
     assert there.numbers() == list(range(1, 30))
     there.apply()
     assert there.numbers() == list(range(1, 31))

@@ -93,7 +93,7 @@ from rota_collector.journal import Journal
 from rota_collector.store.telemetry import Telemetry
 home = pathlib.Path(sys.argv[1])
 journal = Journal(home / "journal", clock=SystemClock())
-telemetry = Telemetry.open(home / "telemetry.duckdb", memory_limit="200MB", threads=1)
+telemetry = Telemetry.open(home / "telemetry.duckdb", memory=200_000_000, threads=1)
 print("ready", flush=True)
 while records := journal.read(telemetry.offset(), 2000):
     telemetry.apply(records)

@@ -21,7 +21,7 @@ from rota_collector.store.telemetry import Telemetry
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Telemetry]:
     path = tmp_path_factory.mktemp("sql") / "telemetry.duckdb"
-    telemetry = Telemetry.open(path, memory_limit="200MB", threads=1)
+    telemetry = Telemetry.open(path, memory=200_000_000, threads=1)
     telemetry.apply([record(traces(*(span(n) for n in range(1, 11))), Signal.TRACES_PROTO)])
     yield telemetry
     telemetry.close()
@@ -157,8 +157,8 @@ def test_memory_is_limited(store: Telemetry) -> None:
 )
 def test_a_query_holds_no_more_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
     """It is ended long before the memory is gone that all have together, and who writes meanwhile does not notice."""
-    monkeypatch.setattr(sandbox, "MOST_BYTES", 100 << 20)
-    store = Telemetry.open(tmp_path / "telemetry.duckdb", memory_limit="400MB", threads=1)
+    store = Telemetry.open(tmp_path / "telemetry.duckdb", memory=400_000_000, threads=1)
+    monkeypatch.setattr(store, "_query_bytes", 100 << 20)
     done, written = threading.Event(), 0
 
     def write() -> int:
@@ -189,12 +189,26 @@ def test_reading_a_large_store_for_the_first_time_is_not_too_much(tmp_path: Path
         "INSERT INTO spans SELECT spans.* REPLACE (uuid()::VARCHAR || uuid()::VARCHAR AS name) FROM spans, range(300)"
     )
     made.close()
-    monkeypatch.setattr(sandbox, "MOST_BYTES", 16 << 20)
     monkeypatch.setattr(sandbox, "_LOOK_SECONDS", 0.0005)
     store = Telemetry.open(path)
+    monkeypatch.setattr(store, "_query_bytes", 16 << 20)
     assert path.stat().st_size > 32 << 20
     assert store.sql("SELECT count(*) FROM spans WHERE name LIKE '%none%'").rows == [(0,)]
     store.close()
+
+
+def test_what_was_inserted_is_not_the_query_s_memory(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows stay in memory until the next checkpoint. Who asks then needs no more for it."""
+    store.apply([record(traces(*(span(n) for n in range(1, 2001))), Signal.TRACES_PROTO)])
+    for _ in range(6):  # of each less than a row group, which would go to the file at once
+        store._writer.execute(
+            "INSERT INTO spans SELECT s.* REPLACE (uuid()::VARCHAR || uuid()::VARCHAR AS name) "
+            "FROM (FROM spans LIMIT 2000) s, range(50)"
+        )
+    [(held,)] = store._writer.execute("SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'").fetchall()
+    monkeypatch.setattr(store, "_query_bytes", held // 2)
+    monkeypatch.setattr(sandbox, "_LOOK_SECONDS", 0.0005)
+    assert store.sql("SELECT count(*) FROM spans WHERE name LIKE '%none%'").rows == [(0,)]
 
 
 def test_few_queries_run_at_once(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:

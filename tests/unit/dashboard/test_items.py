@@ -53,5 +53,5 @@ def test_workflows_and_runs_have_the_columns_that_the_collector_sends(tmp_path):
 
 def test_spans_have_the_columns_that_the_collector_sends(tmp_path):
     """As DuckDB types them."""
-    with contextlib.closing(Telemetry.open(tmp_path / "telemetry.duckdb", memory_limit="200MB", threads=1)) as telemetry:
+    with contextlib.closing(Telemetry.open(tmp_path / "telemetry.duckdb", memory=200_000_000, threads=1)) as telemetry:
         assert span_columns().schema == telemetry.span_columns("01936d3e-0000-7000-8000-000000000001").schema

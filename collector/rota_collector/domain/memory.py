@@ -1,0 +1,20 @@
+"""How the memory that the collector may take is shared out. Pure; all in bytes."""
+
+from __future__ import annotations
+
+DEFAULT = 10**9  # of all of it
+
+# Front and keeper with nothing in them take 160 MB; to that come batches under way, what Arrow and the allocators hold on to, and
+# the process that copies or reads back. See docs/decisions/0050.
+_OTHERS = 600 * 10**6
+_LEAST = 192 * 10**6  # with less, a batch of 16 MiB cannot be inserted
+
+
+def of_store(total: int) -> int:
+    """What DuckDB may have, pages of tables included, when all of it may have ``total``."""
+    return max(_LEAST, total - _OTHERS)
+
+
+def of_query(store: int) -> int:
+    """What queries may have of that, pages of tables not included: who writes needs about as much."""
+    return store * 3 // 5
