@@ -58,11 +58,11 @@ _RUN_EVENTS = pa.schema(
 )
 
 
-def run(cursor: duckdb.DuckDBPyConnection, query: str, rows: pa.Table) -> None:
-    """Runs a query in which ``batch`` means these rows."""
+def run(cursor: duckdb.DuckDBPyConnection, query: str, rows: pa.Table) -> pa.Table:
+    """What a query tells in which ``batch`` means these rows."""
     cursor.register("batch", rows)
     try:
-        cursor.execute(query)
+        return cursor.execute(query).to_arrow_table()
     finally:
         cursor.unregister("batch")
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rota.rules.fold import RunEvent
 from rota_collector.decode import to_rows
@@ -195,13 +196,22 @@ def _chunks(records: list[Record]) -> Iterator[tuple[str, list[Record]]]:
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Table) -> None:
+    rows = _new(cursor, table, rows)
+    if rows.num_rows:
+        batch.run(cursor, _SQL["append"].format(table=table.name), rows)
+
+
+def _new(cursor: duckdb.DuckDBPyConnection, table: batch.Table, rows: pa.Table) -> pa.Table:
+    """The rows whose keys are not stored yet. Those without an identity are: what was sent again was left out as a request."""
     stretches = batch.stretches(rows, table) if table.keys else []
     if not stretches:
-        batch.run(cursor, _SQL["append"].format(table=table.name, time=table.time), rows)
-        return
+        return rows
     words = {"table": table.name, "keys": ", ".join(table.keys), "time": table.time}
     known = [_SQL["known"].format(**words, first_ns=first, last_ns=last) for first, last in stretches]
-    batch.run(cursor, _SQL["insert"].format(**words, known="\nUNION ALL\n".join(known)), rows)
+    query = _SQL["not_stored"].format(**words, known="\nUNION ALL\n".join(known))
+    keys = rows.select(table.keys).append_column("row", pa.arange(0, rows.num_rows))
+    new = batch.run(cursor, query, keys).column("row")
+    return rows if len(new) == rows.num_rows else rows.take(new.take(pc.sort_indices(new)))
 
 
 def _one(result: duckdb.DuckDBPyConnection) -> Any:

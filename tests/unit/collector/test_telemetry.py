@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -135,6 +136,18 @@ def test_the_rows_of_a_trace_lie_together(store: Telemetry) -> None:
     arrived = [(each.trace_id, each.start_time_unix_nano) for each in mixed]
     stored = store.sql("SELECT trace_id, epoch_ns(started_at) FROM spans").rows
     assert [(trace.bytes, at_ns) for trace, at_ns in stored] == sorted(arrived, key=lambda row: row[0])
+
+
+def test_the_rows_of_a_trace_lie_together_beside_many_that_are_known(store: Telemetry) -> None:
+    """However much is stored of the same time, and although some of the batch came before."""
+    traces = [bytes([n]) * 16 for n in range(1, 21)]
+    store.apply([trace_record(0, *(span(n) for n in range(1, 20_001)))])
+    again = span(1)
+    mixed = [span(n, trace_id=traces[n % 20]) for n in range(1, 2001)]
+    store.apply([trace_record(1, *mixed[:1000], again, *mixed[1000:])])
+    stored = column(store, "SELECT trace_id FROM spans ORDER BY rowid OFFSET 20000")
+    assert len(stored) == 2000
+    assert sum(one != next_one for one, next_one in itertools.pairwise(stored)) == 19
 
 
 def test_large_batches_are_cut_and_kept_whole(store: Telemetry, monkeypatch: pytest.MonkeyPatch) -> None:
