@@ -46,7 +46,7 @@ def test_out_of_memory_the_keeper_goes_first(new_collector):
     def score(pid: int) -> int:
         return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
-    assert score(keeper) == 500
+    assert score(keeper) == 200
     assert score(collector.process.pid) == score(os.getpid())
 
 

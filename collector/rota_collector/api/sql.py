@@ -15,8 +15,8 @@ def router(stores: Stores) -> APIRouter:
 
     @router.post("", response_model=models.Rows, responses=arrow.ALSO, dependencies=[access.read])
     def run_sql(query: models.Query, accept: arrow.Accept = "") -> Response:
-        """One SELECT on telemetry: 10 s, a share of `ROTA_MEMORY`, 10,000 rows at most, as Arrow a million (if there are more, the
-        metadata of the schema say `truncated`).
+        """One SELECT on telemetry: 10 s, a share of `ROTA_MEMORY`, 10,000 rows at most, as Arrow a million (if there are more,
+        the metadata of the schema say `truncated`).
         """
         if arrow.is_wanted(accept):
             return arrow.answer(stores.telemetry.sql_columns(query.query))

@@ -5,16 +5,16 @@ from __future__ import annotations
 DEFAULT = 10**9  # of all of it
 
 # Front and keeper with nothing in them take 160 MB; to that come batches under way, what Arrow and the allocators hold on to, and
-# the process that copies or reads back. See docs/decisions/0050.
-_OTHERS = 600 * 10**6
+# what DuckDB knows of every row group. See docs/decisions/0050.
+_REST = 520 * 10**6
 _LEAST = 192 * 10**6  # with less, a batch of 16 MiB cannot be inserted
 
 
 def of_store(total: int) -> int:
-    """What DuckDB may have, pages of tables included, when all of it may have ``total``."""
-    return max(_LEAST, total - _OTHERS)
+    """What DuckDB counts and may have, pages of tables included, when all of it may have ``total``."""
+    return max(_LEAST, (total - _REST) * 7 // 12)
 
 
 def of_query(store: int) -> int:
-    """What queries may have of that, pages of tables not included: who writes needs about as much."""
-    return store * 3 // 5
+    """What a query may have of that, pages of tables not included, as who writes needs some; and as much that nobody counts."""
+    return store * 2 // 3

@@ -170,8 +170,8 @@ class _Watch(contextlib.AbstractContextManager[None]):
     """Interrupts what ``cursor`` runs inside the block when it takes too long or holds too much, again and again until it stops.
 
     Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, and what the process has
-    grown by, as not everything is counted. Pages of tables are left out of both: they may be dropped at any time, and the first
-    query after a start reads many.
+    grown by beyond that, as not everything is counted. Pages of tables are not the query's: they may be dropped at any time, and
+    the first query after a start reads many.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float, most_bytes: int) -> None:
@@ -183,7 +183,7 @@ class _Watch(contextlib.AbstractContextManager[None]):
     def __enter__(self) -> None:
         self._deadline = time.monotonic() + self._seconds
         self._counter = self._cursor.cursor()
-        self._pages_before, self._resident_before = self._counted_bytes().pages, _resident_bytes()
+        self._counted_before, self._resident_before = sum(self._counted_bytes()), _resident_bytes()
         self._thread.start()
 
     def __exit__(self, _kind: Any, error: BaseException | None, _traceback: Any) -> None:
@@ -206,8 +206,8 @@ class _Watch(contextlib.AbstractContextManager[None]):
 
     def _too_large(self) -> Exception | None:
         counted = self._counted_bytes()
-        pages_read = max(0, counted.pages - self._pages_before)
-        if _resident_bytes() - self._resident_before - pages_read <= self._most_bytes >= counted.others:
+        grown = max(0, sum(counted) - self._counted_before)
+        if _resident_bytes() - self._resident_before - grown <= self._most_bytes >= counted.others:
             return None
         most = f"{self._most_bytes // 10**6} MB of memory"
         return QueryTooLarge(f"the query needs more than {most}; ask for less at once, or raise ROTA_MEMORY")

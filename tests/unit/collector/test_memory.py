@@ -17,14 +17,14 @@ MB = 10**6
 
 def test_the_store_has_what_the_rest_leaves() -> None:
     """More of more; of too little as much as it cannot do without."""
-    assert of_store(1000 * MB) == 400 * MB
-    assert of_store(4000 * MB) == 3400 * MB
+    assert of_store(1000 * MB) == 280 * MB
+    assert of_store(4000 * MB) == 2030 * MB
     assert of_store(300 * MB) == 192 * MB
 
 
 def test_a_query_leaves_something_to_who_writes() -> None:
     """Of whatever the store has."""
-    assert of_query(400 * MB) == 240 * MB
+    assert of_query(300 * MB) == 200 * MB
 
 
 def test_it_is_a_setting() -> None:
