@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from rota.rules.durations import seconds
 from rota_collector import targets
-from rota_collector.domain.memory import DEFAULT
 from rota_collector.errors import ConfigError
 from rota_collector.targets import Target
 from rota_collector.tls import Tls
@@ -134,7 +133,7 @@ class Config:
     keep: Keep = KEEP_ALL
     disk_reserve: int = 0  # bytes; so is most_lag
     most_lag: int = 1 << 62
-    memory: int = DEFAULT  # bytes
+    memory: int = 10**9  # bytes
     metrics_workflows: int = 2000
     log: str = "text"
     log_level: str = "info"

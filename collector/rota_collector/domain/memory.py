@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-DEFAULT = 10**9  # of all of it
-
 # Front and keeper with nothing in them take 160 MB; to that come batches under way, what Arrow and the allocators hold on to, and
 # what DuckDB knows of every row group. See docs/decisions/0050.
 _REST = 520 * 10**6

@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rota.rules.fold import RunEvent
+from rota_collector.config import Config
 from rota_collector.decode import to_rows
-from rota_collector.domain.memory import DEFAULT, of_store
+from rota_collector.domain.memory import of_store
 from rota_collector.errors import StoreError
 from rota_collector.journal import Record
 from rota_collector.store import batch, database
@@ -30,6 +31,7 @@ from rota_collector.store.upkeep import Upkeep
 _SQL = queries("telemetry.sql")
 _RECENT_REQUESTS = 100_000  # a client that retries does so within seconds; these are 12 at the highest rate
 _CHUNK_BYTES = 8 << 20
+_MEMORY = of_store(Config.memory)  # bytes, unless somebody says otherwise
 
 RunEvents = Callable[[Sequence[Record]], list[RunEvent]]
 
@@ -40,9 +42,6 @@ class Batch(NamedTuple):
     tables: list[tuple[batch.Table, pa.Table]]
     identities: dict[bytes, int]  # hash → offset of each request
     next_offset: int  # behind the last of them
-
-
-_MEMORY = of_store(DEFAULT)
 
 
 class Telemetry(Upkeep):

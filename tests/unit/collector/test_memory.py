@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rota_collector.config import Config
-from rota_collector.domain.memory import DEFAULT, of_query, of_store
+from rota_collector.domain.memory import of_query, of_store
 from rota_collector.errors import ConfigError
 from rota_collector.store.telemetry import Telemetry
 
@@ -29,7 +29,7 @@ def test_a_query_leaves_something_to_who_writes() -> None:
 
 def test_it_is_a_setting() -> None:
     """A size; about a gigabyte when nothing is said."""
-    assert Config.read({}).memory == DEFAULT == 1000 * MB
+    assert Config.read({}).memory == Config.memory == 1000 * MB
     assert Config.read({"ROTA_MEMORY": "4GB"}).memory == 4000 * MB
     with pytest.raises(ConfigError, match="ROTA_MEMORY='much' is no size"):
         Config.read({"ROTA_MEMORY": "much"})
