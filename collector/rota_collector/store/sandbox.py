@@ -162,7 +162,7 @@ def limited(cursor: duckdb.DuckDBPyConnection, seconds: float, most_bytes: int) 
 class _Held(NamedTuple):
     """Bytes of memory that DuckDB counts."""
 
-    pages: int  # of tables
+    tables: int
     others: int
 
 
@@ -170,8 +170,8 @@ class _Watch(contextlib.AbstractContextManager[None]):
     """Interrupts what ``cursor`` runs inside the block when it takes too long or holds too much, again and again until it stops.
 
     Raises ``QueryTimeout`` or ``QueryTooLarge`` then. Memory is looked at twice: what DuckDB counts, and what the process has
-    grown by beyond that, as not everything is counted. Pages of tables are not the query's: they may be dropped at any time, and
-    the first query after a start reads many.
+    grown by beyond that, as not everything is counted. What tables hold is not the query's: their pages may be dropped at any
+    time, and the first query after a start reads many.
     """
 
     def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float, most_bytes: int) -> None:

@@ -294,9 +294,9 @@ SELECT hash, journal_offset FROM requests ORDER BY journal_offset;
 DELETE FROM requests WHERE journal_offset < ?;
 
 -- name: held_bytes
--- What DuckDB holds: pages of tables, which it may drop whenever it needs their place, and what queries and inserts hold. What
--- was inserted and waits for the next checkpoint (IN_MEMORY_TABLE) is neither.
-SELECT coalesce(sum(memory_usage_bytes) FILTER (tag = 'BASE_TABLE'), 0)::BIGINT,
+-- What DuckDB holds: of tables, in pages that it may drop whenever it needs their place and in rows that wait for the next
+-- checkpoint; and all else, which is of queries and inserts.
+SELECT coalesce(sum(memory_usage_bytes) FILTER (tag IN ('BASE_TABLE', 'IN_MEMORY_TABLE')), 0)::BIGINT,
        coalesce(sum(memory_usage_bytes) FILTER (tag NOT IN ('BASE_TABLE', 'IN_MEMORY_TABLE')), 0)::BIGINT
 FROM duckdb_memory();
 
