@@ -42,6 +42,6 @@ class Gathering:
         self._transport.abort()
 
     def _flush(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
+        held, self._held = self._held, None
+        if held is not None and not self.is_closing():  # nobody is there any more
             self._transport.write(held)

@@ -46,7 +46,9 @@ def test_a_collector_is_installed_started_and_removed(machine, capsys):
     assert (unit.exists(), (machine / "home").exists()) == (False, True)
 
 
-@pytest.mark.parametrize(("memory", "limit"), [("", "1G"), ("4GB", "4G"), ("1500 mb", "1500m"), ("900000000", "900000000")])
+@pytest.mark.parametrize(
+    ("memory", "limit"), [("", "1G"), ("4GB", "4G"), ("1500 mb", "1500M"), ("900000 kB", "900000K"), ("900000000", "900000000")]
+)
 def test_the_unit_has_the_memory_that_the_collector_may_take(memory, limit):
     """In systemd's spelling."""
     assert f"\nMemoryMax={limit}\n" in service(True, "linux", {"ROTA_MEMORY": memory}).text

@@ -68,10 +68,6 @@ ProtectProc=invisible
 """
 
 
-# Of a size as rota's settings spell it, which systemd reads without: a little more than that, as its K is 1024.
-_WITHOUT_UNIT = re.compile("[ Bb]")
-
-
 def systemd_unit(command: Sequence[str], environment: Mapping[str, str], is_system: bool, user: str = "") -> str:
     """The text of ``rota-collector.service``.
 
@@ -86,10 +82,15 @@ def systemd_unit(command: Sequence[str], environment: Mapping[str, str], is_syst
         "command": " ".join(quoted(word).replace("$", "$$") for word in command),
         "environment": "".join("Environment=%s\n" % quoted("%s=%s" % pair) for pair in sorted(environment.items())),
         "secrets": secrets_file(is_system),
-        "memory": _WITHOUT_UNIT.sub("", environment.get("ROTA_MEMORY") or "1GB"),
+        "memory": _systemd_size(environment.get("ROTA_MEMORY") or "1GB"),
         "hardening": ("User=%s\n" % user if user else "") + _HARDENING + hardening,
         "target": "multi-user.target" if is_system else "default.target",
     }
+
+
+def _systemd_size(size: str) -> str:
+    """A size of rota's settings in systemd's words, which ignores a line with others. A little more than that: its K is 1024."""
+    return re.sub("[ B]", "", size.upper())
 
 
 def secrets_file(is_system: bool) -> str:

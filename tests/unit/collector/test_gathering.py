@@ -16,7 +16,11 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[bytes | str] = []
         self.later: list[Callable[[], None]] = []
-        self.is_closing = self.pause_reading = self.resume_reading = lambda: False
+        self.is_closed = False
+        self.pause_reading = self.resume_reading = lambda: None
+
+    def is_closing(self) -> bool:
+        return self.is_closed
 
     def get_extra_info(self, name: str) -> Any:
         return name
@@ -83,6 +87,15 @@ def test_closing_sends_what_is_held_and_aborting_does_not(wire: Wire, gathering:
     gathering.abort()
     wire.end_turn()
     assert wire.sent == [b"head", "closed", "aborted"]
+
+
+def test_who_went_away_meanwhile_is_sent_nothing(wire: Wire, gathering: Gathering) -> None:
+    """A transport that is closed refuses to be written to."""
+    gathering.write(b"head")
+    wire.is_closed = True
+    wire.end_turn()
+    gathering.close()
+    assert wire.sent == ["closed"]
 
 
 def test_what_it_is_asked_is_the_transport_s_answer(gathering: Gathering) -> None:
