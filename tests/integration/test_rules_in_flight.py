@@ -132,7 +132,7 @@ def test_a_person_cancels_a_run_that_nobody_prepared(collector, tmp_path):
         process.communicate(timeout=PATIENCE_SECONDS)
         run = made.run("cancelled")
     assert run["exit_code"] == 143
-    history = collector.item(f"/runs/{run['id']}/history")["items"]
+    history = collector.applied().item(f"/runs/{run['id']}/history")["items"]
     (cancelling,) = [each for each in history if each["word"] == "cancelling"]
     assert cancelling["reason"].endswith(": wrong day")
     done = rota("cancel", run["id"], environment=made.environment)
